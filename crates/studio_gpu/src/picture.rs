@@ -1,0 +1,142 @@
+//! Pictures on the GPU.
+
+use crate::device::GpuError;
+use bevy::math::{UVec2, UVec4, Vec4};
+use studio_frame::{color::ColorInfo, format::PixelFormat, picture::VideoFrame};
+
+/// The texture format of each plane of a pixel format.
+pub fn plane_formats(format: PixelFormat) -> &'static [wgpu::TextureFormat] {
+    use wgpu::TextureFormat as T;
+    match format {
+        PixelFormat::Nv12 => &[T::R8Unorm, T::Rg8Unorm],
+        PixelFormat::I420 => &[T::R8Unorm, T::R8Unorm, T::R8Unorm],
+        PixelFormat::P010 => &[T::R16Unorm, T::Rg16Unorm],
+        PixelFormat::Rgba8 => &[T::Rgba8Unorm],
+    }
+}
+
+/// A picture on the GPU: one texture a plane.
+///
+/// Pictures that nodes hand each other are [`PixelFormat::Rgba8`] (gamma-coded R′G′B′, as displayed); sources also
+/// deliver planes as they come.
+#[derive(Clone, Debug)]
+pub struct GpuPicture {
+    /// Layout of the planes.
+    pub format: PixelFormat,
+    /// Width and height in pixels.
+    pub size: UVec2,
+    /// What the code values mean.
+    pub color: ColorInfo,
+    /// The planes in the order of [`PixelFormat::planes`].
+    pub planes: Vec<wgpu::Texture>,
+}
+
+/// The uniform that tells a shader how to read a picture's planes; 64 bytes, the same in every shader that has a
+/// `struct PictureFormat { rgb_from_yuv: mat3x4-as-3-rows, layout }`.
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub struct PictureUniform {
+    /// Three rows of the affine map to R′G′B′; `w` is the offset. The identity for RGBA.
+    pub rgb_from_yuv: [[f32; 4]; 3],
+    /// `x`: 0 = RGBA, 1 = luma and interleaved chroma (NV12, P010), 2 = three planes (I420). The rest is zero.
+    pub layout: [u32; 4],
+}
+
+impl GpuPicture {
+    /// Makes empty textures for a picture.
+    ///
+    /// # Errors
+    /// [`GpuError::PictureTooLarge`] if a side is longer than the device's textures may be.
+    pub fn new(
+        device: &wgpu::Device,
+        label: &str,
+        format: PixelFormat,
+        size: UVec2,
+        color: ColorInfo,
+        usage: wgpu::TextureUsages,
+    ) -> Result<Self, GpuError> {
+        let limit = device.limits().max_texture_dimension_2d;
+        if size.max_element() > limit || size.min_element() == 0 {
+            return Err(GpuError::PictureTooLarge {
+                what: format!("the picture “{label}”"),
+                width: size.x,
+                height: size.y,
+                adapter: "this GPU".to_owned(),
+                limit,
+            });
+        }
+        let planes = format
+            .planes(size)
+            .iter()
+            .zip(plane_formats(format))
+            .map(|(shape, &texture_format)| {
+                device.create_texture(&wgpu::TextureDescriptor {
+                    label: Some(label),
+                    size: wgpu::Extent3d { width: shape.size.x, height: shape.size.y, depth_or_array_layers: 1 },
+                    mip_level_count: 1,
+                    sample_count: 1,
+                    dimension: wgpu::TextureDimension::D2,
+                    format: texture_format,
+                    usage,
+                    view_formats: &[],
+                })
+            })
+            .collect();
+        Ok(Self { format, size, color, planes })
+    }
+
+    /// Textures that a frame can be uploaded into and shaders can sample.
+    pub fn for_upload(device: &wgpu::Device, frame: &VideoFrame) -> Result<Self, GpuError> {
+        let usage = wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST | wgpu::TextureUsages::COPY_SRC;
+        Self::new(device, "upload", frame.format, frame.size, frame.color, usage)
+    }
+
+    /// An RGBA picture that compute shaders write and others sample.
+    pub fn rgba(device: &wgpu::Device, label: &str, size: UVec2) -> Result<Self, GpuError> {
+        let usage = wgpu::TextureUsages::TEXTURE_BINDING
+            | wgpu::TextureUsages::STORAGE_BINDING
+            | wgpu::TextureUsages::COPY_SRC
+            | wgpu::TextureUsages::COPY_DST;
+        Self::new(device, label, PixelFormat::Rgba8, size, ColorInfo::default(), usage)
+    }
+
+    /// Writes a frame's planes into the textures: one copy, straight from the frame's own memory.
+    ///
+    /// The frame must have the picture's format and size.
+    pub fn upload(&mut self, queue: &wgpu::Queue, frame: &VideoFrame) {
+        self.color = frame.color;
+        for ((texture, shape), plane) in self.planes.iter().zip(self.format.planes(self.size)).zip(&frame.planes) {
+            queue.write_texture(
+                texture.as_image_copy(),
+                &plane.data,
+                wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(plane.stride as u32), rows_per_image: None },
+                wgpu::Extent3d { width: shape.size.x, height: shape.size.y, depth_or_array_layers: 1 },
+            );
+        }
+    }
+
+    /// Whether a frame can be uploaded into these textures.
+    pub fn fits(&self, frame: &VideoFrame) -> bool {
+        self.format == frame.format && self.size == frame.size
+    }
+
+    /// What a shader must know to read the planes.
+    pub fn uniform(&self) -> PictureUniform {
+        let (layout, rows) = match self.format {
+            PixelFormat::Rgba8 => (0, [Vec4::X, Vec4::Y, Vec4::Z]),
+            PixelFormat::Nv12 => (1, self.color.rgb_from_yuv(8).rows),
+            PixelFormat::I420 => (2, self.color.rgb_from_yuv(8).rows),
+            // The ten bits are the high ones of sixteen: 1023 reads as 65472/65535, which the matrix must undo.
+            PixelFormat::P010 => {
+                let scale = 65535.0 / 65472.0;
+                (1, self.color.rgb_from_yuv(10).rows.map(|row| (row.truncate() * scale).extend(row.w)))
+            }
+        };
+        PictureUniform { rgb_from_yuv: rows.map(|row| row.to_array()), layout: UVec4::new(layout, 0, 0, 0).to_array() }
+    }
+
+    /// Views of three planes for a bind group; the first plane stands in where the format has fewer.
+    pub fn plane_views(&self) -> [wgpu::TextureView; 3] {
+        core::array::from_fn(|index| self.planes.get(index).unwrap_or(&self.planes[0]).create_view(&wgpu::TextureViewDescriptor::default()))
+    }
+}
