@@ -1,0 +1,141 @@
+//! Making links, with every check that a link must pass.
+
+use crate::{
+    pin::{FedBy, Pin, PinDirection, PinOf, Pins},
+    registry::NodeName,
+};
+use bevy::prelude::*;
+
+/// Why two pins cannot be linked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The entity is not a node, or its kind was not registered.
+    #[error("{0} is not a node: it has no pins; is its kind registered with `register_node`?")]
+    NotANode(Entity),
+    /// The node has no such pin.
+    #[error("the {node} node has no {direction} “{pin}”; it has: {present}")]
+    NoSuchPin {
+        /// The node's kind.
+        node: String,
+        /// `input` or `output`.
+        direction: &'static str,
+        /// The pin asked for.
+        pin: String,
+        /// The pins there are.
+        present: String,
+    },
+    /// The types differ.
+    #[error("{from} delivers {from_type}, but {to} takes {to_type}")]
+    Incompatible {
+        /// Node and output.
+        from: String,
+        /// Its type.
+        from_type: String,
+        /// Node and input.
+        to: String,
+        /// Its type.
+        to_type: String,
+    },
+    /// The link would close a circle.
+    #[error("linking {from} to {to} would close a cycle: {cycle}")]
+    Cycle {
+        /// The node that would feed.
+        from: String,
+        /// The node that would be fed.
+        to: String,
+        /// The nodes of the cycle in order.
+        cycle: String,
+    },
+}
+
+/// The pin of a node with this name and direction.
+pub fn find_pin(world: &World, node: Entity, direction: PinDirection, name: &str) -> Result<Entity, ConnectError> {
+    let pins = world.get::<Pins>(node).ok_or(ConnectError::NotANode(node))?;
+    let of_direction: Vec<(Entity, &Pin)> = pins
+        .iter()
+        .filter_map(|entity| Some((entity, world.get::<Pin>(entity)?)))
+        .filter(|(_, pin)| pin.direction == direction)
+        .collect();
+    of_direction.iter().find(|(_, pin)| pin.name == name).map(|(entity, _)| *entity).ok_or_else(|| ConnectError::NoSuchPin {
+        node: node_label(world, node),
+        direction: match direction {
+            PinDirection::Input => "input",
+            PinDirection::Output => "output",
+        },
+        pin: name.to_owned(),
+        present: of_direction.iter().map(|(_, pin)| pin.name.as_ref()).collect::<Vec<_>>().join(", "),
+    })
+}
+
+/// What messages call a node: its name, or else its kind, or else its entity.
+pub fn node_label(world: &World, node: Entity) -> String {
+    match (world.get::<Name>(node), world.get::<NodeName>(node)) {
+        (Some(name), _) => name.to_string(),
+        (None, Some(kind)) => kind.0.to_owned(),
+        (None, None) => node.to_string(),
+    }
+}
+
+/// Links an output to an input; a link that the input had before is replaced.
+///
+/// # Errors
+/// See [`ConnectError`]; on an error nothing changes.
+pub fn connect(world: &mut World, from: Entity, output: &str, to: Entity, input: &str) -> Result<(), ConnectError> {
+    let output_pin = find_pin(world, from, PinDirection::Output, output)?;
+    let input_pin = find_pin(world, to, PinDirection::Input, input)?;
+    let type_of = |pin: Entity| world.get::<Pin>(pin).map(|pin| pin.data_type.clone());
+    let (from_type, to_type) = (type_of(output_pin), type_of(input_pin));
+    if from_type != to_type {
+        let name = |data_type: Option<crate::pin::DataType>| data_type.map_or_else(String::new, |data_type| data_type.name().to_owned());
+        return Err(ConnectError::Incompatible {
+            from: format!("{}.{output}", node_label(world, from)),
+            from_type: name(from_type),
+            to: format!("{}.{input}", node_label(world, to)),
+            to_type: name(to_type),
+        });
+    }
+    if let Some(path) = path_between(world, to, from) {
+        let cycle = path.iter().chain([&to]).map(|&node| node_label(world, node)).collect::<Vec<_>>().join(" → ");
+        return Err(ConnectError::Cycle { from: node_label(world, from), to: node_label(world, to), cycle });
+    }
+    world.entity_mut(input_pin).insert(FedBy(output_pin));
+    Ok(())
+}
+
+/// The nodes on a way along the links from `start` to `goal`, both included.
+fn path_between(world: &World, start: Entity, goal: Entity) -> Option<Vec<Entity>> {
+    fn visit(world: &World, node: Entity, goal: Entity, path: &mut Vec<Entity>, seen: &mut Vec<Entity>) -> bool {
+        path.push(node);
+        if node == goal {
+            return true;
+        }
+        seen.push(node);
+        for next in downstream(world, node) {
+            if !seen.contains(&next) && visit(world, next, goal, path, seen) {
+                return true;
+            }
+        }
+        path.pop();
+        false
+    }
+    let mut path = Vec::new();
+    visit(world, start, goal, &mut path, &mut Vec::new()).then_some(path)
+}
+
+fn downstream(world: &World, node: Entity) -> Vec<Entity> {
+    let pins = world.get::<Pins>(node).into_iter().flat_map(|pins| pins.iter());
+    let fed = pins.filter_map(|pin| world.get::<crate::pin::Feeds>(pin)).flat_map(|feeds| feeds.iter());
+    fed.filter_map(|input| world.get::<PinOf>(input)).map(|owner| owner.0).collect()
+}
+
+/// Links nodes from systems.
+pub trait GraphCommands {
+    /// Like [`connect`], when the commands are applied; an error goes to the app's error handler.
+    fn connect(&mut self, from: Entity, output: &'static str, to: Entity, input: &'static str);
+}
+
+impl GraphCommands for Commands<'_, '_> {
+    fn connect(&mut self, from: Entity, output: &'static str, to: Entity, input: &'static str) {
+        self.queue(move |world: &mut World| -> Result { Ok(connect(world, from, output, to, input)?) });
+    }
+}

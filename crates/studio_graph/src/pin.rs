@@ -1,0 +1,92 @@
+//! Pins, the types of data that flow between them, and the relationships that tie the graph together.
+
+use bevy::prelude::*;
+use std::borrow::Cow;
+
+/// The type of what flows through a pin. Plugins make their own with `DataType::new`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Reflect)]
+pub struct DataType(Cow<'static, str>);
+
+impl DataType {
+    /// Pictures on the GPU, with their stamps.
+    pub const VIDEO_FRAME: Self = Self::new("video frame");
+    /// One motion field a frame.
+    pub const MOTION_FIELD: Self = Self::new("motion field");
+    /// Coded pictures.
+    pub const PACKET: Self = Self::new("packet");
+
+    /// A type of this name.
+    pub const fn new(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+
+    /// The type's name, as shown to people.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Which way data goes through a pin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Reflect)]
+pub enum PinDirection {
+    /// Into the node; fed by at most one output.
+    Input,
+    /// Out of the node; feeds any number of inputs.
+    Output,
+}
+
+/// What a node kind says of one of its pins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinSpec {
+    /// Name, unique among the node's pins of this direction.
+    pub name: Cow<'static, str>,
+    /// Way of the data.
+    pub direction: PinDirection,
+    /// Type of the data.
+    pub data_type: DataType,
+}
+
+impl PinSpec {
+    /// An input pin.
+    pub fn input(name: impl Into<Cow<'static, str>>, data_type: DataType) -> Self {
+        Self { name: name.into(), direction: PinDirection::Input, data_type }
+    }
+
+    /// An output pin.
+    pub fn output(name: impl Into<Cow<'static, str>>, data_type: DataType) -> Self {
+        Self { name: name.into(), direction: PinDirection::Output, data_type }
+    }
+}
+
+/// A pin of a node; lives on an entity of its own, tied to the node by [`PinOf`].
+#[derive(Component, Clone, Debug, PartialEq, Eq)]
+#[component(immutable)]
+pub struct Pin {
+    /// Name, unique among the node's pins of this direction.
+    pub name: Cow<'static, str>,
+    /// Way of the data.
+    pub direction: PinDirection,
+    /// Type of the data.
+    pub data_type: DataType,
+}
+
+/// The node that a pin belongs to.
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
+#[relationship(relationship_target = Pins)]
+pub struct PinOf(pub Entity);
+
+/// The pins of a node, inputs and outputs, in the order of its kind's declaration. Despawned with it.
+#[derive(Component, Default, Debug)]
+#[relationship_target(relationship = PinOf, linked_spawn)]
+pub struct Pins(Vec<Entity>);
+
+/// A link, on the input pin: the output pin that feeds it. Make links with [`connect`](crate::link::connect), which
+/// checks them.
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
+#[relationship(relationship_target = Feeds)]
+pub struct FedBy(pub Entity);
+
+/// The input pins that an output pin feeds.
+#[derive(Component, Default, Debug)]
+#[relationship_target(relationship = FedBy)]
+pub struct Feeds(Vec<Entity>);
