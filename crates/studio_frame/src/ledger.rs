@@ -19,9 +19,9 @@ impl Stage {
     /// Planes to the GPU.
     pub const UPLOAD: Self = Self("upload");
     /// Fisheye pictures to one picture.
-    pub const STITCH: Self = Self("stitch");
+    pub const STITCH: Self = Self("Stitch");
     /// Optical flow.
-    pub const FLOW: Self = Self("flow");
+    pub const FLOW: Self = Self("Optical flow");
     /// Colour conversion and copy back from the GPU.
     pub const READBACK: Self = Self("readback");
     /// From the encoder's input to its access unit.

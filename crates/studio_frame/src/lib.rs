@@ -36,7 +36,7 @@ pub mod prelude {
         motion::{MotionField, MotionVector},
         packet::{AccessUnit, StreamInfo, VideoCodec},
         picture::{Plane, VideoFrame},
-        projection::{Projection, StereoLayout},
+        projection::{PictureProjection, StereoLayout},
         queue::{QueuePolicy, QueueReceiver, QueueSender, queue},
         stamp::{FrameStamp, MediaTime, UnixTime},
     };

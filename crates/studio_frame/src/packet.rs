@@ -2,7 +2,7 @@
 
 use crate::{
     color::ColorInfo,
-    projection::{Projection, StereoLayout},
+    projection::{PictureProjection, StereoLayout},
     stamp::FrameStamp,
 };
 use bevy::prelude::*;
@@ -35,7 +35,7 @@ pub struct StreamInfo {
     /// What the code values mean.
     pub color: ColorInfo,
     /// How the picture covers the sphere.
-    pub projection: Projection,
+    pub projection: PictureProjection,
     /// Where the eyes' pictures lie.
     pub stereo: StereoLayout,
     /// Target bit rate.

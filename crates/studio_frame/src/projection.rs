@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// How the pixels of a picture lie on the sphere around the viewer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Reflect, Serialize, Deserialize)]
-pub enum Projection {
+pub enum PictureProjection {
     /// The whole sphere, longitude across (centre is straight ahead, right is east), latitude down from the zenith.
     #[default]
     Equirectangular,

@@ -1,2 +1,84 @@
-//! GPU
-pub mod device; pub mod picture;
+//! Pictures on the GPU, and the driver that runs the graph's GPU nodes.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`device`] | opens a GPU without an app, for tests, benches and tools |
+//! | [`picture`] | textures for the planes of a picture; one upload a captured frame |
+//! | [`frame`] | [`PinFrame`](frame::PinFrame): the newest frame on an output pin, seen from both worlds |
+//! | [`node`] | registers a node kind's system in the render world |
+//! | [`driver`] | uploads, runs the nodes in the graph's order, submits once |
+//! | [`readback`] | a ring of mapped buffers, delivered without a copy |
+//! | [`yuv`] | RGBA to NV12 or P010 |
+//! | [`timer`] | the GPU's own time for each node |
+
+pub mod device;
+pub mod driver;
+pub mod frame;
+pub mod node;
+pub mod picture;
+pub mod readback;
+pub mod timer;
+pub mod yuv;
+
+use bevy::{
+    core_pipeline::schedule::camera_driver,
+    prelude::*,
+    render::{ExtractSchedule, RenderApp, RenderStartup, renderer::{RenderGraph, RenderGraphSystems}},
+};
+use studio_frame::prelude::*;
+use studio_graph::{prelude::*, wake::StudioWaker};
+
+/// The types nearly every user of this crate needs.
+pub mod prelude {
+    #[doc(hidden)]
+    pub use crate::{
+        StudioGpuPlugin,
+        frame::{GpuFrame, PinFrame, SourceFrame},
+        node::{AppGpuNodeExt, GpuContext, GpuNodeRun, NodeSettings, NodeStates},
+        picture::{GpuPicture, PictureUniform},
+    };
+}
+
+/// Adds the GPU driver. Needs [`GraphPlugin`] and Bevy's render plugin before it; without a render app it only keeps
+/// the pins.
+pub struct StudioGpuPlugin;
+
+impl Plugin for StudioGpuPlugin {
+    fn build(&self, app: &mut App) {
+        app.init_resource::<LatencyLedger>().init_resource::<CopyCounters>().init_resource::<StudioWaker>().add_observer(give_frame_to_pin);
+        let (ledger, copies, waker, report) = (
+            app.world().resource::<LatencyLedger>().clone(),
+            app.world().resource::<CopyCounters>().clone(),
+            app.world().resource::<StudioWaker>().clone(),
+            app.world().resource::<FailureReport>().clone(),
+        );
+        let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return };
+        match driver::GpuInFlight::start() {
+            Ok(in_flight) => render_app.insert_resource(in_flight),
+            Err(error) => {
+                error!("no thread for the GPU could be started, so no GPU node will run: {error}");
+                return;
+            }
+        };
+        render_app
+            .insert_resource(ledger)
+            .insert_resource(copies)
+            .insert_resource(waker)
+            .insert_resource(report)
+            .init_resource::<StudioClock>()
+            .init_resource::<driver::GpuEpoch>()
+            .init_resource::<driver::GpuNodes>()
+            .init_resource::<driver::GpuGraph>()
+            .init_resource::<driver::GraphCommands>()
+            .add_systems(RenderStartup, driver::start_epoch)
+            .add_systems(ExtractSchedule, driver::extract_graph)
+            .add_systems(RenderGraph, driver::run_gpu_graph.in_set(RenderGraphSystems::Render).before(camera_driver));
+    }
+}
+
+fn give_frame_to_pin(added: On<Add, Pin>, pins: Query<&Pin>, mut commands: Commands) {
+    let Ok(pin) = pins.get(added.entity) else { return };
+    if pin.direction == PinDirection::Output && pin.data_type == DataType::VIDEO_FRAME {
+        commands.entity(added.entity).insert(frame::PinFrame::default());
+    }
+}

@@ -32,6 +32,7 @@ pub mod pin;
 pub mod registry;
 pub mod schedule;
 pub mod status;
+pub mod wake;
 
 use bevy::prelude::*;
 

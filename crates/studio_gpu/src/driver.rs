@@ -1,0 +1,276 @@
+//! The driver: uploads what was captured, then runs the GPU nodes in the graph's order, and submits once.
+
+use crate::{
+    frame::{GpuFrame, PinFrame, SourceFrame},
+    node::GpuNodeRun,
+    picture::GpuPicture,
+    timer::GpuTimer,
+};
+use bevy::{
+    ecs::{entity::EntityHashMap, system::SystemId},
+    prelude::*,
+    render::{
+        Extract,
+        renderer::{RenderDevice, RenderQueue},
+    },
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use studio_frame::{ledger::CopyKind, prelude::*};
+use studio_graph::{prelude::*, wake::StudioWaker};
+
+/// Counts the devices there have been: everything that was made on an earlier one is void.
+#[derive(Resource, Clone, Copy, Default)]
+pub struct GpuEpoch(pub u64);
+
+/// The GPU nodes and the systems that run them.
+#[derive(Resource, Default)]
+pub struct GpuNodes(EntityHashMap<GpuNode>);
+
+struct GpuNode {
+    system: SystemId<In<GpuNodeRun>, Result>,
+    stage: Stage,
+    settings_changed: bool,
+    seen: Vec<u64>,
+    retry_at: Option<Instant>,
+    waiting_since: Option<Instant>,
+}
+
+/// How long a live node waits for the slower of its inputs.
+const JOIN_WAIT: Duration = Duration::from_millis(50);
+
+impl GpuNodes {
+    /// Whether a node is there.
+    pub fn contains(&self, node: Entity) -> bool {
+        self.0.contains_key(&node)
+    }
+
+    pub(crate) fn remove(&mut self, node: Entity) {
+        self.0.remove(&node);
+    }
+
+    pub(crate) fn insert(&mut self, node: Entity, system: SystemId<In<GpuNodeRun>, Result>, stage: Stage) {
+        let seen = self.0.remove(&node).map(|present| present.seen).unwrap_or_default();
+        self.0.insert(node, GpuNode { system, stage, settings_changed: true, seen, retry_at: None, waiting_since: None });
+    }
+}
+
+/// The compiled graph and its pins' frames, in the render world.
+#[derive(Resource, Default)]
+pub(crate) struct GpuGraph {
+    graph: CompiledGraph,
+    pins: EntityHashMap<PinFrame>,
+}
+
+pub(crate) fn extract_graph(
+    graph: Extract<Res<CompiledGraph>>,
+    pins: Extract<Query<(Entity, &PinFrame)>>,
+    clock: Extract<Res<StudioClock>>,
+    mut extracted: ResMut<GpuGraph>,
+    mut extracted_clock: ResMut<StudioClock>,
+) {
+    extracted_clock.set_if_neq(**clock);
+    if extracted.graph.generation != graph.generation {
+        extracted.graph = graph.clone();
+        extracted.pins = pins.iter().map(|(pin, frame)| (pin, frame.clone())).collect();
+    }
+}
+
+/// The commands of this frame's GPU nodes.
+#[derive(Resource, Default)]
+pub struct GraphCommands {
+    encoder: Option<wgpu::CommandEncoder>,
+    after_submit: Vec<Box<dyn FnOnce() + Send + Sync>>,
+}
+
+impl GraphCommands {
+    pub(crate) fn encoder(&mut self, device: &wgpu::Device) -> &mut wgpu::CommandEncoder {
+        self.encoder
+            .get_or_insert_with(|| device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("studio graph") }))
+    }
+
+    pub(crate) fn after_submit(&mut self, action: impl FnOnce() + Send + Sync + 'static) {
+        self.after_submit.push(Box::new(action));
+    }
+}
+
+/// The submissions that the GPU has not finished, and the thread that waits for them so that readbacks are delivered
+/// the moment they are done rather than with the next frame.
+#[derive(Resource, Clone)]
+pub(crate) struct GpuInFlight {
+    count: Arc<AtomicUsize>,
+    submissions: QueueSender<(wgpu::Device, wgpu::SubmissionIndex)>,
+}
+
+impl GpuInFlight {
+    /// With more, live frames would queue up on a slow GPU and latency would grow.
+    const MAX_LIVE: usize = 2;
+
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let (submissions, waiting) = queue::<(wgpu::Device, wgpu::SubmissionIndex)>(16, QueuePolicy::Block);
+        std::thread::Builder::new().name("gpu wait".to_owned()).spawn(move || {
+            loop {
+                match waiting.recv_timeout(Duration::from_secs(3600)) {
+                    Ok((device, index)) => {
+                        // A lost device ends the wait with an error; Bevy's error handler deals with the loss itself.
+                        device.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: Some(Duration::from_secs(10)) }).ok();
+                    }
+                    Err(studio_frame::queue::ReceiveError::Empty) => {}
+                    Err(studio_frame::queue::ReceiveError::Closed) => return,
+                }
+            }
+        })?;
+        Ok(Self { count: Arc::default(), submissions })
+    }
+
+    fn begin(&self) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// Runs the graph's GPU nodes: see the module's documentation.
+pub(crate) fn run_gpu_graph(world: &mut World) {
+    let in_flight = world.resource::<GpuInFlight>().clone();
+    let live = *world.resource::<StudioClock>() == StudioClock::Live;
+    if live && in_flight.count.load(Ordering::Acquire) >= GpuInFlight::MAX_LIVE {
+        return;
+    }
+    let device = world.resource::<RenderDevice>().wgpu_device().clone();
+    let queue = world.resource::<RenderQueue>().0.clone();
+    let graph = world.resource::<GpuGraph>().graph.nodes.clone();
+    let pins: EntityHashMap<PinFrame> = world.resource::<GpuGraph>().pins.clone();
+    let uploaded = upload_pending(world, &device, &queue, &pins);
+    let mut timer = world.remove_resource::<GpuTimer>().unwrap_or_else(|| GpuTimer::new(&device, &queue));
+    for compiled in graph.iter() {
+        run_node(world, compiled, &pins, &device, live, &mut timer);
+    }
+    let mut commands = world.resource_mut::<GraphCommands>();
+    let after_submit = core::mem::take(&mut commands.after_submit);
+    let encoder = commands.encoder.take();
+    if uploaded || encoder.is_some() {
+        let ledger = world.resource::<LatencyLedger>().clone();
+        let buffer = encoder.map(|mut encoder| {
+            timer.resolve(&mut encoder);
+            encoder.finish()
+        });
+        in_flight.begin();
+        let index = queue.submit(buffer);
+        let waker = world.resource::<StudioWaker>().clone();
+        let count = in_flight.count.clone();
+        queue.on_submitted_work_done(move || {
+            count.fetch_sub(1, Ordering::AcqRel);
+            waker.wake();
+        });
+        after_submit.into_iter().for_each(|action| action());
+        timer.deliver(ledger);
+        in_flight.submissions.send((device, index));
+    }
+    world.insert_resource(timer);
+}
+
+/// Uploads the frames that wait on pins. Returns whether there were any.
+fn upload_pending(world: &mut World, device: &wgpu::Device, queue: &wgpu::Queue, pins: &EntityHashMap<PinFrame>) -> bool {
+    let mut uploaded = false;
+    for pin in pins.values() {
+        let Some(SourceFrame { frame, projection, stereo }) = pin.take_pending() else { continue };
+        let (ledger, copies) = (world.resource::<LatencyLedger>(), world.resource::<CopyCounters>());
+        let start = Instant::now();
+        let stamp = frame.stamp;
+        ledger.record(stamp.frame_id, Stage::CAPTURE, UnixTime::now().since(stamp.captured_at));
+        // Textures that downstream nodes hold on to (for the frame before) are not written over.
+        let reusable = pin.get().map(|present| present.picture).filter(|picture| picture.fits(&frame) && Arc::strong_count(picture) <= 2);
+        let mut picture = match reusable {
+            Some(picture) => (*picture).clone(),
+            None => match GpuPicture::for_upload(device, &frame) {
+                Ok(picture) => picture,
+                Err(error) => {
+                    error!("a captured frame cannot be uploaded: {error}");
+                    continue;
+                }
+            },
+        };
+        picture.upload(queue, &frame);
+        copies.count(stamp.frame_id, CopyKind::Upload, frame.format.picture_bytes(frame.size));
+        ledger.record(stamp.frame_id, Stage::UPLOAD, start.elapsed());
+        pin.set(GpuFrame { picture: Arc::new(picture), stamp, projection, stereo });
+        uploaded = true;
+    }
+    uploaded
+}
+
+fn run_node(world: &mut World, compiled: &CompiledNode, pins: &EntityHashMap<PinFrame>, device: &wgpu::Device, live: bool, timer: &mut GpuTimer) {
+    let generations: Vec<u64> =
+        compiled.inputs.iter().filter_map(|(_, source)| pins.get(&(*source)?)).map(PinFrame::generation).collect();
+    let mut nodes = world.resource_mut::<GpuNodes>();
+    let Some(node) = nodes.0.get_mut(&compiled.node) else { return };
+    if generations.is_empty() || generations.contains(&0) {
+        return;
+    }
+    if node.retry_at.is_some_and(|retry_at| Instant::now() < retry_at) {
+        return;
+    }
+    if !inputs_are_due(node, &generations, live) {
+        return;
+    }
+    node.seen = generations;
+    node.waiting_since = None;
+    node.settings_changed = false;
+    let (system, stage) = (node.system, node.stage);
+    let frame_on = |source: &Option<Entity>| source.and_then(|pin| pins.get(&pin)).and_then(PinFrame::get);
+    let run = GpuNodeRun {
+        node: compiled.node,
+        inputs: compiled.inputs.iter().map(|(name, source)| (name.clone(), frame_on(source))).collect(),
+        outputs: compiled.outputs.iter().filter_map(|(name, pin)| Some((name.clone(), pins.get(pin)?.clone()))).collect(),
+    };
+    let frame_id = run.frames().next().map(|frame| frame.stamp.frame_id).unwrap_or_default();
+    timer.begin(world.resource_mut::<GraphCommands>().encoder(device), frame_id, stage);
+    let outcome = match world.run_system_with(system, run) {
+        Ok(outcome) => outcome,
+        Err(error) => Err(error.to_string().into()),
+    };
+    timer.end(world.resource_mut::<GraphCommands>().encoder(device));
+    let report = world.resource::<FailureReport>().clone();
+    let mut nodes = world.resource_mut::<GpuNodes>();
+    let Some(node) = nodes.0.get_mut(&compiled.node) else { return };
+    match outcome {
+        Ok(()) => {
+            node.retry_at = None;
+            report.success(compiled.node);
+        }
+        Err(error) => {
+            node.retry_at = Some(Instant::now() + NodeStatus::FIRST_RETRY);
+            report.failure(compiled.node, error.to_string().lines().next().unwrap_or_default());
+        }
+    }
+}
+
+/// Whether a node runs now. With several inputs it waits for all of them to have something new, so that pictures of one
+/// moment are joined; live, it waits no longer than [`JOIN_WAIT`] and then takes the last frames of the late ones.
+fn inputs_are_due(node: &mut GpuNode, generations: &[u64], live: bool) -> bool {
+    if node.settings_changed || node.seen.len() != generations.len() {
+        return true;
+    }
+    let fresh = node.seen.iter().zip(generations).filter(|(seen, now)| now > seen).count();
+    if fresh == 0 {
+        return false;
+    }
+    if fresh == generations.len() {
+        return true;
+    }
+    live && node.waiting_since.get_or_insert_with(Instant::now).elapsed() >= JOIN_WAIT
+}
+
+/// Everything made on an earlier device is void: a device lost and recovered starts a new epoch.
+pub(crate) fn start_epoch(mut epoch: ResMut<GpuEpoch>, mut nodes: ResMut<GpuNodes>, mut commands: Commands) {
+    epoch.0 += 1;
+    for node in nodes.0.values_mut() {
+        node.settings_changed = true;
+    }
+    commands.remove_resource::<GpuTimer>();
+    commands.insert_resource(GraphCommands::default());
+}

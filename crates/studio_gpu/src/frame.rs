@@ -1,0 +1,88 @@
+//! The frame on a pin: GPU pictures and their stamps.
+
+use crate::picture::GpuPicture;
+use bevy::prelude::*;
+use parking_lot::Mutex;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use studio_frame::prelude::*;
+
+/// A picture on the GPU and which captured frame it shows.
+#[derive(Clone, Debug)]
+pub struct GpuFrame {
+    /// The picture. Its textures are written again when the node that made it runs again.
+    pub picture: Arc<GpuPicture>,
+    /// Which captured frame it shows.
+    pub stamp: FrameStamp,
+    /// How it covers the sphere.
+    pub projection: PictureProjection,
+    /// Where the eyes' pictures lie.
+    pub stereo: StereoLayout,
+}
+
+/// A frame in system memory on its way to the GPU.
+#[derive(Clone, Debug)]
+pub struct SourceFrame {
+    /// The frame.
+    pub frame: VideoFrame,
+    /// How it covers the sphere.
+    pub projection: PictureProjection,
+    /// Where the eyes' pictures lie.
+    pub stereo: StereoLayout,
+}
+
+impl From<VideoFrame> for SourceFrame {
+    fn from(frame: VideoFrame) -> Self {
+        Self { frame, projection: PictureProjection::Rectilinear { fov_deg: 90.0 }, stereo: StereoLayout::Mono }
+    }
+}
+
+#[derive(Default)]
+struct Slot {
+    pending: Option<SourceFrame>,
+    frame: Option<GpuFrame>,
+    generation: u64,
+}
+
+/// The newest frame on an output pin: written by the node, read by everything downstream, in either world.
+///
+/// Clones share the frame. A failed node leaves its last good frame here.
+#[derive(Component, Clone, Default)]
+pub struct PinFrame(Arc<Mutex<Slot>>);
+
+static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
+
+impl PinFrame {
+    /// The newest frame on the GPU.
+    pub fn get(&self) -> Option<GpuFrame> {
+        self.0.lock().frame.clone()
+    }
+
+    /// Grows with every new frame; 0 before the first.
+    pub fn generation(&self) -> u64 {
+        self.0.lock().generation
+    }
+
+    /// Puts a frame on the pin.
+    pub fn set(&self, frame: GpuFrame) {
+        let mut slot = self.0.lock();
+        slot.frame = Some(frame);
+        slot.generation = NEXT_GENERATION.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Hands a captured frame over for upload. Returns the frame that waited there unseen, if one did.
+    pub fn submit(&self, frame: SourceFrame) -> Option<SourceFrame> {
+        self.0.lock().pending.replace(frame)
+    }
+
+    /// Whether a captured frame waits for its upload.
+    pub fn has_pending(&self) -> bool {
+        self.0.lock().pending.is_some()
+    }
+
+    pub(crate) fn take_pending(&self) -> Option<SourceFrame> {
+        self.0.lock().pending.take()
+    }
+}

@@ -1,0 +1,199 @@
+//! GPU nodes: how a node kind's work runs in the render world.
+
+use crate::{
+    driver::{GpuEpoch, GpuNodes, GraphCommands},
+    frame::{GpuFrame, PinFrame},
+};
+use bevy::{
+    ecs::{
+        entity::{EntityHashMap, EntityHashSet},
+        system::{SystemId, SystemParam},
+    },
+    prelude::*,
+    render::{
+        Extract, ExtractSchedule, RenderApp,
+        renderer::{RenderDevice, RenderQueue},
+    },
+};
+use std::{borrow::Cow, marker::PhantomData};
+use studio_frame::prelude::*;
+use studio_graph::prelude::*;
+
+/// One run of a GPU node: what the driver hands to the node kind's system.
+pub struct GpuNodeRun {
+    /// The node, as the main world names it.
+    pub node: Entity,
+    /// Inputs in order of declaration, with the frames on them.
+    pub inputs: Vec<(Cow<'static, str>, Option<GpuFrame>)>,
+    /// Outputs in order of declaration.
+    pub outputs: Vec<(Cow<'static, str>, PinFrame)>,
+}
+
+/// What a GPU node misses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GpuNodeError {
+    /// Nothing feeds an input that the node needs.
+    #[error("nothing is connected to the input “{0}”")]
+    NotConnected(String),
+    /// The kind declares no such output.
+    #[error("the node has no output “{0}”")]
+    NoSuchOutput(String),
+}
+
+impl GpuNodeRun {
+    /// The frame on an input.
+    pub fn input(&self, name: &str) -> Result<&GpuFrame, GpuNodeError> {
+        let found = self.inputs.iter().find(|(input, _)| input == name).and_then(|(_, frame)| frame.as_ref());
+        found.ok_or_else(|| GpuNodeError::NotConnected(name.to_owned()))
+    }
+
+    /// Every frame on the inputs, in order of declaration.
+    pub fn frames(&self) -> impl Iterator<Item = &GpuFrame> {
+        self.inputs.iter().filter_map(|(_, frame)| frame.as_ref())
+    }
+
+    /// Puts a frame on an output.
+    pub fn set_output(&self, name: &str, frame: GpuFrame) -> Result<(), GpuNodeError> {
+        let (_, pin) = self.outputs.iter().find(|(output, _)| output == name).ok_or_else(|| GpuNodeError::NoSuchOutput(name.to_owned()))?;
+        pin.set(frame);
+        Ok(())
+    }
+}
+
+/// The settings of every node of kind `K`, in the render world.
+#[derive(Resource, Deref)]
+pub struct NodeSettings<K: NodeKind + Clone>(EntityHashMap<K>);
+
+impl<K: NodeKind + Clone> NodeSettings<K> {
+    /// The settings of a node; the kind's defaults if it vanished this very frame.
+    pub fn of(&self, node: Entity) -> K {
+        self.0.get(&node).cloned().unwrap_or_default()
+    }
+}
+
+/// What a GPU node records its work with.
+#[derive(SystemParam)]
+pub struct GpuContext<'w> {
+    device: Res<'w, RenderDevice>,
+    queue: Res<'w, RenderQueue>,
+    commands: ResMut<'w, GraphCommands>,
+    epoch: Res<'w, GpuEpoch>,
+    nodes: Res<'w, GpuNodes>,
+    /// Where latency is written down.
+    pub ledger: Res<'w, LatencyLedger>,
+    /// Where copies are counted.
+    pub copies: Res<'w, CopyCounters>,
+    /// Live or offline.
+    pub clock: Res<'w, StudioClock>,
+}
+
+impl GpuContext<'_> {
+    /// The device.
+    pub fn device(&self) -> &wgpu::Device {
+        self.device.wgpu_device()
+    }
+
+    /// The queue. Use it for `write_buffer` and `write_texture`; the driver submits.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.queue.0
+    }
+
+    /// The encoder that all of this frame's nodes record into, in the graph's order.
+    pub fn encoder(&mut self) -> &mut wgpu::CommandEncoder {
+        self.commands.encoder(self.device.wgpu_device())
+    }
+
+    /// Device and encoder at once.
+    pub fn device_and_encoder(&mut self) -> (&wgpu::Device, &wgpu::Queue, &mut wgpu::CommandEncoder) {
+        let device = self.device.wgpu_device();
+        (device, &self.queue.0, self.commands.encoder(device))
+    }
+
+    /// Calls `action` once the frame's commands are submitted (for `map_async`).
+    pub fn after_submit(&mut self, action: impl FnOnce() + Send + Sync + 'static) {
+        self.commands.after_submit(action);
+    }
+}
+
+/// What a GPU node kind keeps for each of its nodes between runs: pipelines, textures, rings.
+///
+/// Use it as a `Local` of the kind's system. States vanish with their nodes, and all of them when the GPU was lost.
+pub struct NodeStates<S> {
+    states: EntityHashMap<S>,
+    epoch: u64,
+}
+
+impl<S> Default for NodeStates<S> {
+    fn default() -> Self {
+        Self { states: EntityHashMap::default(), epoch: 0 }
+    }
+}
+
+impl<S> NodeStates<S> {
+    /// The node's state; made with `make` if there is none or `fits` says that it no longer does.
+    pub fn get_or_make(
+        &mut self,
+        gpu: &GpuContext,
+        node: Entity,
+        fits: impl FnOnce(&S) -> bool,
+        make: impl FnOnce() -> Result<S>,
+    ) -> Result<&mut S> {
+        if self.epoch != gpu.epoch.0 {
+            self.states.clear();
+            self.epoch = gpu.epoch.0;
+        }
+        self.states.retain(|node, _| gpu.nodes.contains(*node));
+        if self.states.get(&node).is_some_and(|state| !fits(state)) {
+            self.states.remove(&node);
+        }
+        match self.states.entry(node) {
+            bevy::platform::collections::hash_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
+            bevy::platform::collections::hash_map::Entry::Vacant(entry) => Ok(entry.insert(make()?)),
+        }
+    }
+}
+
+#[derive(Resource)]
+struct KindSystem<K> {
+    system: SystemId<In<GpuNodeRun>, Result>,
+    kind: PhantomData<fn() -> K>,
+}
+
+/// Registers GPU node kinds.
+pub trait AppGpuNodeExt {
+    /// Makes `K` a node kind whose work is `system`, run in the render world in the graph's order, once for each of its
+    /// nodes whose inputs or settings changed. Add the render plugin (`DefaultPlugins`) first.
+    fn add_gpu_node<K: NodeKind + Clone, M>(&mut self, system: impl IntoSystem<In<GpuNodeRun>, Result, M> + 'static) -> &mut Self;
+}
+
+impl AppGpuNodeExt for App {
+    fn add_gpu_node<K: NodeKind + Clone, M>(&mut self, system: impl IntoSystem<In<GpuNodeRun>, Result, M> + 'static) -> &mut Self {
+        self.register_node::<K>();
+        let Some(render_app) = self.get_sub_app_mut(RenderApp) else { return self };
+        let system = render_app.world_mut().register_system(system);
+        render_app
+            .insert_resource(KindSystem::<K> { system, kind: PhantomData })
+            .insert_resource(NodeSettings::<K>(EntityHashMap::default()))
+            .add_systems(ExtractSchedule, extract_nodes::<K>);
+        self
+    }
+}
+
+fn extract_nodes<K: NodeKind + Clone>(
+    changed: Extract<Query<(Entity, &K), Changed<K>>>,
+    present: Extract<Query<(), With<K>>>,
+    mut removed: Extract<RemovedComponents<K>>,
+    kind: Res<KindSystem<K>>,
+    mut settings: ResMut<NodeSettings<K>>,
+    mut nodes: ResMut<GpuNodes>,
+) {
+    let gone: EntityHashSet = removed.read().filter(|node| !present.contains(*node)).collect();
+    for node in gone {
+        settings.0.remove(&node);
+        nodes.remove(node);
+    }
+    for (node, component) in &changed {
+        settings.0.insert(node, component.clone());
+        nodes.insert(node, kind.system, Stage(K::DISPLAY_NAME));
+    }
+}

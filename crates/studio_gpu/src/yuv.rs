@@ -1,0 +1,135 @@
+//! From RGBA on the GPU to the planes that encoders take.
+
+use crate::picture::GpuPicture;
+use bevy::math::UVec2;
+use bytes::Bytes;
+use studio_frame::{
+    color::ColorInfo,
+    format::PixelFormat,
+    picture::{PictureError, Plane, VideoFrame},
+    stamp::FrameStamp,
+};
+
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+struct YuvUniform {
+    yuv_from_rgb: [[f32; 4]; 3],
+    /// Width, height, words of a luma row, word at which the chroma plane starts.
+    shape: [u32; 4],
+}
+
+/// Converts RGBA pictures to NV12 or P010 in a buffer, ready to be copied to a mappable one.
+///
+/// Rows are padded to a multiple of 16 bytes. Chroma is the mean of its four pixels.
+pub struct YuvPass {
+    pipeline: wgpu::ComputePipeline,
+    uniform: wgpu::Buffer,
+    planes: wgpu::Buffer,
+    format: PixelFormat,
+    size: UVec2,
+    color: ColorInfo,
+    stride: usize,
+}
+
+impl YuvPass {
+    /// Makes the pass for pictures of `size` (odd sizes lose their last row or column), to be read as `color`. A
+    /// `format` other than P010 gives NV12.
+    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, format: PixelFormat, size: UVec2, color: ColorInfo) -> Self {
+        let size = (size / 2 * 2).max(UVec2::splat(2));
+        let format = if format == PixelFormat::P010 { PixelFormat::P010 } else { PixelFormat::Nv12 };
+        let (entry_point, bytes_per_sample) = if format == PixelFormat::P010 { ("p010", 2) } else { ("nv12", 1) };
+        let stride = (size.x as usize * bytes_per_sample).next_multiple_of(16);
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some("yuv"),
+            source: wgpu::ShaderSource::Wgsl(include_str!("../../../shaders/yuv_from_rgba.wgsl").into()),
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some("yuv"),
+            layout: None,
+            module: &module,
+            entry_point: Some(entry_point),
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            cache: None,
+        });
+        let uniform = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("yuv"),
+            size: size_of::<YuvUniform>() as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let words = (stride / 4) as u32;
+        let values = YuvUniform {
+            yuv_from_rgb: color.yuv_from_rgb(format.bit_depth()).rows.map(|row| row.to_array()),
+            shape: [size.x, size.y, words, words * size.y],
+        };
+        queue.write_buffer(&uniform, 0, bytemuck::bytes_of(&values));
+        let planes = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("yuv planes"),
+            size: (stride * size.y as usize * 3 / 2) as u64,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        });
+        Self { pipeline, uniform, planes, format, size, color, stride }
+    }
+
+    /// Bytes of a converted picture.
+    pub fn bytes(&self) -> u64 {
+        self.planes.size()
+    }
+
+    /// Width and height of the converted picture.
+    pub const fn size(&self) -> UVec2 {
+        self.size
+    }
+
+    /// Layout of the converted picture.
+    pub const fn format(&self) -> PixelFormat {
+        self.format
+    }
+
+    /// Records the conversion of `picture` (RGBA) and the copy of the planes into `target`.
+    pub fn encode(&self, device: &wgpu::Device, encoder: &mut wgpu::CommandEncoder, picture: &GpuPicture, target: &wgpu::Buffer) {
+        let view = picture.planes[0].create_view(&wgpu::TextureViewDescriptor::default());
+        let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("yuv"),
+            layout: &self.pipeline.get_bind_group_layout(0),
+            entries: &[
+                wgpu::BindGroupEntry { binding: 0, resource: self.uniform.as_entire_binding() },
+                wgpu::BindGroupEntry { binding: 1, resource: wgpu::BindingResource::TextureView(&view) },
+                wgpu::BindGroupEntry { binding: 2, resource: self.planes.as_entire_binding() },
+            ],
+        });
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("yuv"), timestamp_writes: None });
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &bind_group, &[]);
+        pass.dispatch_workgroups(self.size.x.div_ceil(4).div_ceil(8), (self.size.y / 2).div_ceil(8), 1);
+        drop(pass);
+        encoder.copy_buffer_to_buffer(&self.planes, 0, target, 0, self.planes.size());
+    }
+
+    /// How the planes lie in the buffer; outlives the pass.
+    pub const fn layout(&self) -> YuvLayout {
+        YuvLayout { format: self.format, size: self.size, color: self.color, stride: self.stride }
+    }
+}
+
+/// How the planes of a converted picture lie in their buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct YuvLayout {
+    format: PixelFormat,
+    size: UVec2,
+    color: ColorInfo,
+    stride: usize,
+}
+
+impl YuvLayout {
+    /// The planes that were read back, as a frame; nothing is copied.
+    pub fn frame(self, stamp: FrameStamp, planes: Bytes) -> Result<VideoFrame, PictureError> {
+        let luma_bytes = (self.stride * self.size.y as usize).min(planes.len());
+        let planes = vec![
+            Plane { data: planes.slice(..luma_bytes), stride: self.stride },
+            Plane { data: planes.slice(luma_bytes..), stride: self.stride },
+        ];
+        VideoFrame::new(stamp, self.format, self.size, self.color, planes)
+    }
+}
