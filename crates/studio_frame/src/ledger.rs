@@ -34,6 +34,8 @@ impl Stage {
     pub const DECODE: Self = Self("decode");
     /// From the decoded picture until it was drawn.
     pub const PRESENT: Self = Self("present");
+    /// From capture until the GPU had drawn the frame into a local window.
+    pub const WINDOW: Self = Self("window");
     /// From capture to the picture in the viewer, read from the mark in the picture.
     pub const GLASS_TO_GLASS: Self = Self("glass to glass");
 }

@@ -3,7 +3,6 @@
 use crate::{
     frame::{GpuFrame, PinFrame, SourceFrame},
     node::GpuNodeRun,
-    picture::GpuPicture,
     timer::GpuTimer,
 };
 use bevy::{
@@ -65,11 +64,13 @@ impl GpuNodes {
 pub(crate) struct GpuGraph {
     graph: CompiledGraph,
     pins: EntityHashMap<PinFrame>,
+    motions: EntityHashMap<PinMotion>,
 }
 
 pub(crate) fn extract_graph(
     graph: Extract<Res<CompiledGraph>>,
     pins: Extract<Query<(Entity, &PinFrame)>>,
+    motions: Extract<Query<(Entity, &PinMotion)>>,
     clock: Extract<Res<StudioClock>>,
     mut extracted: ResMut<GpuGraph>,
     mut extracted_clock: ResMut<StudioClock>,
@@ -77,6 +78,7 @@ pub(crate) fn extract_graph(
     extracted_clock.set_if_neq(**clock);
     if extracted.graph.generation != graph.generation {
         extracted.graph = graph.clone();
+        extracted.motions = motions.iter().map(|(pin, motion)| (pin, motion.clone())).collect();
         extracted.pins = pins.iter().map(|(pin, frame)| (pin, frame.clone())).collect();
     }
 }
@@ -182,22 +184,17 @@ fn upload_pending(world: &mut World, device: &wgpu::Device, queue: &wgpu::Queue,
         let start = Instant::now();
         let stamp = frame.stamp;
         ledger.record(stamp.frame_id, Stage::CAPTURE, UnixTime::now().since(stamp.captured_at));
-        // Textures that downstream nodes hold on to (for the frame before) are not written over.
-        let reusable = pin.get().map(|present| present.picture).filter(|picture| picture.fits(&frame) && Arc::strong_count(picture) <= 2);
-        let mut picture = match reusable {
-            Some(picture) => (*picture).clone(),
-            None => match GpuPicture::for_upload(device, &frame) {
-                Ok(picture) => picture,
-                Err(error) => {
-                    error!("a captured frame cannot be uploaded: {error}");
-                    continue;
-                }
-            },
+        let picture = match pin.upload_target(device, &frame) {
+            Ok(picture) => picture,
+            Err(error) => {
+                error!("a captured frame cannot be uploaded: {error}");
+                continue;
+            }
         };
         picture.upload(queue, &frame);
         copies.count(stamp.frame_id, CopyKind::Upload, frame.format.picture_bytes(frame.size));
         ledger.record(stamp.frame_id, Stage::UPLOAD, start.elapsed());
-        pin.set(GpuFrame { picture: Arc::new(picture), stamp, projection, stereo });
+        pin.set(GpuFrame { picture, stamp, projection, stereo });
         uploaded = true;
     }
     uploaded
@@ -221,11 +218,16 @@ fn run_node(world: &mut World, compiled: &CompiledNode, pins: &EntityHashMap<Pin
     node.waiting_since = None;
     node.settings_changed = false;
     let (system, stage) = (node.system, node.stage);
+    let motions = &world.resource::<GpuGraph>().motions;
+    let motion_inputs = compiled.inputs.iter().filter_map(|(name, source)| Some((name.clone(), motions.get(&(*source)?)?.clone()))).collect();
+    let motion_outputs = compiled.outputs.iter().filter_map(|(name, pin)| Some((name.clone(), motions.get(pin)?.clone()))).collect();
     let frame_on = |source: &Option<Entity>| source.and_then(|pin| pins.get(&pin)).and_then(PinFrame::get);
     let run = GpuNodeRun {
         node: compiled.node,
         inputs: compiled.inputs.iter().map(|(name, source)| (name.clone(), frame_on(source))).collect(),
         outputs: compiled.outputs.iter().filter_map(|(name, pin)| Some((name.clone(), pins.get(pin)?.clone()))).collect(),
+        motion_inputs,
+        motion_outputs,
     };
     let frame_id = run.frames().next().map(|frame| frame.stamp.frame_id).unwrap_or_default();
     timer.begin(world.resource_mut::<GraphCommands>().encoder(device), frame_id, stage);

@@ -1,6 +1,6 @@
 //! The frame on a pin: GPU pictures and their stamps.
 
-use crate::picture::GpuPicture;
+use crate::{device::GpuError, picture::GpuPicture};
 use bevy::prelude::*;
 use parking_lot::Mutex;
 use std::sync::{
@@ -44,6 +44,7 @@ struct Slot {
     pending: Option<SourceFrame>,
     frame: Option<GpuFrame>,
     generation: u64,
+    ring: Vec<Arc<GpuPicture>>,
 }
 
 /// The newest frame on an output pin: written by the node, read by everything downstream, in either world.
@@ -80,6 +81,21 @@ impl PinFrame {
     /// Whether a captured frame waits for its upload.
     pub fn has_pending(&self) -> bool {
         self.0.lock().pending.is_some()
+    }
+
+    /// Textures for a frame's upload out of a small ring: some that nothing downstream holds on to, or new ones.
+    pub(crate) fn upload_target(&self, device: &wgpu::Device, frame: &VideoFrame) -> Result<Arc<GpuPicture>, GpuError> {
+        let mut slot = self.0.lock();
+        let slot = &mut *slot;
+        slot.ring.retain(|picture| picture.fits(frame));
+        let shown = slot.frame.as_ref().map(|frame| &frame.picture);
+        let holders_here = |picture: &Arc<GpuPicture>| 1 + usize::from(shown.is_some_and(|shown| Arc::ptr_eq(shown, picture)));
+        if let Some(free) = slot.ring.iter().find(|picture| Arc::strong_count(picture) == holders_here(picture)) {
+            return Ok(free.clone());
+        }
+        let picture = Arc::new(GpuPicture::for_upload(device, frame)?);
+        slot.ring.push(picture.clone());
+        Ok(picture)
     }
 
     pub(crate) fn take_pending(&self) -> Option<SourceFrame> {

@@ -9,12 +9,16 @@
 //! | [`driver`] | uploads, runs the nodes in the graph's order, submits once |
 //! | [`readback`] | a ring of mapped buffers, delivered without a copy |
 //! | [`yuv`] | RGBA to NV12 or P010 |
+//! | [`mark`] | the `LatencyMark` node |
+//! | [`present`] | the `WindowOutput` node: pictures in a window |
 //! | [`timer`] | the GPU's own time for each node |
 
 pub mod device;
 pub mod driver;
 pub mod frame;
+pub mod mark;
 pub mod node;
+pub mod present;
 pub mod picture;
 pub mod readback;
 pub mod timer;
@@ -25,6 +29,7 @@ use bevy::{
     prelude::*,
     render::{ExtractSchedule, RenderApp, RenderStartup, renderer::{RenderGraph, RenderGraphSystems}},
 };
+use node::AppGpuNodeExt;
 use studio_frame::prelude::*;
 use studio_graph::{prelude::*, wake::StudioWaker};
 
@@ -35,7 +40,9 @@ pub mod prelude {
         StudioGpuPlugin,
         frame::{GpuFrame, PinFrame, SourceFrame},
         node::{AppGpuNodeExt, GpuContext, GpuNodeRun, NodeSettings, NodeStates},
+        mark::LatencyMark,
         picture::{GpuPicture, PictureUniform},
+        present::WindowOutput,
     };
 }
 
@@ -73,6 +80,7 @@ impl Plugin for StudioGpuPlugin {
             .add_systems(RenderStartup, driver::start_epoch)
             .add_systems(ExtractSchedule, driver::extract_graph)
             .add_systems(RenderGraph, driver::run_gpu_graph.in_set(RenderGraphSystems::Render).before(camera_driver));
+        app.add_gpu_node::<mark::LatencyMark, _>(mark::run_latency_mark).add_plugins(present::PresentPlugin);
     }
 }
 

@@ -27,6 +27,10 @@ pub struct GpuNodeRun {
     pub inputs: Vec<(Cow<'static, str>, Option<GpuFrame>)>,
     /// Outputs in order of declaration.
     pub outputs: Vec<(Cow<'static, str>, PinFrame)>,
+    /// Inputs of motion fields that something feeds.
+    pub motion_inputs: Vec<(Cow<'static, str>, PinMotion)>,
+    /// Outputs of motion fields.
+    pub motion_outputs: Vec<(Cow<'static, str>, PinMotion)>,
 }
 
 /// What a GPU node misses.
@@ -50,6 +54,17 @@ impl GpuNodeRun {
     /// Every frame on the inputs, in order of declaration.
     pub fn frames(&self) -> impl Iterator<Item = &GpuFrame> {
         self.inputs.iter().filter_map(|(_, frame)| frame.as_ref())
+    }
+
+    /// The newest motion field on an input, if one came.
+    pub fn motion_input(&self, name: &str) -> Option<MotionField> {
+        self.motion_inputs.iter().find(|(input, _)| input == name)?.1.get().map(|(field, _)| field)
+    }
+
+    /// The pin of a motion output, to be written when the field has been read back.
+    pub fn motion_output(&self, name: &str) -> Result<PinMotion, GpuNodeError> {
+        let found = self.motion_outputs.iter().find(|(output, _)| output == name);
+        found.map(|(_, pin)| pin.clone()).ok_or_else(|| GpuNodeError::NoSuchOutput(name.to_owned()))
     }
 
     /// Puts a frame on an output.

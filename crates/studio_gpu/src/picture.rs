@@ -102,9 +102,8 @@ impl GpuPicture {
 
     /// Writes a frame's planes into the textures: one copy, straight from the frame's own memory.
     ///
-    /// The frame must have the picture's format and size.
-    pub fn upload(&mut self, queue: &wgpu::Queue, frame: &VideoFrame) {
-        self.color = frame.color;
+    /// The frame must fit: see [`fits`](Self::fits).
+    pub fn upload(&self, queue: &wgpu::Queue, frame: &VideoFrame) {
         for ((texture, shape), plane) in self.planes.iter().zip(self.format.planes(self.size)).zip(&frame.planes) {
             queue.write_texture(
                 texture.as_image_copy(),
@@ -117,7 +116,7 @@ impl GpuPicture {
 
     /// Whether a frame can be uploaded into these textures.
     pub fn fits(&self, frame: &VideoFrame) -> bool {
-        self.format == frame.format && self.size == frame.size
+        self.format == frame.format && self.size == frame.size && self.color == frame.color
     }
 
     /// What a shader must know to read the planes.

@@ -25,6 +25,7 @@
 //! assert!(app.world().get::<Pins>(node).is_some());
 //! ```
 
+pub mod bus;
 pub mod clock;
 pub mod compile;
 pub mod link;
@@ -41,6 +42,7 @@ pub mod prelude {
     #[doc(hidden)]
     pub use crate::{
         GraphPlugin,
+        bus::{PacketBus, PinMotion},
         clock::StudioClock,
         compile::{CompiledGraph, CompiledNode},
         link::{ConnectError, GraphCommands, connect},
@@ -60,6 +62,7 @@ impl Plugin for GraphPlugin {
         app.init_resource::<clock::StudioClock>()
             .init_resource::<compile::CompiledGraph>()
             .init_resource::<status::FailureReport>()
+            .add_observer(bus::give_bus_to_pin)
             .add_systems(
                 Update,
                 (compile::compile_graph.in_set(schedule::StudioSystems::Compile), status::apply_reports.in_set(schedule::StudioSystems::Report)),

@@ -1,0 +1,130 @@
+//! Coded pictures on a pin: one encoder, any number of readers, each on its own terms.
+
+use bevy::prelude::*;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use studio_frame::prelude::*;
+
+/// Takes access units on the encoder's own thread, in order, as soon as they exist.
+pub type PacketSink = Arc<dyn Fn(&StreamInfo, &AccessUnit) + Send + Sync>;
+type KeyFrameRequest = Arc<dyn Fn() + Send + Sync>;
+
+#[derive(Default)]
+struct Bus {
+    sinks: Vec<(Entity, PacketSink)>,
+    info: Option<Arc<StreamInfo>>,
+    request_key_frame: Option<KeyFrameRequest>,
+    published: u64,
+}
+
+/// The access units on an output pin of type [`DataType::PACKET`](crate::pin::DataType::PACKET).
+///
+/// The encoder publishes; outputs and recorders register a sink. A sink must not block, unless it has to take every
+/// access unit (a recorder): then it holds the encoder back, which is what "block" means. Clones share the bus.
+#[derive(Component, Clone, Default)]
+pub struct PacketBus(Arc<Mutex<Bus>>);
+
+impl PacketBus {
+    /// Registers the sink of a node, replacing the one it had, and asks for a key frame to start it with.
+    pub fn set_sink(&self, node: Entity, sink: PacketSink) {
+        self.remove_sink(node);
+        self.0.lock().sinks.push((node, sink));
+        self.request_key_frame();
+    }
+
+    /// Removes the sink of a node.
+    pub fn remove_sink(&self, node: Entity) {
+        self.0.lock().sinks.retain(|(owner, _)| *owner != node);
+    }
+
+    /// Whether a node has a sink here.
+    pub fn has_sink(&self, node: Entity) -> bool {
+        self.0.lock().sinks.iter().any(|(owner, _)| *owner == node)
+    }
+
+    /// Tells what the stream is. Called by the encoder before its first access unit and whenever that changes.
+    pub fn set_info(&self, info: StreamInfo) {
+        self.0.lock().info = Some(Arc::new(info));
+    }
+
+    /// What the stream is, once the encoder knows.
+    pub fn info(&self) -> Option<StreamInfo> {
+        self.0.lock().info.as_deref().cloned()
+    }
+
+    /// Says how key frames are asked for.
+    pub fn on_key_frame_request(&self, request: impl Fn() + Send + Sync + 'static) {
+        self.0.lock().request_key_frame = Some(Arc::new(request));
+    }
+
+    /// Asks the encoder for a key frame.
+    pub fn request_key_frame(&self) {
+        let request = self.0.lock().request_key_frame.clone();
+        if let Some(request) = request {
+            request();
+        }
+    }
+
+    /// Hands an access unit to every sink.
+    pub fn publish(&self, unit: &AccessUnit) {
+        let (sinks, info) = {
+            let mut bus = self.0.lock();
+            bus.published += 1;
+            (bus.sinks.clone(), bus.info.clone())
+        };
+        let Some(info) = info else { return };
+        for (_, sink) in &sinks {
+            sink(&info, unit);
+        }
+    }
+
+    /// Access units published so far.
+    pub fn published(&self) -> u64 {
+        self.0.lock().published
+    }
+}
+
+/// The newest motion field on an output pin of type [`DataType::MOTION_FIELD`](crate::pin::DataType::MOTION_FIELD):
+/// written once a frame by the flow node, read by everything that needs motion. Clones share it.
+#[derive(Component, Clone, Default)]
+pub struct PinMotion(Arc<Mutex<MotionSlot>>);
+
+#[derive(Default)]
+struct MotionSlot {
+    field: Option<MotionField>,
+    generation: u64,
+}
+
+impl PinMotion {
+    /// The newest field and its generation; the generation grows with every field.
+    pub fn get(&self) -> Option<(MotionField, u64)> {
+        let slot = self.0.lock();
+        slot.field.clone().map(|field| (field, slot.generation))
+    }
+
+    /// Grows with every field; 0 before the first.
+    pub fn generation(&self) -> u64 {
+        self.0.lock().generation
+    }
+
+    /// Puts a field on the pin.
+    pub fn set(&self, field: MotionField) {
+        let mut slot = self.0.lock();
+        slot.field = Some(field);
+        slot.generation += 1;
+    }
+}
+
+/// Gives pins of packets and motion their component.
+pub(crate) fn give_bus_to_pin(added: On<Add, crate::pin::Pin>, pins: Query<&crate::pin::Pin>, mut commands: Commands) {
+    use crate::pin::{DataType, PinDirection};
+    let Ok(pin) = pins.get(added.entity) else { return };
+    if pin.direction == PinDirection::Input {
+        return;
+    }
+    if pin.data_type == DataType::PACKET {
+        commands.entity(added.entity).insert(PacketBus::default());
+    } else if pin.data_type == DataType::MOTION_FIELD {
+        commands.entity(added.entity).insert(PinMotion::default());
+    }
+}
