@@ -8,7 +8,7 @@
 
 struct Present {
     rgb_from_yuv: array<vec4<f32>, 3>,
-    layout: vec4<u32>,
+    plane_layout: vec4<u32>,
     scale: vec2<f32>,
     to_linear: f32,
 }
@@ -32,12 +32,12 @@ fn cover(@builtin(vertex_index) index: u32) -> Varying {
 
 fn color_at(uv: vec2<f32>) -> vec3<f32> {
     let first = textureSampleLevel(plane_0, linear, uv, 0.0);
-    if values.layout.x == 0u {
+    if values.plane_layout.x == 0u {
         return first.rgb;
     }
     var yuv = vec3(first.r, 0.0, 0.0);
     let second = textureSampleLevel(plane_1, linear, uv, 0.0);
-    if values.layout.x == 1u {
+    if values.plane_layout.x == 1u {
         yuv = vec3(first.r, second.rg);
     } else {
         yuv = vec3(first.r, second.r, textureSampleLevel(plane_2, linear, uv, 0.0).r);

@@ -119,7 +119,8 @@ impl ColorInfo {
         let (y_scale, y_offset, c_scale, center) = self.quantisation(bit_depth);
         let (y, c) = (1.0 / y_scale, 1.0 / c_scale);
         let (r_cr, b_cb) = (2.0 * (1.0 - kr), 2.0 * (1.0 - kb));
-        let rows = [Vec3::new(y, 0.0, r_cr * c), Vec3::new(y, -b_cb * kb / kg * c, -r_cr * kr / kg * c), Vec3::new(y, b_cb * c, 0.0)];
+        let rows =
+            [Vec3::new(y, 0.0, r_cr * c), Vec3::new(y, -b_cb * kb / kg * c, -r_cr * kr / kg * c), Vec3::new(y, b_cb * c, 0.0)];
         let zero = Vec3::new(y_offset, center, center);
         ColorTransform { rows: rows.map(|row| row.extend(-row.dot(zero))) }
     }

@@ -44,7 +44,8 @@ impl PixelFormat {
     /// The planes of a picture of `size` pixels, in memory order. Odd sizes round the chroma planes up.
     pub fn planes(self, size: UVec2) -> Vec<PlaneShape> {
         let chroma = (size + UVec2::ONE) / 2;
-        let plane = |size, channels, bytes_per_channel| PlaneShape { size, channels, bytes_per_texel: channels * bytes_per_channel };
+        let plane =
+            |size, channels, bytes_per_channel| PlaneShape { size, channels, bytes_per_texel: channels * bytes_per_channel };
         match self {
             Self::Nv12 => vec![plane(size, 1, 1), plane(chroma, 2, 1)],
             Self::I420 => vec![plane(size, 1, 1), plane(chroma, 1, 1), plane(chroma, 1, 1)],

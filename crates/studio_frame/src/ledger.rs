@@ -207,7 +207,10 @@ mod tests {
     #[test]
     fn percentiles_are_nearest_rank() {
         let values: Vec<f32> = (1..=100).map(|value| value as f32).collect();
-        assert_eq!((percentile(&values, 0.5), percentile(&values, 0.95), percentile(&values, 1.0)), (Some(50.0), Some(95.0), Some(100.0)));
+        assert_eq!(
+            (percentile(&values, 0.5), percentile(&values, 0.95), percentile(&values, 1.0)),
+            (Some(50.0), Some(95.0), Some(100.0))
+        );
         assert_eq!(percentile(&[], 0.5), None);
         assert_eq!(percentile(&[7.0], 0.0), Some(7.0));
     }

@@ -83,7 +83,12 @@ impl Mark {
             let corner = origin + UVec2::new(index % COLUMNS, index / COLUMNS) * cell_px;
             let inner = cell_px / 4..cell_px - cell_px / 4;
             let count = (inner.len() * inner.len()) as f32;
-            inner.clone().flat_map(|y| inner.clone().map(move |x| (x, y))).map(|(x, y)| luma(corner.x + x, corner.y + y)).sum::<f32>() / count
+            inner
+                .clone()
+                .flat_map(|y| inner.clone().map(move |x| (x, y)))
+                .map(|(x, y)| luma(corner.x + x, corner.y + y))
+                .sum::<f32>()
+                / count
         };
         let means: Vec<f32> = (0..COLUMNS * ROWS).map(cell_mean).collect();
         let (low, high) = means.iter().fold((f32::MAX, f32::MIN), |(low, high), &mean| (low.min(mean), high.max(mean)));

@@ -17,7 +17,7 @@ pub enum VideoCodec {
     H264,
     /// ITU-T H.265 (HEVC).
     H265,
-    /// AOMedia AV1.
+    /// AV1 of the Alliance for Open Media.
     Av1,
 }
 
@@ -26,7 +26,7 @@ pub enum VideoCodec {
 pub struct StreamInfo {
     /// Coding standard.
     pub codec: VideoCodec,
-    /// WebCodecs codec string (RFC 6381), such as `avc1.42c01f`; empty until the encoder has said it.
+    /// The `WebCodecs` codec string (RFC 6381), such as `avc1.42c01f`; empty until the encoder has said it.
     pub codec_string: String,
     /// Width and height in pixels.
     pub size: UVec2,

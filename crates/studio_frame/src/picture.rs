@@ -67,7 +67,13 @@ pub enum PictureError {
 
 impl VideoFrame {
     /// Checks that the planes hold what the format and size say, and makes the frame.
-    pub fn new(stamp: FrameStamp, format: PixelFormat, size: UVec2, color: ColorInfo, planes: Vec<Plane>) -> Result<Self, PictureError> {
+    pub fn new(
+        stamp: FrameStamp,
+        format: PixelFormat,
+        size: UVec2,
+        color: ColorInfo,
+        planes: Vec<Plane>,
+    ) -> Result<Self, PictureError> {
         if size.x == 0 || size.y == 0 {
             return Err(PictureError::Empty(size.x, size.y));
         }
@@ -93,7 +99,13 @@ impl VideoFrame {
     }
 
     /// Makes a frame from tightly packed planes that follow each other in one buffer.
-    pub fn from_packed(stamp: FrameStamp, format: PixelFormat, size: UVec2, color: ColorInfo, data: Bytes) -> Result<Self, PictureError> {
+    pub fn from_packed(
+        stamp: FrameStamp,
+        format: PixelFormat,
+        size: UVec2,
+        color: ColorInfo,
+        data: Bytes,
+    ) -> Result<Self, PictureError> {
         let mut offset = 0_usize;
         let planes = format
             .planes(size)

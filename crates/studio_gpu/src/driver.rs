@@ -120,7 +120,9 @@ impl GpuInFlight {
                 match waiting.recv_timeout(Duration::from_secs(3600)) {
                     Ok((device, index)) => {
                         // A lost device ends the wait with an error; Bevy's error handler deals with the loss itself.
-                        device.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: Some(Duration::from_secs(10)) }).ok();
+                        device
+                            .poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: Some(Duration::from_secs(10)) })
+                            .ok();
                     }
                     Err(studio_frame::queue::ReceiveError::Empty) => {}
                     Err(studio_frame::queue::ReceiveError::Closed) => return,
@@ -200,7 +202,14 @@ fn upload_pending(world: &mut World, device: &wgpu::Device, queue: &wgpu::Queue,
     uploaded
 }
 
-fn run_node(world: &mut World, compiled: &CompiledNode, pins: &EntityHashMap<PinFrame>, device: &wgpu::Device, live: bool, timer: &mut GpuTimer) {
+fn run_node(
+    world: &mut World,
+    compiled: &CompiledNode,
+    pins: &EntityHashMap<PinFrame>,
+    device: &wgpu::Device,
+    live: bool,
+    timer: &mut GpuTimer,
+) {
     let generations: Vec<u64> =
         compiled.inputs.iter().filter_map(|(_, source)| pins.get(&(*source)?)).map(PinFrame::generation).collect();
     let mut nodes = world.resource_mut::<GpuNodes>();
@@ -219,8 +228,10 @@ fn run_node(world: &mut World, compiled: &CompiledNode, pins: &EntityHashMap<Pin
     node.settings_changed = false;
     let (system, stage) = (node.system, node.stage);
     let motions = &world.resource::<GpuGraph>().motions;
-    let motion_inputs = compiled.inputs.iter().filter_map(|(name, source)| Some((name.clone(), motions.get(&(*source)?)?.clone()))).collect();
-    let motion_outputs = compiled.outputs.iter().filter_map(|(name, pin)| Some((name.clone(), motions.get(pin)?.clone()))).collect();
+    let motion_inputs =
+        compiled.inputs.iter().filter_map(|(name, source)| Some((name.clone(), motions.get(&(*source)?)?.clone()))).collect();
+    let motion_outputs =
+        compiled.outputs.iter().filter_map(|(name, pin)| Some((name.clone(), motions.get(pin)?.clone()))).collect();
     let frame_on = |source: &Option<Entity>| source.and_then(|pin| pins.get(&pin)).and_then(PinFrame::get);
     let run = GpuNodeRun {
         node: compiled.node,

@@ -11,6 +11,8 @@
 //! | [`yuv`] | RGBA to NV12 or P010 |
 //! | [`mark`] | the `LatencyMark` node |
 //! | [`present`] | the `WindowOutput` node: pictures in a window |
+//! | [`rgba`] | the `ColorConvert` node: any planes to RGBA |
+//! | [`pass`] | what small passes share |
 //! | [`timer`] | the GPU's own time for each node |
 
 pub mod device;
@@ -18,16 +20,21 @@ pub mod driver;
 pub mod frame;
 pub mod mark;
 pub mod node;
-pub mod present;
+pub mod pass;
 pub mod picture;
+pub mod present;
 pub mod readback;
+pub mod rgba;
 pub mod timer;
 pub mod yuv;
 
 use bevy::{
     core_pipeline::schedule::camera_driver,
     prelude::*,
-    render::{ExtractSchedule, RenderApp, RenderStartup, renderer::{RenderGraph, RenderGraphSystems}},
+    render::{
+        ExtractSchedule, RenderApp, RenderStartup,
+        renderer::{RenderGraph, RenderGraphSystems},
+    },
 };
 use node::AppGpuNodeExt;
 use studio_frame::prelude::*;
@@ -39,10 +46,11 @@ pub mod prelude {
     pub use crate::{
         StudioGpuPlugin,
         frame::{GpuFrame, PinFrame, SourceFrame},
-        node::{AppGpuNodeExt, GpuContext, GpuNodeRun, NodeSettings, NodeStates},
         mark::LatencyMark,
+        node::{AppGpuNodeExt, GpuContext, GpuNodeRun, NodeSettings, NodeStates},
         picture::{GpuPicture, PictureUniform},
         present::WindowOutput,
+        rgba::ColorConvert,
     };
 }
 
@@ -52,7 +60,10 @@ pub struct StudioGpuPlugin;
 
 impl Plugin for StudioGpuPlugin {
     fn build(&self, app: &mut App) {
-        app.init_resource::<LatencyLedger>().init_resource::<CopyCounters>().init_resource::<StudioWaker>().add_observer(give_frame_to_pin);
+        app.init_resource::<LatencyLedger>()
+            .init_resource::<CopyCounters>()
+            .init_resource::<StudioWaker>()
+            .add_observer(give_frame_to_pin);
         let (ledger, copies, waker, report) = (
             app.world().resource::<LatencyLedger>().clone(),
             app.world().resource::<CopyCounters>().clone(),
@@ -80,7 +91,9 @@ impl Plugin for StudioGpuPlugin {
             .add_systems(RenderStartup, driver::start_epoch)
             .add_systems(ExtractSchedule, driver::extract_graph)
             .add_systems(RenderGraph, driver::run_gpu_graph.in_set(RenderGraphSystems::Render).before(camera_driver));
-        app.add_gpu_node::<mark::LatencyMark, _>(mark::run_latency_mark).add_plugins(present::PresentPlugin);
+        app.add_gpu_node::<mark::LatencyMark, _>(mark::run_latency_mark)
+            .add_gpu_node::<rgba::ColorConvert, _>(rgba::run_color_convert)
+            .add_plugins(present::PresentPlugin);
     }
 }
 

@@ -1,6 +1,10 @@
 //! The `LatencyMark` node: draws the machine-readable frame number and capture time into the picture.
 
-use crate::{node::*, picture::GpuPicture};
+use crate::{
+    node::*,
+    pass::{bind_group, compute_pipeline, uniform_buffer, view_of},
+    picture::GpuPicture,
+};
 use bevy::prelude::*;
 use studio_frame::{
     mark::{Mark, MarkPlacement},
@@ -50,24 +54,8 @@ pub struct MarkPass {
 impl MarkPass {
     /// Makes the pass.
     pub fn new(device: &wgpu::Device) -> Self {
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some("mark"),
-            source: wgpu::ShaderSource::Wgsl(include_str!("../../../shaders/mark.wgsl").into()),
-        });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some("mark"),
-            layout: None,
-            module: &module,
-            entry_point: Some("draw_mark"),
-            compilation_options: wgpu::PipelineCompilationOptions::default(),
-            cache: None,
-        });
-        let uniform = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("mark"),
-            size: size_of::<MarkUniform>() as u64,
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let pipeline = compute_pipeline(device, "mark", include_str!("../../../shaders/mark.wgsl"), "draw_mark");
+        let uniform = uniform_buffer::<MarkUniform>(device, "mark");
         Self { pipeline, uniform }
     }
 
@@ -81,21 +69,19 @@ impl MarkPass {
         stamp: FrameStamp,
     ) {
         let Some(placement) = MarkPlacement::in_picture(picture.size) else { return };
-        let values =
-            MarkUniform { bits: Mark::from(stamp).bits(), origin: placement.origin.to_array(), cell_px: placement.cell_px, padding: 0 };
+        let values = MarkUniform {
+            bits: Mark::from(stamp).bits(),
+            origin: placement.origin.to_array(),
+            cell_px: placement.cell_px,
+            padding: 0,
+        };
         queue.write_buffer(&self.uniform, 0, bytemuck::bytes_of(&values));
-        let view = picture.planes[0].create_view(&wgpu::TextureViewDescriptor::default());
-        let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("mark"),
-            layout: &self.pipeline.get_bind_group_layout(0),
-            entries: &[
-                wgpu::BindGroupEntry { binding: 0, resource: self.uniform.as_entire_binding() },
-                wgpu::BindGroupEntry { binding: 1, resource: wgpu::BindingResource::TextureView(&view) },
-            ],
-        });
+        let view = view_of(picture);
+        let resources = [self.uniform.as_entire_binding(), wgpu::BindingResource::TextureView(&view)];
+        let bindings = bind_group(device, "mark", &self.pipeline.get_bind_group_layout(0), &resources);
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("mark"), timestamp_writes: None });
         pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &bind_group, &[]);
+        pass.set_bind_group(0, &bindings, &[]);
         let size = UVec2::new(studio_frame::mark::COLUMNS, studio_frame::mark::ROWS) * placement.cell_px;
         pass.dispatch_workgroups(size.x.div_ceil(8), size.y.div_ceil(8), 1);
     }
@@ -103,7 +89,9 @@ impl MarkPass {
 
 /// A picture that cannot be drawn into.
 #[derive(Debug, thiserror::Error)]
-#[error("the latency mark is drawn into pictures that a node made (RGBA), not into a source's {0:?} planes: put a stitch or reframe before it")]
+#[error(
+    "the latency mark is drawn into pictures that a node made (RGBA), not into a source's {0:?} planes: put a stitch or reframe before it"
+)]
 pub struct NotDrawable(studio_frame::format::PixelFormat);
 
 pub(crate) fn run_latency_mark(

@@ -69,7 +69,8 @@ impl GpuNodeRun {
 
     /// Puts a frame on an output.
     pub fn set_output(&self, name: &str, frame: GpuFrame) -> Result<(), GpuNodeError> {
-        let (_, pin) = self.outputs.iter().find(|(output, _)| output == name).ok_or_else(|| GpuNodeError::NoSuchOutput(name.to_owned()))?;
+        let (_, pin) =
+            self.outputs.iter().find(|(output, _)| output == name).ok_or_else(|| GpuNodeError::NoSuchOutput(name.to_owned()))?;
         pin.set(frame);
         Ok(())
     }
@@ -178,11 +179,15 @@ struct KindSystem<K> {
 pub trait AppGpuNodeExt {
     /// Makes `K` a node kind whose work is `system`, run in the render world in the graph's order, once for each of its
     /// nodes whose inputs or settings changed. Add the render plugin (`DefaultPlugins`) first.
-    fn add_gpu_node<K: NodeKind + Clone, M>(&mut self, system: impl IntoSystem<In<GpuNodeRun>, Result, M> + 'static) -> &mut Self;
+    fn add_gpu_node<K: NodeKind + Clone, M>(&mut self, system: impl IntoSystem<In<GpuNodeRun>, Result, M> + 'static)
+    -> &mut Self;
 }
 
 impl AppGpuNodeExt for App {
-    fn add_gpu_node<K: NodeKind + Clone, M>(&mut self, system: impl IntoSystem<In<GpuNodeRun>, Result, M> + 'static) -> &mut Self {
+    fn add_gpu_node<K: NodeKind + Clone, M>(
+        &mut self,
+        system: impl IntoSystem<In<GpuNodeRun>, Result, M> + 'static,
+    ) -> &mut Self {
         self.register_node::<K>();
         let Some(render_app) = self.get_sub_app_mut(RenderApp) else { return self };
         let system = render_app.world_mut().register_system(system);

@@ -32,14 +32,14 @@ pub struct GpuPicture {
 }
 
 /// The uniform that tells a shader how to read a picture's planes; 64 bytes, the same in every shader that has a
-/// `struct PictureFormat { rgb_from_yuv: mat3x4-as-3-rows, layout }`.
+/// `struct PictureFormat { rgb_from_yuv: three rows, plane_layout }`.
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub struct PictureUniform {
     /// Three rows of the affine map to R′G′B′; `w` is the offset. The identity for RGBA.
     pub rgb_from_yuv: [[f32; 4]; 3],
     /// `x`: 0 = RGBA, 1 = luma and interleaved chroma (NV12, P010), 2 = three planes (I420). The rest is zero.
-    pub layout: [u32; 4],
+    pub plane_layout: [u32; 4],
 }
 
 impl GpuPicture {
@@ -131,11 +131,13 @@ impl GpuPicture {
                 (1, self.color.rgb_from_yuv(10).rows.map(|row| (row.truncate() * scale).extend(row.w)))
             }
         };
-        PictureUniform { rgb_from_yuv: rows.map(|row| row.to_array()), layout: UVec4::new(layout, 0, 0, 0).to_array() }
+        PictureUniform { rgb_from_yuv: rows.map(|row| row.to_array()), plane_layout: UVec4::new(layout, 0, 0, 0).to_array() }
     }
 
     /// Views of three planes for a bind group; the first plane stands in where the format has fewer.
     pub fn plane_views(&self) -> [wgpu::TextureView; 3] {
-        core::array::from_fn(|index| self.planes.get(index).unwrap_or(&self.planes[0]).create_view(&wgpu::TextureViewDescriptor::default()))
+        core::array::from_fn(|index| {
+            self.planes.get(index).unwrap_or(&self.planes[0]).create_view(&wgpu::TextureViewDescriptor::default())
+        })
     }
 }

@@ -1,6 +1,11 @@
 //! The `WindowOutput` node: pictures in a window.
 
-use crate::{frame::GpuFrame, node::*, picture::PictureUniform};
+use crate::{
+    frame::GpuFrame,
+    node::*,
+    pass::{bind_group, cover_pipeline, linear_sampler, uniform_buffer},
+    picture::PictureUniform,
+};
 use bevy::{
     camera::RenderTarget,
     core_pipeline::{Core2d, schedule::Core2dSystems},
@@ -19,17 +24,11 @@ use studio_graph::prelude::*;
 
 /// Shows the pictures that come in, as large as the window allows, in their own shape. Luma and chroma planes are turned
 /// into colours while they are drawn: what a camera delivers reaches the window with one upload and no other copy.
-#[derive(Component, Reflect, Clone, Debug, PartialEq)]
+#[derive(Component, Reflect, Clone, Debug, Default, PartialEq)]
 #[reflect(Component, Default, Node)]
 pub struct WindowOutput {
     /// Whether the picture fills the window, losing its margins, instead of leaving black bars.
     pub fill: bool,
-}
-
-impl Default for WindowOutput {
-    fn default() -> Self {
-        Self { fill: false }
-    }
 }
 
 impl NodeKind for WindowOutput {
@@ -106,38 +105,9 @@ struct PresentPipeline {
 }
 
 fn present_pipeline(device: &wgpu::Device, format: wgpu::TextureFormat) -> PresentPipeline {
-    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-        label: Some("present"),
-        source: wgpu::ShaderSource::Wgsl(include_str!("../../../shaders/present.wgsl").into()),
-    });
-    let pipeline = device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
-        label: Some("present"),
-        layout: None,
-        vertex: wgpu::VertexState { module: &module, entry_point: Some("cover"), compilation_options: Default::default(), buffers: &[] },
-        primitive: wgpu::PrimitiveState::default(),
-        depth_stencil: None,
-        multisample: wgpu::MultisampleState::default(),
-        fragment: Some(wgpu::FragmentState {
-            module: &module,
-            entry_point: Some("present"),
-            compilation_options: Default::default(),
-            targets: &[Some(format.into())],
-        }),
-        multiview_mask: None,
-        cache: None,
-    });
-    let sampler = device.create_sampler(&wgpu::SamplerDescriptor {
-        label: Some("present"),
-        mag_filter: wgpu::FilterMode::Linear,
-        min_filter: wgpu::FilterMode::Linear,
-        ..Default::default()
-    });
-    let uniform = device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("present"),
-        size: size_of::<PresentUniform>() as u64,
-        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    });
+    let pipeline = cover_pipeline(device, "present", include_str!("../../../shaders/present.wgsl"), "present", format);
+    let sampler = linear_sampler(device, "present", false);
+    let uniform = uniform_buffer::<PresentUniform>(device, "present");
     PresentPipeline { pipeline, sampler, uniform, format }
 }
 
@@ -168,22 +138,22 @@ fn draw_window_outputs(
     let aspect = frame.picture.size.x as f32 / frame.picture.size.y as f32;
     let wider = (aspect > window_aspect) != settings.of(camera.0).fill;
     let scale = if wider { [1.0, aspect / window_aspect] } else { [window_aspect / aspect, 1.0] };
-    let values =
-        PresentUniform { picture: frame.picture.uniform(), scale, to_linear: f32::from(u8::from(format.is_srgb())), padding: 0.0 };
+    let values = PresentUniform {
+        picture: frame.picture.uniform(),
+        scale,
+        to_linear: f32::from(u8::from(format.is_srgb())),
+        padding: 0.0,
+    };
     queue.write_buffer(&pipeline.uniform, 0, bytemuck::bytes_of(&values));
-    let planes = frame.picture.plane_views();
-    let texture = |index: usize| wgpu::BindGroupEntry { binding: index as u32 + 2, resource: wgpu::BindingResource::TextureView(&planes[index]) };
-    let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
-        label: Some("present"),
-        layout: &pipeline.pipeline.get_bind_group_layout(0),
-        entries: &[
-            wgpu::BindGroupEntry { binding: 0, resource: pipeline.uniform.as_entire_binding() },
-            wgpu::BindGroupEntry { binding: 1, resource: wgpu::BindingResource::Sampler(&pipeline.sampler) },
-            texture(0),
-            texture(1),
-            texture(2),
-        ],
-    });
+    let [first, second, third] = frame.picture.plane_views();
+    let resources = [
+        pipeline.uniform.as_entire_binding(),
+        wgpu::BindingResource::Sampler(&pipeline.sampler),
+        wgpu::BindingResource::TextureView(&first),
+        wgpu::BindingResource::TextureView(&second),
+        wgpu::BindingResource::TextureView(&third),
+    ];
+    let bindings = bind_group(&device, "present", &pipeline.pipeline.get_bind_group_layout(0), &resources);
     let attachment = target.get_color_attachment();
     let mut pass = context.command_encoder().begin_render_pass(&wgpu::RenderPassDescriptor {
         label: Some("present"),
@@ -191,7 +161,7 @@ fn draw_window_outputs(
         ..Default::default()
     });
     pass.set_pipeline(&pipeline.pipeline);
-    pass.set_bind_group(0, &bind_group, &[]);
+    pass.set_bind_group(0, &bindings, &[]);
     pass.draw(0..3, 0..1);
 }
 
@@ -199,6 +169,8 @@ fn draw_window_outputs(
 fn record_presented(mut presented: ResMut<Presented>, queue: Res<RenderQueue>, ledger: Res<LatencyLedger>) {
     for stamp in presented.drawn.drain(..) {
         let ledger = ledger.clone();
-        queue.on_submitted_work_done(move || ledger.record(stamp.frame_id, Stage::WINDOW, UnixTime::now().since(stamp.captured_at)));
+        queue.on_submitted_work_done(move || {
+            ledger.record(stamp.frame_id, Stage::WINDOW, UnixTime::now().since(stamp.captured_at))
+        });
     }
 }

@@ -1,7 +1,7 @@
 //! Reading results back from the GPU, asynchronously and through a ring.
 
-use bytes::Bytes;
 use bevy::math::UVec2;
+use bytes::Bytes;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -128,8 +128,7 @@ pub fn read_rgba(device: &wgpu::Device, queue: &wgpu::Queue, texture: &wgpu::Tex
     device
         .poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None })
         .map_err(|error| ReadbackError::Poll(error.to_string()))?;
-    let bytes = receiver
-        .recv_timeout(std::time::Duration::from_secs(10))
-        .map_err(|error| ReadbackError::Poll(error.to_string()))??;
+    let bytes =
+        receiver.recv_timeout(std::time::Duration::from_secs(10)).map_err(|error| ReadbackError::Poll(error.to_string()))??;
     Ok(bytes.chunks(padded).take(size.y as usize).flat_map(|padded_row| padded_row[..row].iter().copied()).collect())
 }

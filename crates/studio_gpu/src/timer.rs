@@ -34,7 +34,14 @@ impl GpuTimer {
         let needed = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS;
         let queries = device.features().contains(needed).then(|| {
             let size = u64::from(MAX_SPANS) * 2 * 8;
-            let buffer = |usage| device.create_buffer(&wgpu::BufferDescriptor { label: Some("timestamps"), size, usage, mapped_at_creation: false });
+            let buffer = |usage| {
+                device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some("timestamps"),
+                    size,
+                    usage,
+                    mapped_at_creation: false,
+                })
+            };
             Queries {
                 set: device.create_query_set(&wgpu::QuerySetDescriptor {
                     label: Some("timestamps"),
@@ -90,7 +97,11 @@ impl GpuTimer {
         let (free, ns_per_tick, buffer) = (queries.free.clone(), queries.ns_per_tick, target.clone());
         target.map_async(wgpu::MapMode::Read, .., move |mapped| {
             if mapped.is_ok() {
-                let ticks: Vec<u64> = buffer.get_mapped_range(..).chunks_exact(8).map(|bytes| bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))).collect();
+                let ticks: Vec<u64> = buffer
+                    .get_mapped_range(..)
+                    .chunks_exact(8)
+                    .map(|bytes| bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+                    .collect();
                 for (pair, (frame_id, stage)) in ticks.chunks_exact(2).zip(spans) {
                     let nanos = pair[1].saturating_sub(pair[0]) as f64 * f64::from(ns_per_tick);
                     ledger.record(frame_id, stage, Duration::from_nanos(nanos as u64));

@@ -1,6 +1,9 @@
 //! From RGBA on the GPU to the planes that encoders take.
 
-use crate::picture::GpuPicture;
+use crate::{
+    pass::{bind_group, compute_pipeline, uniform_buffer, view_of},
+    picture::GpuPicture,
+};
 use bevy::math::UVec2;
 use bytes::Bytes;
 use studio_frame::{
@@ -39,24 +42,8 @@ impl YuvPass {
         let format = if format == PixelFormat::P010 { PixelFormat::P010 } else { PixelFormat::Nv12 };
         let (entry_point, bytes_per_sample) = if format == PixelFormat::P010 { ("p010", 2) } else { ("nv12", 1) };
         let stride = (size.x as usize * bytes_per_sample).next_multiple_of(16);
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some("yuv"),
-            source: wgpu::ShaderSource::Wgsl(include_str!("../../../shaders/yuv_from_rgba.wgsl").into()),
-        });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some("yuv"),
-            layout: None,
-            module: &module,
-            entry_point: Some(entry_point),
-            compilation_options: wgpu::PipelineCompilationOptions::default(),
-            cache: None,
-        });
-        let uniform = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("yuv"),
-            size: size_of::<YuvUniform>() as u64,
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let pipeline = compute_pipeline(device, "yuv", include_str!("../../../shaders/yuv_from_rgba.wgsl"), entry_point);
+        let uniform = uniform_buffer::<YuvUniform>(device, "yuv");
         let words = (stride / 4) as u32;
         let values = YuvUniform {
             yuv_from_rgb: color.yuv_from_rgb(format.bit_depth()).rows.map(|row| row.to_array()),
@@ -89,19 +76,13 @@ impl YuvPass {
 
     /// Records the conversion of `picture` (RGBA) and the copy of the planes into `target`.
     pub fn encode(&self, device: &wgpu::Device, encoder: &mut wgpu::CommandEncoder, picture: &GpuPicture, target: &wgpu::Buffer) {
-        let view = picture.planes[0].create_view(&wgpu::TextureViewDescriptor::default());
-        let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("yuv"),
-            layout: &self.pipeline.get_bind_group_layout(0),
-            entries: &[
-                wgpu::BindGroupEntry { binding: 0, resource: self.uniform.as_entire_binding() },
-                wgpu::BindGroupEntry { binding: 1, resource: wgpu::BindingResource::TextureView(&view) },
-                wgpu::BindGroupEntry { binding: 2, resource: self.planes.as_entire_binding() },
-            ],
-        });
+        let view = view_of(picture);
+        let resources =
+            [self.uniform.as_entire_binding(), wgpu::BindingResource::TextureView(&view), self.planes.as_entire_binding()];
+        let bindings = bind_group(device, "yuv", &self.pipeline.get_bind_group_layout(0), &resources);
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("yuv"), timestamp_writes: None });
         pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &bind_group, &[]);
+        pass.set_bind_group(0, &bindings, &[]);
         pass.dispatch_workgroups(self.size.x.div_ceil(4).div_ceil(8), (self.size.y / 2).div_ceil(8), 1);
         drop(pass);
         encoder.copy_buffer_to_buffer(&self.planes, 0, target, 0, self.planes.size());

@@ -65,7 +65,10 @@ impl Plugin for GraphPlugin {
             .add_observer(bus::give_bus_to_pin)
             .add_systems(
                 Update,
-                (compile::compile_graph.in_set(schedule::StudioSystems::Compile), status::apply_reports.in_set(schedule::StudioSystems::Report)),
+                (
+                    compile::compile_graph.in_set(schedule::StudioSystems::Compile),
+                    status::apply_reports.in_set(schedule::StudioSystems::Report),
+                ),
             );
     }
 }

@@ -86,7 +86,8 @@ pub fn connect(world: &mut World, from: Entity, output: &str, to: Entity, input:
     let type_of = |pin: Entity| world.get::<Pin>(pin).map(|pin| pin.data_type.clone());
     let (from_type, to_type) = (type_of(output_pin), type_of(input_pin));
     if from_type != to_type {
-        let name = |data_type: Option<crate::pin::DataType>| data_type.map_or_else(String::new, |data_type| data_type.name().to_owned());
+        let name =
+            |data_type: Option<crate::pin::DataType>| data_type.map_or_else(String::new, |data_type| data_type.name().to_owned());
         return Err(ConnectError::Incompatible {
             from: format!("{}.{output}", node_label(world, from)),
             from_type: name(from_type),

@@ -80,7 +80,9 @@ fn sync_pins<K: NodeKind>(nodes: Query<(Entity, &K, Option<&Pins>), Changed<K>>,
         let wanted = kind.pins();
         let present: Vec<(Entity, &Pin)> =
             present.into_iter().flat_map(|list| list.iter()).filter_map(|pin| Some((pin, pins.get(pin).ok()?))).collect();
-        let same = |pin: &Pin, spec: &PinSpec| pin.name == spec.name && pin.direction == spec.direction && pin.data_type == spec.data_type;
+        let same = |pin: &Pin, spec: &PinSpec| {
+            pin.name == spec.name && pin.direction == spec.direction && pin.data_type == spec.data_type
+        };
         for (entity, pin) in &present {
             if !wanted.iter().any(|spec| same(pin, spec)) {
                 commands.entity(*entity).despawn();

@@ -95,7 +95,10 @@ impl FailureReport {
 }
 
 /// Writes the reports onto the nodes. A change of error is logged once, not every retry.
-pub fn apply_reports(report: Res<FailureReport>, mut nodes: Query<(&mut NodeStatus, Option<&crate::registry::NodeName>, Option<&Name>)>) {
+pub fn apply_reports(
+    report: Res<FailureReport>,
+    mut nodes: Query<(&mut NodeStatus, Option<&crate::registry::NodeName>, Option<&Name>)>,
+) {
     for (node, outcome) in report.0.lock().drain(..) {
         let Ok((mut status, kind, name)) = nodes.get_mut(node) else { continue };
         match outcome {

@@ -57,4 +57,3 @@ impl Plugin for WakeRunnerPlugin {
         });
     }
 }
-

@@ -1,0 +1,105 @@
+//! The `ColorConvert` node: planes of any format to RGBA.
+
+use crate::{
+    frame::GpuFrame,
+    node::*,
+    pass::{bind_group, compute_pipeline, linear_sampler, uniform_buffer, view_of},
+    picture::{GpuPicture, PictureUniform},
+};
+use bevy::prelude::*;
+use std::sync::Arc;
+use studio_graph::prelude::*;
+
+/// Turns luma and chroma planes into RGBA, which effects and encoders take. RGBA goes through untouched.
+#[derive(Component, Reflect, Clone, Debug, Default, PartialEq)]
+#[reflect(Component, Default, Node)]
+pub struct ColorConvert;
+
+impl NodeKind for ColorConvert {
+    const DISPLAY_NAME: &'static str = "Colour convert";
+    const CATEGORY: &'static str = "Colour";
+
+    fn pins(&self) -> Vec<PinSpec> {
+        vec![PinSpec::input("frame", DataType::VIDEO_FRAME), PinSpec::output("frame", DataType::VIDEO_FRAME)]
+    }
+}
+
+/// Converts pictures of any format to RGBA.
+pub struct RgbaPass {
+    pipeline: wgpu::ComputePipeline,
+    sampler: wgpu::Sampler,
+    uniform: wgpu::Buffer,
+}
+
+impl RgbaPass {
+    /// Makes the pass.
+    pub fn new(device: &wgpu::Device) -> Self {
+        Self {
+            pipeline: compute_pipeline(device, "rgba", include_str!("../../../shaders/rgba_from_planes.wgsl"), "convert"),
+            sampler: linear_sampler(device, "rgba", false),
+            uniform: uniform_buffer::<PictureUniform>(device, "rgba"),
+        }
+    }
+
+    /// Records the conversion of `source` into `target`, an RGBA picture of the same size.
+    pub fn encode(
+        &self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        encoder: &mut wgpu::CommandEncoder,
+        source: &GpuPicture,
+        target: &GpuPicture,
+    ) {
+        queue.write_buffer(&self.uniform, 0, bytemuck::bytes_of(&source.uniform()));
+        let [first, second, third] = source.plane_views();
+        let output = view_of(target);
+        let bindings = bind_group(
+            device,
+            "rgba",
+            &self.pipeline.get_bind_group_layout(0),
+            &[
+                self.uniform.as_entire_binding(),
+                wgpu::BindingResource::Sampler(&self.sampler),
+                wgpu::BindingResource::TextureView(&first),
+                wgpu::BindingResource::TextureView(&second),
+                wgpu::BindingResource::TextureView(&third),
+                wgpu::BindingResource::TextureView(&output),
+            ],
+        );
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("rgba"), timestamp_writes: None });
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &bindings, &[]);
+        pass.dispatch_workgroups(target.size.x.div_ceil(8), target.size.y.div_ceil(8), 1);
+    }
+}
+
+pub(crate) struct ConvertState {
+    pass: RgbaPass,
+    target: Arc<GpuPicture>,
+}
+
+pub(crate) fn run_color_convert(
+    In(run): In<GpuNodeRun>,
+    mut states: Local<NodeStates<ConvertState>>,
+    mut gpu: GpuContext,
+) -> Result {
+    let frame = run.input("frame")?.clone();
+    if !frame.picture.format.is_yuv() {
+        run.set_output("frame", frame)?;
+        return Ok(());
+    }
+    let size = frame.picture.size;
+    let state = states.get_or_make(
+        &gpu,
+        run.node,
+        |state| state.target.size == size,
+        || {
+            let target = Arc::new(GpuPicture::rgba(gpu.device(), "colour convert", size)?);
+            Ok(ConvertState { pass: RgbaPass::new(gpu.device()), target })
+        },
+    )?;
+    let (device, queue, encoder) = gpu.device_and_encoder();
+    state.pass.encode(device, queue, encoder, &frame.picture, &state.target);
+    run.set_output("frame", GpuFrame { picture: state.target.clone(), ..frame })?;
+    Ok(())
+}
