@@ -182,15 +182,16 @@ impl<T> QueueReceiver<T> {
     }
 
     /// Takes the newest item and drops the older ones, counting them.
-    pub fn take_newest(&self) -> Option<T> {
+    pub fn take_newest(&self) -> Result<T, ReceiveError> {
         let mut state = self.0.state.lock();
         let skipped = state.items.len().saturating_sub(1);
         self.0.dropped.fetch_add(skipped as u64, Ordering::Relaxed);
         let newest = state.items.pop_back();
         state.items.clear();
+        let senders = state.senders;
         drop(state);
         self.0.changed.notify_all();
-        newest
+        newest.ok_or(if senders == 0 { ReceiveError::Closed } else { ReceiveError::Empty })
     }
 
     /// Calls `wake` after every item sent and when the last sender goes. It must not block and not touch this queue.

@@ -65,12 +65,14 @@ pub(crate) struct GpuGraph {
     graph: CompiledGraph,
     pins: EntityHashMap<PinFrame>,
     motions: EntityHashMap<PinMotion>,
+    packets: EntityHashMap<PacketBus>,
 }
 
 pub(crate) fn extract_graph(
     graph: Extract<Res<CompiledGraph>>,
     pins: Extract<Query<(Entity, &PinFrame)>>,
     motions: Extract<Query<(Entity, &PinMotion)>>,
+    packets: Extract<Query<(Entity, &PacketBus)>>,
     clock: Extract<Res<StudioClock>>,
     mut extracted: ResMut<GpuGraph>,
     mut extracted_clock: ResMut<StudioClock>,
@@ -79,6 +81,7 @@ pub(crate) fn extract_graph(
     if extracted.graph.generation != graph.generation {
         extracted.graph = graph.clone();
         extracted.motions = motions.iter().map(|(pin, motion)| (pin, motion.clone())).collect();
+        extracted.packets = packets.iter().map(|(pin, bus)| (pin, bus.clone())).collect();
         extracted.pins = pins.iter().map(|(pin, frame)| (pin, frame.clone())).collect();
     }
 }
@@ -232,6 +235,8 @@ fn run_node(
         compiled.inputs.iter().filter_map(|(name, source)| Some((name.clone(), motions.get(&(*source)?)?.clone()))).collect();
     let motion_outputs =
         compiled.outputs.iter().filter_map(|(name, pin)| Some((name.clone(), motions.get(pin)?.clone()))).collect();
+    let packets = &world.resource::<GpuGraph>().packets;
+    let packet_outputs = compiled.outputs.iter().filter_map(|(name, pin)| Some((name.clone(), packets.get(pin)?.clone()))).collect();
     let frame_on = |source: &Option<Entity>| source.and_then(|pin| pins.get(&pin)).and_then(PinFrame::get);
     let run = GpuNodeRun {
         node: compiled.node,
@@ -239,6 +244,7 @@ fn run_node(
         outputs: compiled.outputs.iter().filter_map(|(name, pin)| Some((name.clone(), pins.get(pin)?.clone()))).collect(),
         motion_inputs,
         motion_outputs,
+        packet_outputs,
     };
     let frame_id = run.frames().next().map(|frame| frame.stamp.frame_id).unwrap_or_default();
     timer.begin(world.resource_mut::<GraphCommands>().encoder(device), frame_id, stage);

@@ -31,6 +31,8 @@ pub struct GpuNodeRun {
     pub motion_inputs: Vec<(Cow<'static, str>, PinMotion)>,
     /// Outputs of motion fields.
     pub motion_outputs: Vec<(Cow<'static, str>, PinMotion)>,
+    /// Outputs of coded pictures.
+    pub packet_outputs: Vec<(Cow<'static, str>, PacketBus)>,
 }
 
 /// What a GPU node misses.
@@ -65,6 +67,12 @@ impl GpuNodeRun {
     pub fn motion_output(&self, name: &str) -> Result<PinMotion, GpuNodeError> {
         let found = self.motion_outputs.iter().find(|(output, _)| output == name);
         found.map(|(_, pin)| pin.clone()).ok_or_else(|| GpuNodeError::NoSuchOutput(name.to_owned()))
+    }
+
+    /// The bus of a packet output.
+    pub fn packet_output(&self, name: &str) -> Result<PacketBus, GpuNodeError> {
+        let found = self.packet_outputs.iter().find(|(output, _)| output == name);
+        found.map(|(_, bus)| bus.clone()).ok_or_else(|| GpuNodeError::NoSuchOutput(name.to_owned()))
     }
 
     /// Puts a frame on an output.
