@@ -1,1 +1,23 @@
-//! TODO
+//! Capture, decoding, encoding and recording with GStreamer.
+//!
+//! Everything here runs on its own threads and hands its results over through bounded queues or callbacks; nothing here
+//! knows the graph. Pixels are not copied on the way: a decoder's buffer is mapped and stands behind the
+//! [`VideoFrame`](studio_frame::picture::VideoFrame), a frame's planes are wrapped for the encoder, an encoder's buffer
+//! stands behind the [`AccessUnit`](studio_frame::packet::AccessUnit).
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`runtime`] | starts GStreamer, names missing elements and the package that has them |
+//! | [`capture`] | video files, cameras, stills and a test pattern become stamped frames |
+//! | [`decode`] | access units become frames |
+//! | [`encode`] | frames become access units |
+//! | [`record`] | access units become a file that plays even if its last part is missing |
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
+pub mod capture;
+pub mod runtime;
+mod sample;
+#[cfg(test)]
+mod testing;
+

@@ -1,0 +1,97 @@
+//! Video files and streams.
+
+use super::{
+    Capture, CaptureClock, CaptureError, CaptureSource, VideoFileInput,
+    pipeline::{self, Playback},
+    supervisor::{FrameSink, Shared, Supervisor},
+};
+use crate::runtime;
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+    time::Duration,
+};
+use studio_frame::queue::Sent;
+
+/// Says why a file cannot be opened, before anything is started for it.
+pub(super) fn check_file(path: &Path) -> Result<(), CaptureError> {
+    let unreadable = |error: io::Error| CaptureError::Unreadable { path: path.into(), reason: error.to_string() };
+    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => CaptureError::Missing { path: path.into(), folder: std::env::current_dir().unwrap_or_default() },
+        _ => unreadable(error),
+    })?;
+    if metadata.is_dir() {
+        return Err(CaptureError::Folder(path.into()));
+    }
+    if metadata.is_file() && metadata.len() == 0 {
+        return Err(CaptureError::Empty(path.into()));
+    }
+    File::open(path).map(drop).map_err(unreadable)
+}
+
+/// The address of a source: as given if it is one, else the file's.
+fn uri_of(source: &str) -> Result<(String, bool), CaptureError> {
+    let scheme = source.split_once("://").map(|(scheme, _)| scheme);
+    // A single letter is a drive, not a scheme.
+    if let Some(scheme) = scheme.filter(|scheme| scheme.len() > 1 && *scheme != "file") {
+        if gst::Element::make_from_uri(gst::URIType::Src, source, None).is_err() {
+            let text = format!("{source}: no GStreamer element opens `{scheme}` addresses; install gstreamer1.0-plugins-bad, or give a file");
+            return Err(CaptureError::Setting(text));
+        }
+        return Ok((source.into(), false));
+    }
+    let path = match scheme {
+        Some(_) => gst::glib::filename_from_uri(source).map_err(|error| CaptureError::Setting(format!("{source}: {error}")))?.0,
+        None => source.into(),
+    };
+    check_file(&path)?;
+    let absolute = fs::canonicalize(&path).map_err(|error| CaptureError::Unreadable { path: path.clone(), reason: error.to_string() })?;
+    let uri = gst::glib::filename_to_uri(absolute, None).map_err(|error| CaptureError::Setting(format!("{source}: {error}")))?;
+    Ok((uri.into(), true))
+}
+
+impl VideoFileInput {
+    fn playback(&self, local: bool) -> Result<Playback, CaptureError> {
+        let seconds = |name, value: f64| {
+            Duration::try_from_secs_f64(value)
+                .ok()
+                .filter(|duration| duration.as_secs() < 1_000_000)
+                .ok_or_else(|| CaptureError::Setting(format!("{name} point {value} s is out of range: it goes from 0 to 1000000 s")))
+        };
+        let start = seconds("in", self.start_s)?;
+        let end = self.end_s.map(|end_s| seconds("out", end_s)).transpose()?;
+        if end.is_some_and(|end| end <= start) {
+            let text = format!("the out point {:.3} s must lie after the in point {:.3} s", self.end_s.unwrap_or_default(), self.start_s);
+            return Err(CaptureError::Setting(text));
+        }
+        Ok(Playback { repeat: self.repeat, start, end, local, camera: false })
+    }
+}
+
+impl CaptureSource for VideoFileInput {
+    fn start(&self, clock: CaptureClock) -> Result<Capture, CaptureError> {
+        runtime::init()?;
+        if self.source.is_empty() {
+            return Err(CaptureError::NothingChosen("video file"));
+        }
+        self.picture.check().map_err(CaptureError::Setting)?;
+        let (uri, local) = uri_of(&self.source)?;
+        let playback = self.playback(local)?;
+        let picture = self.picture;
+        let shared = Shared::new(&self.source);
+        let (sender, frames) = clock.queue();
+        let sink: FrameSink = Box::new(move |frame| sender.send(frame) != Sent::Closed);
+        let session = move |feed: &_| {
+            let pipeline = gst::Pipeline::new();
+            let decoder = runtime::make("uridecodebin")?;
+            decoder.set_property("uri", &uri);
+            runtime::chain(&pipeline, std::slice::from_ref(&decoder))?;
+            pipeline::play(feed, pipeline, &decoder, &picture, &playback)
+        };
+        let supervisor = Supervisor::spawn(shared.clone(), clock, sink, Box::new(session))?;
+        Ok(Capture::new(frames, shared, supervisor))
+    }
+}

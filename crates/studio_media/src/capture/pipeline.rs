@@ -1,0 +1,438 @@
+//! A GStreamer pipeline that ends in stamped frames, and the loop that watches over it.
+
+use super::{
+    CaptureClock, CaptureError, Flip, PictureSettings, Rotation,
+    supervisor::{Feed, SessionEnd},
+};
+use crate::{
+    runtime::{self, RuntimeError},
+    sample,
+};
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use parking_lot::Mutex;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// How long a source may take to give its first picture, and a live one any later picture.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often the watching thread looks whether it is to stop or to seek.
+const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(20);
+const NO_VIDEO: &str = "studio-no-video";
+
+/// How a source is played.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Playback {
+    pub repeat: bool,
+    pub start: Duration,
+    pub end: Option<Duration>,
+    /// A file of this machine: what fails once fails again.
+    pub local: bool,
+    /// A camera: its pictures are taken as they come.
+    pub camera: bool,
+}
+
+/// What the streaming thread tells the watching thread.
+#[derive(Default)]
+struct Progress {
+    /// Frames of this session.
+    frames: AtomicU64,
+    /// Where the last frame ends on the source's own time line.
+    end_ns: AtomicU64,
+    frame_ns: AtomicU64,
+    video_linked: AtomicBool,
+}
+
+/// Sets a pipeline to NULL when it goes out of scope, so that its device is free and its threads are gone.
+struct Running(gst::Pipeline);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.0.set_state(gst::State::Null).is_err() {
+            tracing::warn!("a capture pipeline did not stop cleanly");
+        }
+    }
+}
+
+/// Builds what follows the decoder; returns its first element.
+fn build_tail(
+    pipeline: &gst::Pipeline, picture: &PictureSettings, playback: &Playback, feed: &Arc<Feed>, progress: &Arc<Progress>,
+) -> Result<gst::Element, RuntimeError> {
+    let mut elements = vec![runtime::make("videoconvert")?];
+    let turn = match picture.rotation {
+        Rotation::None => None,
+        Rotation::Deg90 => Some("90r"),
+        Rotation::Deg180 => Some("180"),
+        Rotation::Deg270 => Some("90l"),
+    };
+    let mirror = match picture.flip {
+        Flip::None => None,
+        Flip::Horizontal => Some("horiz"),
+        Flip::Vertical => Some("vert"),
+    };
+    for direction in [turn, mirror].into_iter().flatten() {
+        let flip = runtime::make("videoflip")?;
+        runtime::set_if_present(&flip, "video-direction", direction);
+        elements.push(flip);
+    }
+    if elements.len() > 1 {
+        elements.push(runtime::make("videoconvert")?);
+    }
+    let mut caps = gst::Caps::builder("video/x-raw").field("format", gst::List::new(sample::FORMATS.map(|format| format.to_str())));
+    if let Some(size) = picture.size {
+        elements.push(runtime::make("videoscale")?);
+        caps = caps.field("width", size.x as i32).field("height", size.y as i32).field("pixel-aspect-ratio", gst::Fraction::new(1, 1));
+    }
+    if let Some(rate_hz) = picture.rate_hz {
+        elements.push(runtime::make("videorate")?);
+        caps = caps.field("framerate", sample::rate_fraction(rate_hz));
+    }
+    let sink = gst_app::AppSink::builder()
+        .caps(&caps.build())
+        .sync(feed.clock == CaptureClock::Live && !playback.camera)
+        .max_buffers(2)
+        .callbacks(callbacks(feed, progress))
+        .build();
+    sample::accept_padded_rows(sink.upcast_ref());
+    join_stretches(feed, &sink);
+    elements.push(sink.upcast());
+    runtime::chain(pipeline, &elements)?;
+    Ok(elements.swap_remove(0))
+}
+
+/// Joins the stretches of a source's time line: each seek, loop and restart begins a new one.
+///
+/// Running time alone would not do: after a loop it goes on from the last frame's start with one demuxer and from its end
+/// with another.
+fn join_stretches(feed: &Arc<Feed>, sink: &gst_app::AppSink) {
+    let Some(pad) = sink.static_pad("sink") else { return };
+    let (feed, current) = (feed.clone(), Mutex::new(None));
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::EventView::Segment(event)) = info.event().map(|event| event.view())
+            && current.lock().replace(event.seqnum()) != Some(event.seqnum())
+        {
+            let base = event.segment().downcast_ref::<gst::ClockTime>().and_then(|segment| segment.base());
+            feed.restart_time(base.map_or(0, gst::ClockTime::nseconds));
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn callbacks(feed: &Arc<Feed>, progress: &Arc<Progress>) -> gst_app::AppSinkCallbacks {
+    let (feed, progress) = (feed.clone(), progress.clone());
+    gst_app::AppSinkCallbacks::builder()
+        .new_sample(move |sink| {
+            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            match take(&feed, &progress, sink, &sample) {
+                Ok(true) => Ok(gst::FlowSuccess::Ok),
+                Ok(false) => Err(gst::FlowError::Flushing),
+                Err(error) => {
+                    gst::element_error!(sink, gst::StreamError::Format, ("{error}"));
+                    Err(gst::FlowError::Error)
+                }
+            }
+        })
+        .build()
+}
+
+/// Stamps one sample and hands it over; `false` if nobody takes frames any more.
+fn take(feed: &Feed, progress: &Progress, sink: &gst_app::AppSink, sample: &gst::Sample) -> Result<bool, sample::SampleError> {
+    let pts = sample.buffer().and_then(gst::BufferRef::pts);
+    let segment = sample.segment().and_then(|segment| segment.downcast_ref::<gst::ClockTime>().cloned());
+    let running = segment.as_ref().and_then(|segment| segment.to_running_time(pts));
+    let fps = sample::sample_info(sample)?.fps();
+    let rate_duration = (fps.numer() > 0).then(|| 1_000_000_000 * fps.denom() as u64 / fps.numer() as u64);
+    let duration = rate_duration.or_else(|| sample.buffer()?.duration().map(gst::ClockTime::nseconds)).unwrap_or(33_333_333);
+    feed.set_frame_duration(duration);
+    if let Some(place) = segment.as_ref().and_then(|segment| segment.to_stream_time(pts)) {
+        progress.end_ns.store(place.nseconds() + duration, Ordering::Relaxed);
+    }
+    progress.frame_ns.store(duration, Ordering::Relaxed);
+    progress.frames.fetch_add(1, Ordering::Relaxed);
+    let now = sink.current_running_time();
+    let age = now.zip(running).map_or(Duration::ZERO, |(now, running)| now.saturating_sub(running).into());
+    let stamp = feed.stamp(running.map(gst::ClockTime::nseconds), age.min(Duration::from_secs(1)));
+    Ok(feed.deliver(sample::frame_from_sample(sample, stamp, None)?))
+}
+
+/// Links the first video pad that appears, and says so when no video appears.
+fn link_video(decoder: &gst::Element, tail: &gst::Element, pipeline: &gst::Pipeline, progress: &Arc<Progress>) {
+    if decoder.find_property("low-latency").is_some() {
+        runtime::set_if_present(decoder, "low-latency", "true");
+    }
+    decoder.connect("autoplug-continue", false, |values| {
+        let caps = values.get(2)?.get::<gst::Caps>().ok()?;
+        let name = caps.structure(0).map(|structure| structure.name().to_string()).unwrap_or_default();
+        // Sound and text are exposed as they come and never decoded.
+        Some((!["audio/", "text/", "subpicture/", "application/x-subtitle"].iter().any(|kind| name.starts_with(kind))).to_value())
+    });
+    let (target, seen) = (tail.downgrade(), progress.clone());
+    decoder.connect_pad_added(move |_, pad| {
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        let is_video = caps.structure(0).is_some_and(|structure| structure.name() == "video/x-raw");
+        let Some(sink) = target.upgrade().and_then(|tail| tail.static_pad("sink")).filter(|sink| is_video && !sink.is_linked()) else { return };
+        match pad.link(&sink) {
+            Ok(_) => seen.video_linked.store(true, Ordering::Release),
+            Err(error) => tracing::warn!("a video track could not be linked: {error}"),
+        }
+    });
+    let (pipeline, seen) = (pipeline.downgrade(), progress.clone());
+    decoder.connect_no_more_pads(move |_| {
+        if seen.video_linked.load(Ordering::Acquire) {
+            return;
+        }
+        if let Some(pipeline) = pipeline.upgrade() {
+            let told = pipeline.post_message(gst::message::Application::new(gst::Structure::new_empty(NO_VIDEO)));
+            if told.is_err() {
+                tracing::debug!("the pipeline stopped before it could say that there is no video");
+            }
+        }
+    });
+}
+
+/// Plays what `decoder` (already in the pipeline, with its source) decodes, until it ends, fails or is to stop.
+pub(super) fn play(
+    feed: &Arc<Feed>, pipeline: gst::Pipeline, decoder: &gst::Element, picture: &PictureSettings, playback: &Playback,
+) -> Result<SessionEnd, CaptureError> {
+    let progress = Arc::new(Progress::default());
+    let tail = build_tail(&pipeline, picture, playback, feed, &progress)?;
+    link_video(decoder, &tail, &pipeline, &progress);
+    let bus = pipeline.bus().ok_or_else(|| RuntimeError::Link("a pipeline has no bus".into()))?;
+    let mut watch = Watch { feed, pipeline: Running(pipeline), playback, progress, state: State::default(), missing: Mutex::default() };
+    watch.open()?;
+    loop {
+        if feed.shared.stopping() {
+            return Ok(SessionEnd::Stopped);
+        }
+        if let Some(to) = feed.shared.take_seek() {
+            watch.seek(to)?;
+        }
+        watch.check_patience()?;
+        let Some(message) = bus.timed_pop(LOOK) else { continue };
+        if let Some(end) = watch.handle(&message)? {
+            return Ok(end);
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    /// Whether the in point is reached and the pipeline plays.
+    playing: bool,
+    /// Whether the seek to the in point was sent.
+    positioned: bool,
+    live: bool,
+    /// Whether loops are joined by segment seeks.
+    segments: bool,
+    duration: Option<Duration>,
+    frames_seen: u64,
+    last_news: Option<Instant>,
+}
+
+struct Watch<'a> {
+    feed: &'a Arc<Feed>,
+    pipeline: Running,
+    playback: &'a Playback,
+    progress: Arc<Progress>,
+    state: State,
+    missing: Mutex<Option<String>>,
+}
+
+impl Watch<'_> {
+    fn name(&self) -> String {
+        self.feed.shared.name().to_owned()
+    }
+
+    fn lost(&self, reason: impl Into<String>) -> CaptureError {
+        CaptureError::Lost { source_name: self.name(), reason: reason.into() }
+    }
+
+    fn set_state(&self, state: gst::State) -> Result<gst::StateChangeSuccess, CaptureError> {
+        self.pipeline.0.set_state(state).or_else(|_| {
+            // The reason is an error message on the bus; it is read there before this one would be shown.
+            let bus = self.pipeline.0.bus();
+            match bus.and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error])).as_ref().map(|message| message.view()) {
+                Some(gst::MessageView::Error(error)) => Err(self.explain(error)),
+                _ => Err(self.lost(format!("it cannot go to the state {state:?}"))),
+            }
+        })
+    }
+
+    fn open(&mut self) -> Result<(), CaptureError> {
+        self.state.last_news = Some(Instant::now());
+        self.state.playing = false;
+        self.state.positioned = false;
+        if self.set_state(gst::State::Paused)? == gst::StateChangeSuccess::NoPreroll {
+            self.state.live = true;
+            self.start_playing()?;
+        }
+        Ok(())
+    }
+
+    fn start_playing(&mut self) -> Result<(), CaptureError> {
+        self.state.playing = true;
+        self.state.last_news = Some(Instant::now());
+        self.set_state(gst::State::Playing).map(drop)
+    }
+
+    fn check_patience(&mut self) -> Result<(), CaptureError> {
+        let frames = self.progress.frames.load(Ordering::Relaxed);
+        if frames != self.state.frames_seen {
+            self.state.frames_seen = frames;
+            self.state.last_news = Some(Instant::now());
+        }
+        let waiting_for_start = !self.state.playing || frames == 0;
+        let waited_for = self.state.last_news.is_some_and(|news| news.elapsed() > PATIENCE);
+        // Offline, a frame that nobody takes yet is no reason to give up.
+        if waited_for && (waiting_for_start || self.state.live && self.feed.clock == CaptureClock::Live) {
+            return Err(CaptureError::Timeout { source_name: self.name(), seconds: PATIENCE.as_secs() });
+        }
+        Ok(())
+    }
+
+    /// Where playing starts and stops, in GStreamer's terms.
+    fn seek_between(&self, flags: gst::SeekFlags, start: Duration) -> bool {
+        let clock_time = |duration: Duration| gst::ClockTime::from_nseconds(duration.as_nanos() as u64);
+        let flags = flags | gst::SeekFlags::ACCURATE | if self.state.segments { gst::SeekFlags::SEGMENT } else { gst::SeekFlags::empty() };
+        let (stop_type, stop) = match self.playback.end {
+            Some(end) => (gst::SeekType::Set, Some(clock_time(end))),
+            None => (gst::SeekType::Set, gst::ClockTime::NONE),
+        };
+        self.pipeline.0.seek(1.0, flags, gst::SeekType::Set, clock_time(start), stop_type, stop).is_ok()
+    }
+
+    fn seek(&mut self, to: Duration) -> Result<(), CaptureError> {
+        let latest = self.playback.end.or(self.state.duration).unwrap_or(to);
+        if !self.seek_between(gst::SeekFlags::FLUSH, to.clamp(self.playback.start, latest.max(self.playback.start))) {
+            tracing::warn!("{}", CaptureError::NotSeekable(self.name()));
+        }
+        Ok(())
+    }
+
+    /// Called when the pipeline has its first picture, and again when it has the picture at the in point.
+    fn prerolled(&mut self) -> Result<(), CaptureError> {
+        if self.state.playing {
+            return Ok(());
+        }
+        if self.state.positioned {
+            return self.start_playing();
+        }
+        self.state.positioned = true;
+        let pipeline = &self.pipeline.0;
+        let mut query = gst::query::Seeking::new(gst::Format::Time);
+        let seekable = pipeline.query(&mut query) && query.result().0;
+        self.state.duration = pipeline.query_duration::<gst::ClockTime>().map(Duration::from);
+        self.feed.shared.set_duration(self.state.duration, seekable);
+        let Playback { repeat, start, end, .. } = *self.playback;
+        if let Some(length) = self.state.duration.filter(|length| start >= *length) {
+            let text = format!("{}: the in point {:.2} s lies after its end at {:.2} s", self.name(), start.as_secs_f64(), length.as_secs_f64());
+            return Err(CaptureError::Setting(text));
+        }
+        let has_points = start > Duration::ZERO || end.is_some();
+        if !has_points && !repeat {
+            return self.start_playing();
+        }
+        self.state.segments = repeat && seekable;
+        if seekable && self.seek_between(gst::SeekFlags::FLUSH, start) {
+            return Ok(());
+        }
+        self.state.segments = false;
+        if has_points {
+            return Err(CaptureError::Setting(format!("{} cannot seek: clear its in and out points", self.name())));
+        }
+        self.start_playing()
+    }
+
+    fn handle(&mut self, message: &gst::Message) -> Result<Option<SessionEnd>, CaptureError> {
+        match message.view() {
+            gst::MessageView::AsyncDone(_) => self.prerolled()?,
+            gst::MessageView::SegmentDone(_) => {
+                if !self.seek_between(gst::SeekFlags::empty(), self.playback.start) {
+                    return self.ended();
+                }
+            }
+            gst::MessageView::Eos(_) => return self.ended(),
+            gst::MessageView::Error(error) => return Err(self.explain(error)),
+            gst::MessageView::Element(element) => {
+                if let Some(structure) = element.structure().filter(|structure| structure.name() == "missing-plugin") {
+                    *self.missing.lock() = structure.get::<String>("name").ok();
+                }
+            }
+            gst::MessageView::Application(application) if application.structure().is_some_and(|structure| structure.name() == NO_VIDEO) => {
+                return Err(self.without_video());
+            }
+            gst::MessageView::Latency(_) => {
+                if self.pipeline.0.recalculate_latency().is_err() {
+                    tracing::debug!("{} did not take a new latency", self.name());
+                }
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn without_video(&self) -> CaptureError {
+        match self.missing.lock().clone() {
+            Some(needed) => CaptureError::Unsupported { source_name: self.name(), needed },
+            None => CaptureError::NoVideo(self.name()),
+        }
+    }
+
+    fn ended(&mut self) -> Result<Option<SessionEnd>, CaptureError> {
+        let frames = self.progress.frames.load(Ordering::Relaxed);
+        if frames == 0 {
+            return Err(CaptureError::Damaged { source_name: self.name(), reason: "it ends before its first picture".into() });
+        }
+        let early = self.ended_early();
+        if self.playback.repeat {
+            if let Some(error) = early {
+                tracing::warn!("{error}");
+            }
+            // Without segment seeks the pipeline starts over; the time line goes on.
+            self.set_state(gst::State::Ready)?;
+            self.open()?;
+            return Ok(None);
+        }
+        early.map_or(Ok(Some(SessionEnd::Ended)), Err)
+    }
+
+    /// Whether the source stopped well before its own length or out point.
+    fn ended_early(&self) -> Option<CaptureError> {
+        let played = Duration::from_nanos(self.progress.end_ns.load(Ordering::Relaxed));
+        let length = self.state.duration?;
+        let expected = self.playback.end.map_or(length, |end| end.min(length));
+        // A last frame or two may be missing in a whole file: edit lists and rounding.
+        let tolerance = Duration::from_nanos(3 * self.progress.frame_ns.load(Ordering::Relaxed)).max(Duration::from_millis(200));
+        (self.playback.local && played + tolerance < expected).then(|| CaptureError::EndedEarly {
+            source_name: self.name(),
+            played_s: played.as_secs_f64(),
+            expected_s: Some(expected.as_secs_f64()),
+        })
+    }
+
+    fn explain(&self, message: &gst::message::Error) -> CaptureError {
+        let reason = runtime::describe(message);
+        let error = message.error();
+        if let Some(needed) = self.missing.lock().clone() {
+            return CaptureError::Unsupported { source_name: self.name(), needed };
+        }
+        if error.kind::<gst::StreamError>() == Some(gst::StreamError::CodecNotFound) {
+            return CaptureError::Unsupported { source_name: self.name(), needed: error.to_string() };
+        }
+        if !self.playback.local {
+            return self.lost(reason);
+        }
+        if self.progress.frames.load(Ordering::Relaxed) > 0 {
+            let played_s = Duration::from_nanos(self.progress.end_ns.load(Ordering::Relaxed)).as_secs_f64();
+            let expected_s = self.state.duration.map(|duration| duration.as_secs_f64());
+            return CaptureError::EndedEarly { source_name: self.name(), played_s, expected_s };
+        }
+        CaptureError::Damaged { source_name: self.name(), reason }
+    }
+}
