@@ -15,6 +15,8 @@ pub struct TestCounts {
     pub crashed: u64,
     /// The names of failed tests, in order.
     pub failures: Vec<String>,
+    /// What to type after `cargo test` for each test program that failed or crashed.
+    pub targets: Vec<String>,
     /// A test program has begun and not yet said how it ended.
     pub running: bool,
 }
@@ -32,6 +34,11 @@ impl TestCounts {
             self.running = false;
         } else if let Some(name) = plain.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
             self.failures.push(name.to_owned());
+        } else if let Some(target) =
+            plain.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')).filter(|rest| rest.starts_with("-p "))
+        {
+            // Cargo's own list at the end of a run.
+            self.targets.push(target.to_owned());
         } else if is_start(plain) {
             self.close();
             self.running = true;
@@ -115,7 +122,8 @@ mod tests {
 
     #[test]
     fn a_program_that_dies_is_noticed() {
-        assert_eq!(counts("running 5 tests\ntest a ... ok\n").crashed, 1);
+        let crashed = counts("running 5 tests\ntest a ... ok\nerror: 1 target failed:\n    `-p studio_media --lib`\n");
+        assert_eq!((crashed.crashed, crashed.targets), (1, vec!["-p studio_media --lib".to_owned()]));
         assert_eq!(
             counts("running 5 tests\nrunning 1 test\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out")
                 .crashed,

@@ -92,7 +92,8 @@ impl Runner {
         self.run_with(job, |_| ())
     }
 
-    /// Runs a job, shows its output as it comes, and hands each line of its standard output to `on_line`.
+    /// Runs a job, shows its output as it comes, and hands each line to `on_line`; lines of standard output and standard error
+    /// keep their order among themselves, not with one another.
     ///
     /// # Errors
     /// Why it did not end well: not found, exit code, signal, time limit.
@@ -222,9 +223,7 @@ fn follow(
         let text = line.text.trim_end_matches(['\r', '\n']);
         // A closed terminal is no reason to stop: what counts is the exit code.
         let _shown = if line.is_error { writeln!(std::io::stderr(), "{text}") } else { writeln!(std::io::stdout(), "{text}") };
-        if !line.is_error {
-            on_line(text);
-        }
+        on_line(text);
     })
 }
 
@@ -330,7 +329,8 @@ mod tests {
         let mut lines = Vec::new();
         let result = runner(false)
             .run_with(&shell("echo one; echo to stderr >&2; printf two; exit 3", LONG), |line| lines.push(line.to_owned()));
-        assert_eq!((result.unwrap_err().as_str(), lines), ("exit code 3", vec!["one".to_owned(), "two".to_owned()]));
+        lines.sort();
+        assert_eq!((result.unwrap_err().as_str(), lines.join(", ").as_str()), ("exit code 3", "one, to stderr, two"));
         assert!(runner(false).run(&Job::new("no-such-program", LONG)).unwrap_err().contains("no-such-program"));
     }
 

@@ -135,8 +135,10 @@ impl fmt::Display for Summary {
         };
         let rows: Vec<_> = self.steps.iter().map(row).collect();
         writeln!(f, "\n{}\n", table::render(&["step", "result", "time", "detail"], &rows))?;
-        let failures: Vec<_> =
-            self.steps.iter().filter_map(|step| step.counts.as_ref()).flat_map(|counts| &counts.failures).collect();
+        let counts = self.steps.iter().filter_map(|step| step.counts.as_ref());
+        let targets =
+            |counts: &TestCounts| counts.targets.iter().map(|target| format!("cargo test {target}")).collect::<Vec<_>>();
+        let failures: Vec<_> = counts.flat_map(|counts| counts.failures.iter().cloned().chain(targets(counts))).collect();
         if !failures.is_empty() {
             writeln!(f, "Failed:")?;
             for name in failures {
@@ -195,12 +197,18 @@ mod tests {
             crashed: 1,
             programs: 1,
             failures: vec!["a::b".into(), "c".into()],
+            targets: vec!["-p d --lib".into()],
             ..Default::default()
         };
         let bad = summary(vec![(failed(), Some(tests)), (failed(), None), (Outcome::Skipped("no build".into()), None)]);
         assert_eq!((last_line(&bad).as_str(), bad.failed()), ("4 passed, 4 failed, 1 skipped", 4));
         let text = bad.to_string();
-        assert!(text.contains("  a::b\n") && text.contains("no build") && text.contains("1 crashed"));
+        assert!(
+            text.contains("  a::b\n")
+                && text.contains("  cargo test -p d --lib\n")
+                && text.contains("no build")
+                && text.contains("1 crashed")
+        );
     }
 
     #[test]
