@@ -40,7 +40,7 @@ impl MotionVector {
 pub struct MotionField {
     /// The frame whose content moved.
     pub stamp: FrameStamp,
-    /// `frame_id` of the frame it moved from.
+    /// `frame_id` of the frame it moved from; the frame's own where there is none (the first frame, a scene cut).
     pub previous_frame_id: u64,
     /// Size of the picture that the vectors are measured in, in pixels.
     pub picture_size: UVec2,
@@ -62,6 +62,11 @@ impl MotionField {
             return MotionVector::default();
         }
         self.vectors.get((row * self.grid.x + column) as usize).copied().unwrap_or_default()
+    }
+
+    /// Whether there is no frame that the content moved from: the first frame, or a scene cut.
+    pub const fn starts_scene(&self) -> bool {
+        self.previous_frame_id == self.stamp.frame_id
     }
 
     /// Mean length of the vectors in pixels.

@@ -2,9 +2,12 @@
 
 use bevy::math::UVec2;
 use bytes::Bytes;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 /// A ring of mappable buffers: each read-back takes one, and gives it back when its bytes are dropped.
@@ -56,6 +59,22 @@ impl ReadbackRing {
     pub fn acquire(&self) -> Option<ReadbackSlot> {
         let free = |(_, busy): &&(wgpu::Buffer, Arc<AtomicBool>)| !busy.swap(true, Ordering::AcqRel);
         self.slots.iter().find(free).map(|(buffer, busy)| ReadbackSlot { buffer: buffer.clone(), busy: busy.clone() })
+    }
+
+    /// Takes a free buffer, waiting for the GPU until there is one: for offline work, where no frame may be dropped.
+    pub fn wait(&self, device: &wgpu::Device) -> Result<ReadbackSlot, ReadbackError> {
+        const LONGEST: Duration = Duration::from_secs(10);
+        let start = Instant::now();
+        loop {
+            if let Some(slot) = self.acquire() {
+                return Ok(slot);
+            }
+            if start.elapsed() > LONGEST {
+                return Err(ReadbackError::Poll(format!("no buffer came back within {} s", LONGEST.as_secs())));
+            }
+            device.poll(wgpu::PollType::Poll).map_err(|error| ReadbackError::Poll(error.to_string()))?;
+            std::thread::sleep(Duration::from_micros(200));
+        }
     }
 }
 

@@ -14,7 +14,37 @@ struct Bus {
     sinks: Vec<(Entity, PacketSink)>,
     info: Option<Arc<StreamInfo>>,
     request_key_frame: Option<KeyFrameRequest>,
-    published: u64,
+    stats: PacketStats,
+}
+
+/// What went over a bus so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PacketStats {
+    /// Access units published.
+    pub access_units: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Frames that were not encoded because newer ones came.
+    pub frames_dropped: u64,
+}
+
+/// Keeps a sink on its bus; dropping it takes the sink off.
+pub struct SinkGuard {
+    bus: PacketBus,
+    node: Entity,
+}
+
+impl SinkGuard {
+    /// Whether the sink is on this bus.
+    pub fn is_on(&self, bus: &PacketBus) -> bool {
+        Arc::ptr_eq(&self.bus.0, &bus.0)
+    }
+}
+
+impl Drop for SinkGuard {
+    fn drop(&mut self) {
+        self.bus.0.lock().sinks.retain(|(owner, _)| *owner != self.node);
+    }
 }
 
 /// The access units on an output pin of type [`DataType::PACKET`](crate::pin::DataType::PACKET).
@@ -26,25 +56,20 @@ pub struct PacketBus(Arc<Mutex<Bus>>);
 
 impl PacketBus {
     /// Registers the sink of a node, replacing the one it had, and asks for a key frame to start it with.
-    pub fn set_sink(&self, node: Entity, sink: PacketSink) {
-        self.remove_sink(node);
-        self.0.lock().sinks.push((node, sink));
+    #[must_use = "the sink is taken off when the guard is dropped"]
+    pub fn add_sink(&self, node: Entity, sink: impl Fn(&StreamInfo, &AccessUnit) + Send + Sync + 'static) -> SinkGuard {
+        {
+            let mut bus = self.0.lock();
+            bus.sinks.retain(|(owner, _)| *owner != node);
+            bus.sinks.push((node, Arc::new(sink)));
+        }
         self.request_key_frame();
-    }
-
-    /// Removes the sink of a node.
-    pub fn remove_sink(&self, node: Entity) {
-        self.0.lock().sinks.retain(|(owner, _)| *owner != node);
-    }
-
-    /// Whether a node has a sink here.
-    pub fn has_sink(&self, node: Entity) -> bool {
-        self.0.lock().sinks.iter().any(|(owner, _)| *owner == node)
+        SinkGuard { bus: self.clone(), node }
     }
 
     /// Tells what the stream is. Called by the encoder before its first access unit and whenever that changes.
-    pub fn set_info(&self, info: StreamInfo) {
-        self.0.lock().info = Some(Arc::new(info));
+    pub fn set_info(&self, info: Arc<StreamInfo>) {
+        self.0.lock().info = Some(info);
     }
 
     /// What the stream is, once the encoder knows.
@@ -69,7 +94,8 @@ impl PacketBus {
     pub fn publish(&self, unit: &AccessUnit) {
         let (sinks, info) = {
             let mut bus = self.0.lock();
-            bus.published += 1;
+            bus.stats.access_units += 1;
+            bus.stats.bytes += unit.data.len() as u64;
             (bus.sinks.clone(), bus.info.clone())
         };
         let Some(info) = info else { return };
@@ -78,9 +104,14 @@ impl PacketBus {
         }
     }
 
-    /// Access units published so far.
-    pub fn published(&self) -> u64 {
-        self.0.lock().published
+    /// Notes a frame that was not encoded because a newer one came.
+    pub fn count_dropped(&self) {
+        self.0.lock().stats.frames_dropped += 1;
+    }
+
+    /// What went over the bus so far.
+    pub fn stats(&self) -> PacketStats {
+        self.0.lock().stats
     }
 }
 

@@ -42,10 +42,10 @@ pub mod prelude {
     #[doc(hidden)]
     pub use crate::{
         GraphPlugin,
-        bus::{PacketBus, PinMotion},
+        bus::{PacketBus, PacketStats, PinMotion, SinkGuard},
         clock::StudioClock,
         compile::{CompiledGraph, CompiledNode},
-        link::{ConnectError, GraphCommands, connect},
+        link::{ConnectError, GraphCommands, GraphLinks, connect},
         pin::{DataType, FedBy, Feeds, Pin, PinDirection, PinOf, PinSpec, Pins},
         registry::{AppNodeExt, NodeKind, ReflectNode},
         schedule::StudioSystems,

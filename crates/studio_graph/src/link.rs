@@ -4,7 +4,7 @@ use crate::{
     pin::{FedBy, Pin, PinDirection, PinOf, Pins},
     registry::NodeName,
 };
-use bevy::prelude::*;
+use bevy::{ecs::system::SystemParam, prelude::*};
 
 /// Why two pins cannot be linked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -127,6 +127,29 @@ fn downstream(world: &World, node: Entity) -> Vec<Entity> {
     let pins = world.get::<Pins>(node).into_iter().flat_map(|pins| pins.iter());
     let fed = pins.filter_map(|pin| world.get::<crate::pin::Feeds>(pin)).flat_map(|feeds| feeds.iter());
     fed.filter_map(|input| world.get::<PinOf>(input)).map(|owner| owner.0).collect()
+}
+
+/// Finds what feeds a node's inputs, from systems.
+#[derive(SystemParam)]
+pub struct GraphLinks<'w, 's> {
+    nodes: Query<'w, 's, &'static Pins>,
+    pins: Query<'w, 's, (&'static Pin, Option<&'static FedBy>)>,
+}
+
+impl GraphLinks<'_, '_> {
+    /// The output pin that feeds an input of a node.
+    pub fn source(&self, node: Entity, input: &str) -> Option<Entity> {
+        let of_node = self.nodes.get(node).ok()?.iter().filter_map(|pin| self.pins.get(pin).ok());
+        of_node
+            .filter(|(pin, _)| pin.direction == PinDirection::Input && pin.name == input)
+            .find_map(|(_, link)| link.map(|link| link.0))
+    }
+
+    /// An output pin of a node.
+    pub fn output(&self, node: Entity, output: &str) -> Option<Entity> {
+        let pins = self.nodes.get(node).ok()?;
+        pins.iter().find(|pin| self.pins.get(*pin).is_ok_and(|(pin, _)| pin.direction == PinDirection::Output && pin.name == output))
+    }
 }
 
 /// Links nodes from systems.
