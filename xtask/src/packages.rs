@@ -92,6 +92,8 @@ pub const ELEMENTS: &[Element] = &[
     element("h264parse", "gstreamer1.0-plugins-bad"),
     element("x265enc", "gstreamer1.0-plugins-bad"),
     element("av1enc", "gstreamer1.0-plugins-bad"),
+    element("av1parse", "gstreamer1.0-plugins-bad"),
+    element("av1dec", "gstreamer1.0-plugins-bad"),
     element("x264enc", "gstreamer1.0-plugins-ugly"),
     element("avdec_h264", "gstreamer1.0-libav"),
 ];
