@@ -16,8 +16,25 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod capture;
+pub mod decode;
+pub mod encode;
+pub mod record;
 pub mod runtime;
 mod sample;
+mod stamped;
 #[cfg(test)]
 mod testing;
 
+/// The types nearly every user of this crate needs.
+pub mod prelude {
+    #[doc(hidden)]
+    pub use crate::{
+        capture::{
+            CameraDevice, CameraInput, Capture, CaptureClock, CaptureError, CaptureSource, CaptureStatus, Flip, PictureSettings,
+            Rotation, StillInput, TestPatternInput, VideoFileInput, list_cameras,
+        },
+        decode::{DecodeError, DecoderInput, DecoderOutput, DecoderSettings, VideoDecoder},
+        encode::{EncodeError, EncoderInput, EncoderOutput, EncoderPreset, EncoderSettings, VideoEncoder},
+        record::{Container, RecordError, RecordSettings, RecordSummary, Recorder},
+    };
+}

@@ -53,7 +53,9 @@ pub(crate) fn package_of(element: &str) -> &'static str {
     match element {
         "x264enc" => "gstreamer1.0-plugins-ugly",
         "mp4mux" | "matroskamux" | "videoflip" | "v4l2src" | "jpegdec" | "vp8enc" | "vp9enc" => "gstreamer1.0-plugins-good",
-        "appsrc" | "appsink" | "videoconvert" | "videoscale" | "videorate" | "uridecodebin" | "decodebin" => "gstreamer1.0-plugins-base",
+        "appsrc" | "appsink" | "videoconvert" | "videoscale" | "videorate" | "uridecodebin" | "decodebin" => {
+            "gstreamer1.0-plugins-base"
+        }
         name if name.starts_with("avdec_") || name.starts_with("avenc_") => "gstreamer1.0-libav",
         name if name.starts_with("vaapi") => "gstreamer1.0-vaapi",
         name if name.starts_with("pipewire") => "gstreamer1.0-pipewire",
@@ -107,7 +109,11 @@ pub(crate) fn is_live_changeable(element: &gst::Element, name: &str) -> bool {
 /// An error message of the bus, in words: which element, what happened, and its details.
 pub(crate) fn describe(error: &gst::message::Error) -> String {
     let element = error.src().map(|source| source.name().to_string()).unwrap_or_default();
-    match error.debug().as_deref().and_then(|debug| debug.lines().last().map(str::trim).filter(|line| !line.is_empty() && line.len() < 300)) {
+    match error
+        .debug()
+        .as_deref()
+        .and_then(|debug| debug.lines().last().map(str::trim).filter(|line| !line.is_empty() && line.len() < 300))
+    {
         Some(detail) => format!("{} ({element}: {detail})", error.error()),
         None => format!("{} ({element})", error.error()),
     }

@@ -73,7 +73,9 @@ pub(crate) fn color_from_gst(colorimetry: &gst_video::VideoColorimetry, fallback
         },
         primaries: match colorimetry.primaries() {
             VideoColorPrimaries::Bt709 => ColorPrimaries::Bt709,
-            VideoColorPrimaries::Smpte170m | VideoColorPrimaries::Smpte240m | VideoColorPrimaries::Bt470bg => ColorPrimaries::Smpte170m,
+            VideoColorPrimaries::Smpte170m | VideoColorPrimaries::Smpte240m | VideoColorPrimaries::Bt470bg => {
+                ColorPrimaries::Smpte170m
+            }
             VideoColorPrimaries::Bt2020 => ColorPrimaries::Bt2020,
             VideoColorPrimaries::Smpteeg432 | VideoColorPrimaries::Smpterp431 => ColorPrimaries::DisplayP3,
             _ => fallback.primaries,
@@ -160,7 +162,11 @@ pub(crate) fn sample_info(sample: &gst::Sample) -> Result<gst_video::VideoInfo, 
 /// Makes a frame whose planes are the sample's own memory.
 ///
 /// `fallback` stands in for colour metadata that the stream does not have; without it the size decides.
-pub(crate) fn frame_from_sample(sample: &gst::Sample, stamp: FrameStamp, fallback: Option<ColorInfo>) -> Result<VideoFrame, SampleError> {
+pub(crate) fn frame_from_sample(
+    sample: &gst::Sample,
+    stamp: FrameStamp,
+    fallback: Option<ColorInfo>,
+) -> Result<VideoFrame, SampleError> {
     let info = sample_info(sample)?;
     let format = pixel_format(info.format()).ok_or_else(|| SampleError::Format(info.format().to_string()))?;
     let size = UVec2::new(info.width(), info.height());
@@ -193,8 +199,16 @@ pub(crate) fn buffer_from_frame(frame: &VideoFrame) -> Result<gst::Buffer, Sampl
         target.append_memory(gst::Memory::from_slice(plane.data.clone()));
     }
     let format = video_format(frame.format);
-    gst_video::VideoMeta::add_full(target, gst_video::VideoFrameFlags::empty(), format, frame.size.x, frame.size.y, &offsets, &strides)
-        .map_err(|_| SampleError::Map)?;
+    gst_video::VideoMeta::add_full(
+        target,
+        gst_video::VideoFrameFlags::empty(),
+        format,
+        frame.size.x,
+        frame.size.y,
+        &offsets,
+        &strides,
+    )
+    .map_err(|_| SampleError::Map)?;
     Ok(buffer)
 }
 

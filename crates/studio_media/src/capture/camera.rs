@@ -42,7 +42,8 @@ fn find_devices() -> Vec<(CameraDevice, gst::Device)> {
     }
     for device in monitor.devices() {
         let shown = device.display_name();
-        let same = found.iter().filter(|(camera, _)| camera.name == *shown || camera.name.starts_with(&format!("{shown} ("))).count();
+        let same =
+            found.iter().filter(|(camera, _)| camera.name == *shown || camera.name.starts_with(&format!("{shown} ("))).count();
         let name = if same == 0 { shown.to_string() } else { format!("{shown} ({})", same + 1) };
         let provider = device.property::<Option<gst::glib::GString>>("name").unwrap_or_default().to_string();
         let modes = device.caps().map(|caps| caps.iter().map(|structure| structure.to_string()).collect()).unwrap_or_default();
@@ -110,7 +111,8 @@ impl Opener {
 fn parse(description: &str) -> Result<gst::Element, RuntimeError> {
     let refuse = |reason: String| RuntimeError::Description { description: description.into(), reason };
     // Caps may not end a description; an element that passes everything on may.
-    let bin = gst::parse::bin_from_description(&format!("{description} ! identity"), true).map_err(|error| refuse(error.to_string()))?;
+    let bin = gst::parse::bin_from_description(&format!("{description} ! identity"), true)
+        .map_err(|error| refuse(error.to_string()))?;
     if bin.static_pad("src").is_none() {
         return Err(refuse("it has no open output".into()));
     }
@@ -229,7 +231,8 @@ impl CaptureSource for CameraInput {
         self.picture.check().map_err(CaptureError::Setting)?;
         let mut registry = REGISTRY.lock();
         // A camera that is open may not be listed any more by providers that hide busy devices.
-        let alive = |registry: &Registry, name: &str| registry.open.get(name).and_then(Weak::upgrade).filter(|camera| camera.is_alive());
+        let alive =
+            |registry: &Registry, name: &str| registry.open.get(name).and_then(Weak::upgrade).filter(|camera| camera.is_alive());
         let known = alive(&registry, &self.device).map(|camera| (self.device.clone(), camera));
         let (name, camera) = match known {
             Some(known) => known,
@@ -267,7 +270,9 @@ mod tests {
              image/jpeg,width=1920,height=1080,framerate=30/1; video/x-raw,format=YUY2,width=1920,height=1080,framerate=5/1"
             .parse()
             .unwrap();
-        let wish = |x, y, rate_hz| wished_modes(&modes, &PictureSettings { size: Some(UVec2::new(x, y)), rate_hz, ..Default::default() });
+        let wish = |x, y, rate_hz| {
+            wished_modes(&modes, &PictureSettings { size: Some(UVec2::new(x, y)), rate_hz, ..Default::default() })
+        };
         assert!(wish(1920, 1080, Some(30.0)).to_string().starts_with("image/jpeg"));
         assert_eq!(wish(1920, 1080, None).size(), 2);
         assert!(wish(800, 600, None).is_empty(), "no such mode: the pictures are scaled instead");

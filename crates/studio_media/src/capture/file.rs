@@ -20,7 +20,9 @@ use studio_frame::queue::Sent;
 pub(super) fn check_file(path: &Path) -> Result<(), CaptureError> {
     let unreadable = |error: io::Error| CaptureError::Unreadable { path: path.into(), reason: error.to_string() };
     let metadata = fs::metadata(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => CaptureError::Missing { path: path.into(), folder: std::env::current_dir().unwrap_or_default() },
+        io::ErrorKind::NotFound => {
+            CaptureError::Missing { path: path.into(), folder: std::env::current_dir().unwrap_or_default() }
+        }
         _ => unreadable(error),
     })?;
     if metadata.is_dir() {
@@ -38,7 +40,9 @@ fn uri_of(source: &str) -> Result<(String, bool), CaptureError> {
     // A single letter is a drive, not a scheme.
     if let Some(scheme) = scheme.filter(|scheme| scheme.len() > 1 && *scheme != "file") {
         if gst::Element::make_from_uri(gst::URIType::Src, source, None).is_err() {
-            let text = format!("{source}: no GStreamer element opens `{scheme}` addresses; install gstreamer1.0-plugins-bad, or give a file");
+            let text = format!(
+                "{source}: no GStreamer element opens `{scheme}` addresses; install gstreamer1.0-plugins-bad, or give a file"
+            );
             return Err(CaptureError::Setting(text));
         }
         return Ok((source.into(), false));
@@ -48,7 +52,8 @@ fn uri_of(source: &str) -> Result<(String, bool), CaptureError> {
         None => source.into(),
     };
     check_file(&path)?;
-    let absolute = fs::canonicalize(&path).map_err(|error| CaptureError::Unreadable { path: path.clone(), reason: error.to_string() })?;
+    let absolute =
+        fs::canonicalize(&path).map_err(|error| CaptureError::Unreadable { path: path.clone(), reason: error.to_string() })?;
     let uri = gst::glib::filename_to_uri(absolute, None).map_err(|error| CaptureError::Setting(format!("{source}: {error}")))?;
     Ok((uri.into(), true))
 }
@@ -56,15 +61,18 @@ fn uri_of(source: &str) -> Result<(String, bool), CaptureError> {
 impl VideoFileInput {
     fn playback(&self, local: bool) -> Result<Playback, CaptureError> {
         let seconds = |name, value: f64| {
-            Duration::try_from_secs_f64(value)
-                .ok()
-                .filter(|duration| duration.as_secs() < 1_000_000)
-                .ok_or_else(|| CaptureError::Setting(format!("{name} point {value} s is out of range: it goes from 0 to 1000000 s")))
+            Duration::try_from_secs_f64(value).ok().filter(|duration| duration.as_secs() < 1_000_000).ok_or_else(|| {
+                CaptureError::Setting(format!("{name} point {value} s is out of range: it goes from 0 to 1000000 s"))
+            })
         };
         let start = seconds("in", self.start_s)?;
         let end = self.end_s.map(|end_s| seconds("out", end_s)).transpose()?;
         if end.is_some_and(|end| end <= start) {
-            let text = format!("the out point {:.3} s must lie after the in point {:.3} s", self.end_s.unwrap_or_default(), self.start_s);
+            let text = format!(
+                "the out point {:.3} s must lie after the in point {:.3} s",
+                self.end_s.unwrap_or_default(),
+                self.start_s
+            );
             return Err(CaptureError::Setting(text));
         }
         Ok(Playback { repeat: self.repeat, start, end, local, camera: false })

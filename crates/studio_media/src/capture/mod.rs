@@ -109,7 +109,9 @@ pub enum CaptureError {
     #[error("{0} has no video track (only sound or data): choose a file with video")]
     NoVideo(String),
     /// No installed decoder reads it.
-    #[error("{source_name}: no decoder for {needed}; install the Debian packages gstreamer1.0-libav gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly, or convert the file to H.264")]
+    #[error(
+        "{source_name}: no decoder for {needed}; install the Debian packages gstreamer1.0-libav gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly, or convert the file to H.264"
+    )]
     Unsupported {
         /// The source.
         source_name: String,
@@ -159,7 +161,9 @@ pub enum CaptureError {
         present: Vec<String>,
     },
     /// Another node has the camera open with other settings.
-    #[error("camera {0} is already open with another size, rate, turn or mirror image: give all nodes that show it the same settings")]
+    #[error(
+        "camera {0} is already open with another size, rate, turn or mirror image: give all nodes that show it the same settings"
+    )]
     CameraSettings(String),
     /// The source cannot be positioned.
     #[error("{0} cannot seek")]

@@ -66,7 +66,8 @@ impl Pattern {
         }
         // Smooth over a few pixels, so that a codec keeps it and optical flow can follow it.
         let wave = |x: usize, period: f32| (x as f32 * std::f32::consts::TAU / period).sin();
-        let texture = (0..width).map(|x| (126.0 + 45.0 * wave(x, 32.0) + 30.0 * wave(x, 13.0) + 20.0 * wave(x, 97.0)) as u8).collect();
+        let texture =
+            (0..width).map(|x| (126.0 + 45.0 * wave(x, 32.0) + 30.0 * wave(x, 13.0) + 20.0 * wave(x, 97.0)) as u8).collect();
         Self { size, background, texture }
     }
 
@@ -94,7 +95,10 @@ impl Pattern {
         // A red box that runs along the bars, 2 pixels to the right and 1 down a frame.
         let side = (height / 8 / 2 * 2).max(2).min(width);
         let (range_x, range_y) = ((width - side).max(1), (height * 6 / 10).saturating_sub(side).max(1));
-        let corner = UVec2::new((bounce(id.wrapping_mul(2), range_x) / 2 * 2) as u32, (bounce(id.wrapping_mul(2), range_y) / 2 * 2) as u32);
+        let corner = UVec2::new(
+            (bounce(id.wrapping_mul(2), range_x) / 2 * 2) as u32,
+            (bounce(id.wrapping_mul(2), range_y) / 2 * 2) as u32,
+        );
         let red = code_of(Vec3::X);
         fill(luma, width, corner, UVec2::splat(side as u32), &[red.x as u8]);
         fill(chroma, width / 2, corner / 2, UVec2::splat(side as u32 / 2), &[red.y as u8, red.z as u8]);
@@ -164,7 +168,9 @@ fn bounce(step: usize, range: usize) -> usize {
 fn fill(plane: &mut [u8], width: usize, corner: UVec2, size: UVec2, texel: &[u8]) {
     for y in corner.y as usize..(corner.y + size.y) as usize {
         let start = (y * width + corner.x as usize) * texel.len();
-        plane[start..start + size.x as usize * texel.len()].chunks_exact_mut(texel.len()).for_each(|target| target.copy_from_slice(texel));
+        plane[start..start + size.x as usize * texel.len()]
+            .chunks_exact_mut(texel.len())
+            .for_each(|target| target.copy_from_slice(texel));
     }
 }
 
@@ -172,7 +178,10 @@ impl CaptureSource for TestPatternInput {
     fn start(&self, clock: CaptureClock) -> Result<Capture, CaptureError> {
         check_size(self.size).and_then(|()| check_rate(self.rate_hz)).map_err(CaptureError::Setting)?;
         if self.size % 2 != UVec2::ZERO {
-            return Err(CaptureError::Setting(format!("size {}×{}: the test pattern needs even numbers", self.size.x, self.size.y)));
+            return Err(CaptureError::Setting(format!(
+                "size {}×{}: the test pattern needs even numbers",
+                self.size.x, self.size.y
+            )));
         }
         let TestPatternInput { size, rate_hz, frames: count } = *self;
         let shared = Shared::new("test pattern");
@@ -199,7 +208,8 @@ mod tests {
 
     #[test]
     fn the_pattern_depends_on_its_stamp_alone_and_carries_its_mark() {
-        let stamp = FrameStamp { frame_id: 41, captured_at: UnixTime::from_micros(1_700_000_000_123_456), pts: MediaTime(1_366_666_666) };
+        let stamp =
+            FrameStamp { frame_id: 41, captured_at: UnixTime::from_micros(1_700_000_000_123_456), pts: MediaTime(1_366_666_666) };
         let draw = || Pattern::new(UVec2::new(640, 320)).draw(stamp).unwrap();
         let frame = draw();
         assert_eq!(frame.planes[0].data, draw().planes[0].data);

@@ -62,7 +62,11 @@ impl Drop for Running {
 
 /// Builds what follows the decoder; returns its first element.
 fn build_tail(
-    pipeline: &gst::Pipeline, picture: &PictureSettings, playback: &Playback, feed: &Arc<Feed>, progress: &Arc<Progress>,
+    pipeline: &gst::Pipeline,
+    picture: &PictureSettings,
+    playback: &Playback,
+    feed: &Arc<Feed>,
+    progress: &Arc<Progress>,
 ) -> Result<gst::Element, RuntimeError> {
     let mut elements = vec![runtime::make("videoconvert")?];
     let turn = match picture.rotation {
@@ -84,10 +88,14 @@ fn build_tail(
     if elements.len() > 1 {
         elements.push(runtime::make("videoconvert")?);
     }
-    let mut caps = gst::Caps::builder("video/x-raw").field("format", gst::List::new(sample::FORMATS.map(|format| format.to_str())));
+    let mut caps =
+        gst::Caps::builder("video/x-raw").field("format", gst::List::new(sample::FORMATS.map(|format| format.to_str())));
     if let Some(size) = picture.size {
         elements.push(runtime::make("videoscale")?);
-        caps = caps.field("width", size.x as i32).field("height", size.y as i32).field("pixel-aspect-ratio", gst::Fraction::new(1, 1));
+        caps = caps
+            .field("width", size.x as i32)
+            .field("height", size.y as i32)
+            .field("pixel-aspect-ratio", gst::Fraction::new(1, 1));
     }
     if let Some(rate_hz) = picture.rate_hz {
         elements.push(runtime::make("videorate")?);
@@ -176,7 +184,10 @@ fn link_video(decoder: &gst::Element, tail: &gst::Element, pipeline: &gst::Pipel
     decoder.connect_pad_added(move |_, pad| {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         let is_video = caps.structure(0).is_some_and(|structure| structure.name() == "video/x-raw");
-        let Some(sink) = target.upgrade().and_then(|tail| tail.static_pad("sink")).filter(|sink| is_video && !sink.is_linked()) else { return };
+        let Some(sink) = target.upgrade().and_then(|tail| tail.static_pad("sink")).filter(|sink| is_video && !sink.is_linked())
+        else {
+            return;
+        };
         match pad.link(&sink) {
             Ok(_) => seen.video_linked.store(true, Ordering::Release),
             Err(error) => tracing::warn!("a video track could not be linked: {error}"),
@@ -198,13 +209,18 @@ fn link_video(decoder: &gst::Element, tail: &gst::Element, pipeline: &gst::Pipel
 
 /// Plays what `decoder` (already in the pipeline, with its source) decodes, until it ends, fails or is to stop.
 pub(super) fn play(
-    feed: &Arc<Feed>, pipeline: gst::Pipeline, decoder: &gst::Element, picture: &PictureSettings, playback: &Playback,
+    feed: &Arc<Feed>,
+    pipeline: gst::Pipeline,
+    decoder: &gst::Element,
+    picture: &PictureSettings,
+    playback: &Playback,
 ) -> Result<SessionEnd, CaptureError> {
     let progress = Arc::new(Progress::default());
     let tail = build_tail(&pipeline, picture, playback, feed, &progress)?;
     link_video(decoder, &tail, &pipeline, &progress);
     let bus = pipeline.bus().ok_or_else(|| RuntimeError::Link("a pipeline has no bus".into()))?;
-    let mut watch = Watch { feed, pipeline: Running(pipeline), playback, progress, state: State::default(), missing: Mutex::default() };
+    let mut watch =
+        Watch { feed, pipeline: Running(pipeline), playback, progress, state: State::default(), missing: Mutex::default() };
     watch.open()?;
     loop {
         if feed.shared.stopping() {
@@ -299,7 +315,9 @@ impl Watch<'_> {
     /// Where playing starts and stops, in GStreamer's terms.
     fn seek_between(&self, flags: gst::SeekFlags, start: Duration) -> bool {
         let clock_time = |duration: Duration| gst::ClockTime::from_nseconds(duration.as_nanos() as u64);
-        let flags = flags | gst::SeekFlags::ACCURATE | if self.state.segments { gst::SeekFlags::SEGMENT } else { gst::SeekFlags::empty() };
+        let flags = flags
+            | gst::SeekFlags::ACCURATE
+            | if self.state.segments { gst::SeekFlags::SEGMENT } else { gst::SeekFlags::empty() };
         let (stop_type, stop) = match self.playback.end {
             Some(end) => (gst::SeekType::Set, Some(clock_time(end))),
             None => (gst::SeekType::Set, gst::ClockTime::NONE),
@@ -331,7 +349,12 @@ impl Watch<'_> {
         self.feed.shared.set_duration(self.state.duration, seekable);
         let Playback { repeat, start, end, .. } = *self.playback;
         if let Some(length) = self.state.duration.filter(|length| start >= *length) {
-            let text = format!("{}: the in point {:.2} s lies after its end at {:.2} s", self.name(), start.as_secs_f64(), length.as_secs_f64());
+            let text = format!(
+                "{}: the in point {:.2} s lies after its end at {:.2} s",
+                self.name(),
+                start.as_secs_f64(),
+                length.as_secs_f64()
+            );
             return Err(CaptureError::Setting(text));
         }
         let has_points = start > Duration::ZERO || end.is_some();
@@ -364,7 +387,9 @@ impl Watch<'_> {
                     *self.missing.lock() = structure.get::<String>("name").ok();
                 }
             }
-            gst::MessageView::Application(application) if application.structure().is_some_and(|structure| structure.name() == NO_VIDEO) => {
+            gst::MessageView::Application(application)
+                if application.structure().is_some_and(|structure| structure.name() == NO_VIDEO) =>
+            {
                 return Err(self.without_video());
             }
             gst::MessageView::Latency(_) => {

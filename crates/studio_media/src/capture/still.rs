@@ -46,9 +46,9 @@ fn natural_key(name: &str) -> Vec<(u128, String)> {
 fn matches_star(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
-        Some((before, after)) => {
-            name.strip_prefix(before).is_some_and(|rest| (0..=rest.len()).any(|at| rest.is_char_boundary(at) && matches_star(after, &rest[at..])))
-        }
+        Some((before, after)) => name
+            .strip_prefix(before)
+            .is_some_and(|rest| (0..=rest.len()).any(|at| rest.is_char_boundary(at) && matches_star(after, &rest[at..]))),
     }
 }
 
@@ -78,7 +78,8 @@ fn find_pictures(path: &str) -> Result<Vec<PathBuf>, CaptureError> {
         check_file(path)?;
         return Ok(vec![path.into()]);
     };
-    let entries = fs::read_dir(folder).map_err(|error| CaptureError::Unreadable { path: folder.into(), reason: error.to_string() })?;
+    let entries =
+        fs::read_dir(folder).map_err(|error| CaptureError::Unreadable { path: folder.into(), reason: error.to_string() })?;
     let mut names: Vec<String> =
         entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).filter(|name| accepts(name)).collect();
     if names.is_empty() {
@@ -92,7 +93,8 @@ fn find_pictures(path: &str) -> Result<Vec<PathBuf>, CaptureError> {
 fn read_picture(path: &Path, picture: &PictureSettings) -> Result<RgbaImage, CaptureError> {
     check_file(path)?;
     let damaged = |reason: String| CaptureError::Damaged { source_name: path.display().to_string(), reason };
-    let mut reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|error| damaged(error.to_string()))?;
+    let mut reader =
+        ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|error| damaged(error.to_string()))?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE_PX);
     limits.max_image_height = Some(MAX_SIDE_PX);
@@ -118,7 +120,9 @@ fn read_picture(path: &Path, picture: &PictureSettings) -> Result<RgbaImage, Cap
         Flip::Vertical => imageops::flip_vertical_in_place(&mut pixels),
     }
     Ok(match picture.size {
-        Some(size) if size != UVec2::from(pixels.dimensions()) => imageops::resize(&pixels, size.x, size.y, imageops::FilterType::Triangle),
+        Some(size) if size != UVec2::from(pixels.dimensions()) => {
+            imageops::resize(&pixels, size.x, size.y, imageops::FilterType::Triangle)
+        }
         _ => pixels,
     })
 }
@@ -137,7 +141,9 @@ impl From<RgbaImage> for Shown {
 
 /// Delivers what `make` draws for frame 0, 1, … at a steady rate (live) or as fast as it is taken, until it gives none.
 pub(super) fn deliver_at_rate(
-    feed: &Feed, rate_hz: f32, mut make: impl FnMut(u64, FrameStamp) -> Result<Option<VideoFrame>, CaptureError>,
+    feed: &Feed,
+    rate_hz: f32,
+    mut make: impl FnMut(u64, FrameStamp) -> Result<Option<VideoFrame>, CaptureError>,
 ) -> Result<SessionEnd, CaptureError> {
     let place = |index: u64| Duration::from_secs_f64(index as f64 / f64::from(rate_hz));
     feed.set_frame_duration(place(1).as_nanos() as u64);
@@ -178,7 +184,9 @@ impl CaptureSource for StillInput {
                 if pictures.len() > 1 || shown.is_none() {
                     shown = Some(read_picture(&pictures[index % pictures.len()], &picture)?.into());
                 }
-                let frame = shown.as_ref().map(|Shown { size, data }| VideoFrame::from_packed(stamp, PixelFormat::Rgba8, *size, color, data.clone()));
+                let frame = shown
+                    .as_ref()
+                    .map(|Shown { size, data }| VideoFrame::from_packed(stamp, PixelFormat::Rgba8, *size, color, data.clone()));
                 frame.transpose().map_err(|error| CaptureError::Setting(error.to_string()))
             })
         };

@@ -122,7 +122,8 @@ impl Stamper {
 
     fn next(&mut self, running_ns: Option<u64>, age: Duration) -> FrameStamp {
         let following = self.last_pts_ns.map_or(self.offset_ns, |last| last + self.frame_ns);
-        let wanted = running_ns.map_or(following, |running_ns| self.offset_ns.saturating_add(running_ns.saturating_sub(self.base_ns)));
+        let wanted =
+            running_ns.map_or(following, |running_ns| self.offset_ns.saturating_add(running_ns.saturating_sub(self.base_ns)));
         let pts_ns = self.last_pts_ns.map_or(wanted, |last| wanted.max(last + 1));
         self.last_pts_ns = Some(pts_ns);
         let captured_at = match self.clock {
@@ -276,7 +277,11 @@ mod tests {
             feed.set_frame_duration(10);
             feed.deliver(frame(feed.stamp(Some(0), Duration::ZERO)));
             feed.deliver(frame(feed.stamp(None, Duration::ZERO)));
-            if attempt == 1 { Err(CaptureError::Lost { source_name: "it".into(), reason: "unplugged".into() }) } else { Ok(SessionEnd::Ended) }
+            if attempt == 1 {
+                Err(CaptureError::Lost { source_name: "it".into(), reason: "unplugged".into() })
+            } else {
+                Ok(SessionEnd::Ended)
+            }
         });
         let (receiver, shared, supervisor) = source(session, CaptureClock::Offline);
         let stamps: Vec<_> = (0..4).map(|_| receiver.recv_timeout(Duration::from_secs(5)).unwrap().stamp).collect();

@@ -210,10 +210,9 @@ fn a_truncated_file_plays_as_far_as_it_goes_and_says_so() {
 
 #[test]
 fn real_clips_play() {
-    for (path, count, size) in [
-        ("video/test_cif_P_CABAC_slice.264", 300, UVec2::new(352, 288)),
-        ("chroma/mdn/video.mp4", 1400, UVec2::new(320, 192)),
-    ] {
+    for (path, count, size) in
+        [("video/test_cif_P_CABAC_slice.264", 300, UVec2::new(352, 288)), ("chroma/mdn/video.mp4", 1400, UVec2::new(320, 192))]
+    {
         let Some(path) = shared_data(path) else { continue };
         let (frames, status) = play_offline(&file(&path));
         assert_eq!(status, CaptureStatus::EndOfStream, "{}", path.display());
@@ -244,7 +243,8 @@ fn a_camera_has_one_owner_however_many_show_it() {
     let same = (0..100).any(|_| {
         of_first.push(first.frames().recv_timeout(LONG).unwrap());
         of_second.push(second.frames().recv_timeout(LONG).unwrap());
-        let shared = |a: &VideoFrame, b: &VideoFrame| a.stamp == b.stamp && a.planes[0].data.as_ptr() == b.planes[0].data.as_ptr();
+        let shared =
+            |a: &VideoFrame, b: &VideoFrame| a.stamp == b.stamp && a.planes[0].data.as_ptr() == b.planes[0].data.as_ptr();
         of_first.iter().any(|a| of_second.iter().any(|b| shared(a, b)))
     });
     assert!(same, "both nodes share stamps and memory");
@@ -253,7 +253,11 @@ fn a_camera_has_one_owner_however_many_show_it() {
     drop(first);
     assert!(second.frames().recv_timeout(LONG).is_ok(), "the camera stays open for the second node");
     drop(second);
-    assert_eq!(other.start(CaptureClock::Live).unwrap().wait_started(LONG), CaptureStatus::Running, "closed, it opens with other settings");
+    assert_eq!(
+        other.start(CaptureClock::Live).unwrap().wait_started(LONG),
+        CaptureStatus::Running,
+        "closed, it opens with other settings"
+    );
 }
 
 #[test]
@@ -290,7 +294,8 @@ fn stills_repeat_with_fresh_stamps_and_sequences_go_in_order() {
         let picture = image::RgbaImage::from_fn(6, 4, |x, y| image::Rgba([index, x as u8, y as u8, 255]));
         picture.save(folder.path().join(format!("shot_{index}.png"))).unwrap();
     }
-    let still = |name: &str| StillInput { path: folder.path().join(name).display().to_string(), repeat: false, ..Default::default() };
+    let still =
+        |name: &str| StillInput { path: folder.path().join(name).display().to_string(), repeat: false, ..Default::default() };
     for pattern in ["shot_%d.png", "shot_*.png", ""] {
         let (frames, status) = drain(&still(pattern).start(CaptureClock::Offline).unwrap());
         assert_eq!(status, CaptureStatus::EndOfStream);

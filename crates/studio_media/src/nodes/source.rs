@@ -3,7 +3,7 @@
 use crate::capture::{CameraInput, Capture, CaptureClock, CaptureSource, CaptureStatus, StillInput, TestPatternInput, VideoFileInput};
 use bevy::prelude::*;
 use std::time::{Duration, Instant};
-use studio_frame::{prelude::*, queue::ReceiveError};
+use studio_frame::queue::ReceiveError;
 use studio_gpu::prelude::*;
 use studio_graph::{prelude::*, wake::StudioWaker};
 
