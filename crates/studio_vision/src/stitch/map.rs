@@ -1,0 +1,353 @@
+//! The map of a stitch: tiles with polynomials.
+
+use super::{
+    StitchError, StitchSettings,
+    view::Chart,
+    weights::{WeightRule, quantise},
+};
+use crate::rig::PreparedRig;
+use bevy::math::{DMat3, DVec2, UVec2};
+use bytemuck::{Pod, Zeroable};
+use core::ops::Range;
+
+/// Side of a cell of the weight grid in pixels; every tile size is a multiple.
+pub(super) const CELL_PX: u32 = 8;
+/// Tile sizes, best first: the first whose polynomials are good enough is taken.
+const TILE_SIZES_PX: [u32; 4] = [64, 32, 16, 8];
+/// The largest error of a polynomial, in pixels of the lens's picture, that does not call for smaller tiles.
+const GOOD_ERROR_PX: f64 = 0.04;
+/// About how many tiles a lens are checked against the lens model.
+const CHECKED_TILES: usize = 1000;
+/// Weight blocks a row of the weight texture.
+const BLOCKS_PER_ROW: usize = 512;
+
+/// Marks in a tile's slot: the first and the last lens of the tile.
+const FIRST: u32 = 1 << 31;
+const LAST: u32 = 1 << 30;
+
+/// One tile of the output as one lens fills it.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct Tile {
+    /// Left, top, width and height in pixels.
+    pub rectangle: [u16; 4],
+    /// Left and top texel of its weights.
+    pub weight_origin: [u16; 2],
+    /// Which of the tiles with several lenses it is, and marks.
+    pub slot: u32,
+    /// Nine triples of coefficients for (u, v, gain) in the order 1, s, s², t, st, s²t, t², st², s²t², and a zero.
+    pub coefficients: [f32; 28],
+}
+
+/// The way from every pixel of the output to the lenses' pixels.
+#[derive(Clone, Debug)]
+pub struct StitchMap {
+    pub(super) tiles: Vec<Tile>,
+    /// For each lens, the tiles that it fills alone.
+    pub(super) filled: Vec<Range<u32>>,
+    /// For each lens, the tiles that it has a share in.
+    pub(super) blended: Vec<Range<u32>>,
+    /// The tiles that no lens sees.
+    pub(super) black: Range<u32>,
+    /// How many tiles have several lenses.
+    pub(super) slots: u32,
+    /// Weights of overlap tiles, in blocks of one byte a cell corner.
+    pub(super) weights: Vec<u8>,
+    pub(super) weights_size: UVec2,
+    tile_px: u32,
+    max_error_px: f64,
+    blended_share: f64,
+}
+
+/// A lens at a node of the grid.
+#[derive(Clone, Copy, Default)]
+struct Node {
+    /// Texture coordinates and gain.
+    value: [f64; 3],
+    edge_deg: f64,
+}
+
+/// What the lenses have at a node.
+#[derive(Clone, Copy, PartialEq)]
+enum Fill {
+    Nothing,
+    Lens(usize),
+    Several,
+}
+
+struct Builder<'a> {
+    rig: &'a PreparedRig,
+    rig_from_view: DMat3,
+    distance_m: Option<f64>,
+    rule: WeightRule,
+    deg_per_px: f64,
+    tile_px: u32,
+    check_every: usize,
+    /// Single and blended tiles of each lens.
+    single: Vec<Vec<Tile>>,
+    blended: Vec<Vec<Tile>>,
+    black: Vec<Tile>,
+    slots: u32,
+    blocks: Vec<Vec<u8>>,
+    max_error_px: f64,
+}
+
+impl StitchMap {
+    /// Works out the map, with the largest tiles that keep it within 0.04 pixels of the lens models.
+    ///
+    /// # Errors
+    /// [`StitchError::Setting`] if a setting is out of range.
+    pub fn new(rig: &PreparedRig, settings: &StitchSettings) -> Result<Self, StitchError> {
+        let mut map = Self::with_tiles(rig, settings, TILE_SIZES_PX[0])?;
+        for &tile_px in &TILE_SIZES_PX[1..] {
+            if map.max_error_px <= GOOD_ERROR_PX {
+                break;
+            }
+            map = Self::with_tiles(rig, settings, tile_px)?;
+        }
+        Ok(map)
+    }
+
+    /// Works out the map with tiles of 8, 16, 32 or 64 pixels.
+    pub(super) fn with_tiles(rig: &PreparedRig, settings: &StitchSettings, tile_px: u32) -> Result<Self, StitchError> {
+        settings.validate()?;
+        let size = UVec2::from_array(settings.size_px);
+        let deg_per_px = settings.view.deg_per_px(size, rig);
+        let tile_count = (size.x.div_ceil(tile_px) * size.y.div_ceil(tile_px)) as usize;
+        let mut builder = Builder {
+            rig,
+            rig_from_view: settings.orientation.matrix(),
+            distance_m: settings.distance_m.map(f64::from),
+            rule: WeightRule::new(settings.blend, deg_per_px * f64::from(CELL_PX)),
+            deg_per_px,
+            tile_px,
+            check_every: (tile_count / CHECKED_TILES).max(1),
+            single: vec![Vec::new(); rig.lenses.len()],
+            blended: vec![Vec::new(); rig.lenses.len()],
+            black: Vec::new(),
+            slots: 0,
+            blocks: Vec::new(),
+            max_error_px: 0.0,
+        };
+        for chart in settings.view.charts(size, rig)? {
+            builder.add_chart(&chart);
+        }
+        Ok(builder.finish(size))
+    }
+
+    /// Side of a tile in pixels.
+    pub fn tile_px(&self) -> u32 {
+        self.tile_px
+    }
+
+    /// The largest distance found between the map and the lens models, in pixels of the rig's pictures.
+    pub fn max_error_px(&self) -> f64 {
+        self.max_error_px
+    }
+
+    /// The share of the output's pixels that lie in tiles with more than one lens or an edge, 0 to 1.
+    pub fn blended_share(&self) -> f64 {
+        self.blended_share
+    }
+}
+
+impl Builder<'_> {
+    fn add_chart(&mut self, chart: &Chart) {
+        let size = chart.max - chart.min;
+        let tiles = UVec2::new(size.x.div_ceil(self.tile_px), size.y.div_ceil(self.tile_px));
+        let grid = tiles * 2 + 1;
+        let nodes = self.nodes(chart, grid);
+        let fills = self.fills(chart, grid, &nodes);
+        for y in 0..tiles.y {
+            for x in 0..tiles.x {
+                let at = |index: u32| ((2 * y + index / 3) * grid.x + 2 * x + index % 3) as usize;
+                let origin = chart.min + UVec2::new(x, y) * self.tile_px;
+                let rectangle = [origin, (chart.max - origin).min(UVec2::splat(self.tile_px))];
+                let fill = fills[at(0)];
+                let uniform = (1..9).all(|index| fills[at(index)] == fill);
+                let values = |nodes: &Vec<Node>| core::array::from_fn(|index| nodes[at(index as u32)]);
+                match fill {
+                    Fill::Nothing if uniform => self.black.push(Tile::new(rectangle, &[Node::default(); 9])),
+                    Fill::Lens(lens) if uniform => {
+                        let tile = Tile::new(rectangle, &values(&nodes[lens]));
+                        self.check(chart, origin, lens, &tile);
+                        self.single[lens].push(tile);
+                    }
+                    _ => self.add_blended(chart, rectangle, &nodes.iter().map(values).collect::<Vec<_>>()),
+                }
+            }
+        }
+    }
+
+    fn point(chart: &Chart, step: f64, x: f64, y: f64) -> DVec2 {
+        chart.min.as_dvec2() + DVec2::new(x, y) * step
+    }
+
+    /// Every lens at every node; nodes lie on the corners, edge middles and centres of tiles.
+    fn nodes(&self, chart: &Chart, grid: UVec2) -> Vec<Vec<Node>> {
+        let mut nodes = vec![vec![Node::default(); (grid.x * grid.y) as usize]; self.rig.lenses.len()];
+        let step = f64::from(self.tile_px) / 2.0;
+        for y in 0..grid.y {
+            for x in 0..grid.x {
+                let point = Self::point(chart, step, f64::from(x), f64::from(y));
+                let direction = chart.direction(point, self.rig).map(|direction| self.rig_from_view * direction);
+                for (lens, nodes) in nodes.iter_mut().enumerate() {
+                    nodes[(y * grid.x + x) as usize] = self.node(lens, direction);
+                }
+            }
+        }
+        nodes
+    }
+
+    fn node(&self, lens: usize, direction: Option<bevy::math::DVec3>) -> Node {
+        let prepared = &self.rig.lenses[lens];
+        let sample = direction.and_then(|direction| prepared.sample(direction, self.distance_m));
+        let Some(sample) = sample else { return Node { value: [0.0, 0.0, 1.0], edge_deg: -180.0 } };
+        let uv = sample.pixel / self.rig.pictures[prepared.picture].as_dvec2();
+        Node { value: [uv.x, uv.y, prepared.vignetting_gain(sample.pixel)], edge_deg: sample.edge_deg }
+    }
+
+    fn fills(&self, chart: &Chart, grid: UVec2, nodes: &[Vec<Node>]) -> Vec<Fill> {
+        let step = f64::from(self.tile_px) / 2.0;
+        // Beyond this distance from a lens's edge, no pixel of a tile can be inside.
+        let out_of_reach = -1.5 * f64::from(self.tile_px) * self.deg_per_px;
+        let mut weights = vec![0.0; nodes.len()];
+        (0..grid.x * grid.y)
+            .map(|index| {
+                let edges = nodes.iter().map(|nodes| nodes[index as usize].edge_deg);
+                weights.iter_mut().zip(edges.clone()).for_each(|(weight, edge)| *weight = edge);
+                self.rule.weigh(&mut weights);
+                let point = Self::point(chart, step, f64::from(index % grid.x), f64::from(index / grid.x));
+                let soft_px = f64::from(CELL_PX);
+                let coverage = chart.coverage_px(point, self.rig, soft_px);
+                let reach_px = 1.5 * f64::from(self.tile_px);
+                if coverage < -reach_px || edges.fold(f64::MIN, f64::max) < out_of_reach {
+                    return Fill::Nothing;
+                }
+                let full = weights.iter().position(|weight| *weight >= 1.0 - 1e-9).filter(|_| coverage >= soft_px);
+                full.map_or(Fill::Several, Fill::Lens)
+            })
+            .collect()
+    }
+
+    /// Adds a tile with several lenses or an edge, once for each lens that has a share in it.
+    fn add_blended(&mut self, chart: &Chart, rectangle: [UVec2; 2], nodes: &[[Node; 9]]) {
+        let tiles: Vec<Tile> = nodes.iter().map(|nodes| Tile::new(rectangle, nodes)).collect();
+        let side = self.block_side() as usize;
+        let mut blocks = vec![vec![0_u8; side * side]; nodes.len()];
+        let mut weights = vec![0.0; nodes.len()];
+        let mut bytes = vec![0; nodes.len()];
+        for corner in 0..side * side {
+            let offset = DVec2::new((corner % side) as f64, (corner / side) as f64) * f64::from(CELL_PX);
+            for (lens, tile) in tiles.iter().enumerate() {
+                let prepared = &self.rig.lenses[lens];
+                let [u, v, _] = tile.at(offset / f64::from(self.tile_px));
+                let uv = DVec2::new(u, v);
+                weights[lens] = prepared.edge_deg(uv * self.rig.pictures[prepared.picture].as_dvec2());
+            }
+            self.rule.weigh(&mut weights);
+            let point = rectangle[0].as_dvec2() + offset;
+            let soft_px = f64::from(CELL_PX);
+            let coverage = (chart.coverage_px(point, self.rig, soft_px) / soft_px).clamp(0.0, 1.0);
+            weights.iter_mut().for_each(|weight| *weight *= coverage);
+            quantise(&weights, &mut bytes);
+            blocks.iter_mut().zip(&bytes).for_each(|(block, byte)| block[corner] = *byte);
+        }
+        let shares = |block: &Vec<u8>| block.iter().any(|weight| *weight > 0);
+        let (Some(first), Some(last)) = (blocks.iter().position(shares), blocks.iter().rposition(shares)) else {
+            self.black.push(Tile::new(rectangle, &[Node::default(); 9]));
+            return;
+        };
+        for (lens, (mut tile, block)) in tiles.into_iter().zip(blocks).enumerate().filter(|(_, (_, block))| shares(block)) {
+            let (column, row) = (self.blocks.len() % BLOCKS_PER_ROW, self.blocks.len() / BLOCKS_PER_ROW);
+            tile.weight_origin = [(column * side) as u16, (row * side) as u16];
+            tile.slot = self.slots | if lens == first { FIRST } else { 0 } | if lens == last { LAST } else { 0 };
+            self.check(chart, rectangle[0], lens, &tile);
+            self.blended[lens].push(tile);
+            self.blocks.push(block);
+        }
+        self.slots += 1;
+    }
+
+    /// Compares a tile with the lens model between its nodes, for a sample of all tiles.
+    fn check(&mut self, chart: &Chart, origin: UVec2, lens: usize, tile: &Tile) {
+        let index = self.single[lens].len() + self.blended[lens].len();
+        if !index.is_multiple_of(self.check_every) {
+            return;
+        }
+        let picture = self.rig.pictures[self.rig.lenses[lens].picture].as_dvec2();
+        for (s, t) in [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)] {
+            let point = origin.as_dvec2() + DVec2::new(s, t) * f64::from(self.tile_px);
+            let inside = point.cmplt(chart.max.as_dvec2()).all() && chart.coverage_px(point, self.rig, 0.0) > 0.0;
+            let node = self.node(lens, chart.direction(point, self.rig).map(|direction| self.rig_from_view * direction));
+            if inside && node.edge_deg > 0.0 {
+                let [u, v, _] = tile.at(DVec2::new(s, t));
+                let error = (DVec2::new(u - node.value[0], v - node.value[1]) * picture).length();
+                self.max_error_px = self.max_error_px.max(error);
+            }
+        }
+    }
+
+    fn block_side(&self) -> u32 {
+        self.tile_px / CELL_PX + 1
+    }
+
+    fn finish(self, size: UVec2) -> StitchMap {
+        let side = self.block_side() as usize;
+        let rows = self.blocks.len().div_ceil(BLOCKS_PER_ROW).max(1);
+        let weights_size = UVec2::new((BLOCKS_PER_ROW * side) as u32, (rows * side) as u32);
+        let mut weights = vec![0; (weights_size.x * weights_size.y) as usize];
+        for (index, block) in self.blocks.iter().enumerate() {
+            let (left, top) = (index % BLOCKS_PER_ROW * side, index / BLOCKS_PER_ROW * side);
+            for (row, line) in block.chunks_exact(side).enumerate() {
+                let start = (top + row) * weights_size.x as usize + left;
+                weights[start..start + side].copy_from_slice(line);
+            }
+        }
+        let area = |tiles: &[Vec<Tile>]| tiles.iter().flatten().map(|tile| f64::from(tile.rectangle[2]) * f64::from(tile.rectangle[3])).sum::<f64>();
+        let blended_share = 1.0 - ((area(&self.single) + area(core::slice::from_ref(&self.black))) / (f64::from(size.x) * f64::from(size.y))).min(1.0);
+        let mut tiles = Vec::new();
+        let mut append = |list: Vec<Tile>| {
+            let start = tiles.len() as u32;
+            tiles.extend(list);
+            start..tiles.len() as u32
+        };
+        let filled = self.single.into_iter().map(&mut append).collect();
+        let blended = self.blended.into_iter().map(&mut append).collect();
+        let black = append(self.black);
+        let Self { tile_px, max_error_px, slots, .. } = self;
+        StitchMap { tiles, filled, blended, black, slots, weights, weights_size, tile_px, max_error_px, blended_share }
+    }
+}
+
+impl Tile {
+    fn new([origin, size]: [UVec2; 2], nodes: &[Node; 9]) -> Self {
+        let mut coefficients = [0.0; 28];
+        for channel in 0..3 {
+            let polynomial = biquadratic(core::array::from_fn(|node| nodes[node].value[channel]));
+            for (index, coefficient) in polynomial.into_iter().enumerate() {
+                coefficients[3 * index + channel] = coefficient as f32;
+            }
+        }
+        let rectangle = [origin.x as u16, origin.y as u16, size.x as u16, size.y as u16];
+        Self { rectangle, weight_origin: [0; 2], slot: 0, coefficients }
+    }
+
+    /// Texture coordinates and gain at a point of the tile, 0 to 1 across it; as the shader computes it.
+    fn at(&self, DVec2 { x: s, y: t }: DVec2) -> [f64; 3] {
+        core::array::from_fn(|channel| {
+            let c = |index: usize| f64::from(self.coefficients[3 * index + channel]);
+            let row = |start: usize| c(start) + s * (c(start + 1) + s * c(start + 2));
+            row(0) + t * (row(3) + t * row(6))
+        })
+    }
+}
+
+/// The coefficients (1, s, s², t, st, s²t, t², st², s²t²) of the biquadratic through nine values at s, t = 0, ½, 1.
+fn biquadratic(values: [f64; 9]) -> [f64; 9] {
+    // The quadratic through three values at 0, ½ and 1.
+    let quadratic = |[a, b, c]: [f64; 3]| [a, 4.0 * b - 3.0 * a - c, 2.0 * (a + c) - 4.0 * b];
+    let rows: [[f64; 3]; 3] = core::array::from_fn(|t| quadratic([values[3 * t], values[3 * t + 1], values[3 * t + 2]]));
+    let columns: [[f64; 3]; 3] = core::array::from_fn(|power| quadratic([rows[0][power], rows[1][power], rows[2][power]]));
+    core::array::from_fn(|index| columns[index % 3][index / 3])
+}

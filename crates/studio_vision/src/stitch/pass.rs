@@ -1,0 +1,296 @@
+//! The stitch on the GPU.
+
+use super::{
+    StitchError, StitchSettings,
+    gpu::{self, Program},
+    map::{StitchMap, Tile},
+};
+use crate::rig::{PreparedRig, Rig, YawPitchRoll};
+use bevy::math::UVec2;
+use bytemuck::{Pod, Zeroable};
+use core::ops::Range;
+use studio_gpu::{device::GpuError, picture::GpuPicture};
+
+const SHADER: &str = include_str!("../../../../shaders/stitch.wgsl");
+/// Distance of uniforms in their buffer: the largest alignment that a device may ask for.
+const UNIFORM_STRIDE: u64 = 256;
+/// How much a picture's shape may differ from the rig's, as a share.
+const SHAPE_TOLERANCE: f64 = 0.01;
+/// The most workgroups that every device takes in one direction.
+const GROUPS_PER_ROW: u32 = 65535;
+
+/// What the shader knows of the tiles of one draw.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct RunUniform {
+    rgb_from_samples: [[f32; 4]; 3],
+    region: [f32; 4],
+    weight_scale: [f32; 2],
+    tiles: [u32; 2],
+}
+
+const UNIFORM_BYTES: u64 = size_of::<RunUniform>() as u64;
+
+/// What a run of tiles is drawn with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kernel {
+    Fill,
+    Blend,
+    Black,
+}
+
+/// Tiles that one dispatch draws.
+struct Run {
+    kernel: Kernel,
+    lens: usize,
+    tiles: Range<u32>,
+}
+
+/// Pipelines for a layout of planes and a size of tiles.
+struct Pipelines {
+    key: (u32, u32),
+    fill: wgpu::ComputePipeline,
+    blend: wgpu::ComputePipeline,
+    black: wgpu::ComputePipeline,
+}
+
+/// A map on the GPU.
+struct GpuMap {
+    tiles: wgpu::Buffer,
+    weights: wgpu::TextureView,
+    weights_size: UVec2,
+    sums: wgpu::Buffer,
+    tile_px: u32,
+    runs: Vec<Run>,
+    uniforms: wgpu::Buffer,
+}
+
+/// Stitches pictures of a rig, one frame after the other.
+pub struct StitchPass {
+    rig: PreparedRig,
+    settings: StitchSettings,
+    map: GpuMap,
+    program: Program,
+    lanes: u32,
+    pipelines: Vec<Pipelines>,
+    written: Vec<u8>,
+}
+
+impl StitchPass {
+    /// Works out the map for a rig and settings and makes everything the GPU needs.
+    ///
+    /// # Errors
+    /// [`StitchError`] if the rig or a setting is unusable, or the picture is larger than the GPU's textures.
+    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, rig: &Rig, settings: &StitchSettings) -> Result<Self, StitchError> {
+        let rig = PreparedRig::new(rig)?;
+        gpu::check_size(device, UVec2::from_array(settings.size_px))?;
+        let map = GpuMap::new(device, queue, StitchMap::new(&rig, settings)?);
+        let more = [gpu::storage(true, size_of::<Tile>()), gpu::OUTPUT, gpu::sampled(true), gpu::storage(false, 8)];
+        let program = Program::new(device, "stitch", SHADER, UNIFORM_BYTES, true, &more);
+        let lanes = lanes(device);
+        Ok(Self { rig, settings: settings.clone(), map, program, lanes, pipelines: Vec::new(), written: Vec::new() })
+    }
+
+    /// Changes the settings; works out the map again if they differ.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new); the pass then goes on as it was.
+    pub fn set_settings(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, settings: &StitchSettings) -> Result<(), StitchError> {
+        if *settings == self.settings {
+            return Ok(());
+        }
+        gpu::check_size(device, UVec2::from_array(settings.size_px))?;
+        self.replace_map(device, queue, StitchMap::new(&self.rig, settings)?);
+        self.settings = settings.clone();
+        Ok(())
+    }
+
+    /// Turns the view: for camera moves, frame by frame. Quicker than [`set_settings`](Self::set_settings), as the size of
+    /// the map's tiles stays.
+    ///
+    /// # Errors
+    /// [`StitchError::Setting`] if an angle is not a finite number.
+    pub fn set_orientation(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, orientation: YawPitchRoll) -> Result<(), StitchError> {
+        if orientation != self.settings.orientation {
+            let settings = StitchSettings { orientation, ..self.settings.clone() };
+            self.replace_map(device, queue, StitchMap::with_tiles(&self.rig, &settings, self.map.tile_px)?);
+            self.settings = settings;
+        }
+        Ok(())
+    }
+
+    /// The settings in use.
+    pub fn settings(&self) -> &StitchSettings {
+        &self.settings
+    }
+
+    /// How many pictures [`encode`](Self::encode) takes.
+    pub fn picture_count(&self) -> usize {
+        self.rig.pictures.len()
+    }
+
+    /// Makes a picture of the right size for the output.
+    ///
+    /// # Errors
+    /// [`GpuError::PictureTooLarge`] if the GPU's textures cannot be as large.
+    pub fn output_picture(&self, device: &wgpu::Device, label: &str) -> Result<GpuPicture, GpuError> {
+        GpuPicture::rgba(device, label, UVec2::from_array(self.settings.size_px))
+    }
+
+    /// Records the stitch of one frame: `inputs` in the rig's order, in any pixel format, at any size of the rig's shape;
+    /// `output` as [`output_picture`](Self::output_picture) makes it. What no lens sees becomes black.
+    ///
+    /// # Errors
+    /// [`StitchError::PictureCount`], [`StitchError::PictureShape`] or [`StitchError::Output`] if pictures do not fit.
+    pub fn encode(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        encoder: &mut wgpu::CommandEncoder,
+        inputs: &[&GpuPicture],
+        output: &GpuPicture,
+        timestamp_writes: Option<wgpu::ComputePassTimestampWrites>,
+    ) -> Result<(), StitchError> {
+        self.check_pictures(inputs, output)?;
+        self.write_uniforms(queue, inputs);
+        let pipelines: Vec<usize> = inputs.iter().map(|input| self.pipelines(device, input.uniform().plane_layout[0])).collect();
+        let GpuMap { tiles, weights, sums, runs, uniforms, .. } = &self.map;
+        let view = output.planes[0].create_view(&wgpu::TextureViewDescriptor::default());
+        let more = [
+            tiles.as_entire_binding(),
+            wgpu::BindingResource::TextureView(&view),
+            wgpu::BindingResource::TextureView(weights),
+            sums.as_entire_binding(),
+        ];
+        let groups: Vec<wgpu::BindGroup> =
+            inputs.iter().map(|input| self.program.bind_group(device, input, uniforms, &more)).collect();
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("stitch"), timestamp_writes });
+        for (run, slot) in runs.iter().zip(0..) {
+            let picture = self.rig.lenses[run.lens].picture;
+            let Pipelines { fill, blend, black, .. } = &self.pipelines[pipelines[picture]];
+            pass.set_pipeline(match run.kernel {
+                Kernel::Fill => fill,
+                Kernel::Blend => blend,
+                Kernel::Black => black,
+            });
+            pass.set_bind_group(0, &groups[picture], &[UNIFORM_STRIDE as u32 * slot]);
+            let count = run.tiles.len() as u32;
+            pass.dispatch_workgroups(count.min(GROUPS_PER_ROW), count.div_ceil(GROUPS_PER_ROW), 1);
+        }
+        Ok(())
+    }
+
+    fn replace_map(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, map: StitchMap) {
+        self.map = GpuMap::new(device, queue, map);
+        self.written.clear();
+    }
+
+    fn check_pictures(&self, inputs: &[&GpuPicture], output: &GpuPicture) -> Result<(), StitchError> {
+        if inputs.len() != self.rig.pictures.len() {
+            let (expected, got) = (self.rig.pictures.len(), inputs.len());
+            return Err(StitchError::PictureCount { rig: self.rig.name.clone(), expected, got });
+        }
+        for (index, (input, reference)) in inputs.iter().zip(&self.rig.pictures).enumerate() {
+            let scale = input.size.as_dvec2() / reference.as_dvec2();
+            if (scale.x / scale.y - 1.0).abs() > SHAPE_TOLERANCE {
+                return Err(StitchError::PictureShape {
+                    rig: self.rig.name.clone(),
+                    index,
+                    width: input.size.x,
+                    height: input.size.y,
+                    rig_width: reference.x,
+                    rig_height: reference.y,
+                });
+            }
+        }
+        gpu::check_output(output, UVec2::from_array(self.settings.size_px))
+    }
+
+    /// Writes the uniforms of all runs, if they changed.
+    fn write_uniforms(&mut self, queue: &wgpu::Queue, inputs: &[&GpuPicture]) {
+        let mut bytes = vec![0; UNIFORM_STRIDE as usize * self.map.runs.len()];
+        for (run, slot) in self.map.runs.iter().zip(bytes.chunks_exact_mut(UNIFORM_STRIDE as usize)) {
+            let lens = &self.rig.lenses[run.lens];
+            let input = inputs[lens.picture];
+            let rows = input.uniform().rgb_from_yuv;
+            let reference = self.rig.pictures[lens.picture].as_dvec2();
+            // A sample at the region's edge must not reach over it: half a texel of the coarsest plane stays free, but not
+            // at the picture's own edge, where the sampler stops.
+            let margin = if input.format.is_yuv() { 1.0 } else { 0.5 } / input.size.as_dvec2();
+            let low = |axis: usize| match lens.region.min[axis] / reference[axis] {
+                edge if edge > 0.0 => edge + margin[axis],
+                _ => 0.0,
+            };
+            let high = |axis: usize| match lens.region.max[axis] / reference[axis] {
+                edge if edge < 1.0 => edge - margin[axis],
+                _ => 1.0,
+            };
+            let uniform = RunUniform {
+                rgb_from_samples: core::array::from_fn(|row| rows[row].map(|value| value * lens.color_gain[row] as f32)),
+                region: [low(0), low(1), high(0), high(1)].map(|edge| edge as f32),
+                weight_scale: (1.0 / self.map.weights_size.as_vec2()).to_array(),
+                tiles: [run.tiles.start, run.tiles.len() as u32],
+            };
+            slot[..size_of::<RunUniform>()].copy_from_slice(bytemuck::bytes_of(&uniform));
+        }
+        if bytes != self.written {
+            queue.write_buffer(&self.map.uniforms, 0, &bytes);
+            self.written = bytes;
+        }
+    }
+
+    /// The index of the pipelines for a layout of planes, made if there are none yet.
+    fn pipelines(&mut self, device: &wgpu::Device, layout: u32) -> usize {
+        let key = (layout, self.map.tile_px);
+        if let Some(index) = self.pipelines.iter().position(|pipelines| pipelines.key == key) {
+            return index;
+        }
+        let constants = [("LAYOUT", f64::from(layout)), ("TILE", f64::from(self.map.tile_px)), ("LANES", f64::from(self.lanes))];
+        let pipeline = |entry_point| self.program.pipeline(device, entry_point, &constants);
+        self.pipelines.push(Pipelines { key, fill: pipeline("fill"), blend: pipeline("blend"), black: pipeline("black") });
+        self.pipelines.len() - 1
+    }
+}
+
+/// How many threads share a column of a tile. A software GPU is quickest with few threads that do much each, a real one
+/// needs many to hide the memory's latency.
+fn lanes(device: &wgpu::Device) -> u32 {
+    if device.adapter_info().device_type == wgpu::DeviceType::Cpu { 1 } else { 4 }
+}
+
+impl GpuMap {
+    fn new(device: &wgpu::Device, queue: &wgpu::Queue, map: StitchMap) -> Self {
+        use wgpu::BufferUsages as U;
+        let buffer = |label, size, usage| {
+            device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
+        };
+        let runs = |kernel, lists: &[Range<u32>]| {
+            let run = move |(lens, tiles): (usize, &Range<u32>)| Run { kernel, lens, tiles: tiles.clone() };
+            lists.iter().enumerate().filter(|(_, tiles)| !tiles.is_empty()).map(run).collect::<Vec<_>>()
+        };
+        // A tile's shares are added up in the order of the lenses, each run seeing what the one before it wrote.
+        let mut all = runs(Kernel::Fill, &map.filled);
+        all.extend(runs(Kernel::Blend, &map.blended));
+        all.extend(runs(Kernel::Black, core::slice::from_ref(&map.black)));
+        let tile_px = map.tile_px();
+        let sum_bytes = u64::from(map.slots.max(1)) * u64::from(tile_px * tile_px) * 8;
+        let tiles = buffer("stitch tiles", size_of::<Tile>().max(size_of_val(map.tiles.as_slice())) as u64, U::STORAGE | U::COPY_DST);
+        queue.write_buffer(&tiles, 0, bytemuck::cast_slice(&map.tiles));
+        Self {
+            tiles,
+            weights: gpu::data_texture(
+                device,
+                queue,
+                "stitch weights",
+                wgpu::TextureFormat::R8Unorm,
+                map.weights_size,
+                &map.weights,
+            ),
+            weights_size: map.weights_size,
+            sums: buffer("stitch sums", sum_bytes, U::STORAGE),
+            tile_px,
+            uniforms: buffer("stitch runs", UNIFORM_STRIDE * all.len().max(1) as u64, U::UNIFORM | U::COPY_DST),
+            runs: all,
+        }
+    }
+}

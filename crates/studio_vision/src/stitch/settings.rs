@@ -1,0 +1,148 @@
+//! What to make of a rig, and what can go wrong.
+
+use super::StitchView;
+use crate::rig::{RigError, YawPitchRoll};
+use bevy::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// How pictures become one where lenses overlap.
+#[derive(Clone, Copy, Debug, PartialEq, Reflect, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Blend {
+    /// Each pixel from the lens that sees it farthest from its picture's edge. The seam is softened over a few pixels.
+    Nearest,
+    /// Lenses fade into each other across the seam.
+    Feather {
+        /// How wide the fade is, in degrees, 0 to 90. Where the overlap is narrower, the fade is as wide as the overlap.
+        width_deg: f32,
+    },
+}
+
+impl Default for Blend {
+    fn default() -> Self {
+        Self::Feather { width_deg: 5.0 }
+    }
+}
+
+/// What to make of a rig's pictures.
+#[derive(Clone, Debug, PartialEq, Reflect, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StitchSettings {
+    /// What kind of picture to write.
+    pub view: StitchView,
+    /// Width and height of the picture in pixels.
+    pub size_px: [u32; 2],
+    /// Where in the rig's frame the middle of the view looks: levels a horizon, moves a virtual camera.
+    pub orientation: YawPitchRoll,
+    /// How lenses are blended.
+    pub blend: Blend,
+    /// How far away the scene is, in metres, for lenses that do not stand in one place; `None` is infinitely far.
+    pub distance_m: Option<f32>,
+}
+
+impl Default for StitchSettings {
+    fn default() -> Self {
+        Self {
+            view: StitchView::Equirectangular,
+            size_px: [3840, 1920],
+            orientation: YawPitchRoll::default(),
+            blend: Blend::default(),
+            distance_m: None,
+        }
+    }
+}
+
+impl StitchSettings {
+    /// An equirectangular picture of a size, everything else by default.
+    pub fn equirectangular(width_px: u32, height_px: u32) -> Self {
+        Self { size_px: [width_px, height_px], ..Self::default() }
+    }
+
+    /// Checks that every number is finite and in its range.
+    ///
+    /// # Errors
+    /// [`StitchError::Setting`] with the setting's name.
+    pub fn validate(&self) -> Result<(), StitchError> {
+        let fail = |setting, reason| Err(StitchError::Setting { setting, reason });
+        if self.size_px.iter().any(|side| !(1..=32768).contains(side)) {
+            return fail("size_px", format!("is {}×{}: both sides must be 1 to 32768 pixels", self.size_px[0], self.size_px[1]));
+        }
+        let YawPitchRoll { yaw_deg, pitch_deg, roll_deg } = self.orientation;
+        if [yaw_deg, pitch_deg, roll_deg].iter().any(|angle| !angle.is_finite() || angle.abs() > 1e6) {
+            return fail("orientation", format!("{:?} must be finite numbers", self.orientation));
+        }
+        if let Blend::Feather { width_deg } = self.blend
+            && !(0.0..=90.0).contains(&width_deg)
+        {
+            return fail("blend.width_deg", format!("is {width_deg}: it must be 0 to 90 degrees"));
+        }
+        if let Some(distance) = self.distance_m
+            && !(0.01..=1e6).contains(&distance)
+        {
+            return fail("distance_m", format!("is {distance}: it must be 0.01 to 1000000 metres, or none"));
+        }
+        self.view.validate()
+    }
+}
+
+/// Why there is no stitched picture.
+#[derive(Debug, thiserror::Error)]
+pub enum StitchError {
+    /// The rig is unusable.
+    #[error(transparent)]
+    Rig(#[from] RigError),
+    /// A setting is out of range.
+    #[error("the stitch setting {setting} {reason}")]
+    Setting {
+        /// The setting.
+        setting: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// More or fewer pictures than the rig has.
+    #[error("the rig “{rig}” takes {expected} pictures, got {got}: connect one input for each picture of the rig, or choose the rig of this camera")]
+    PictureCount {
+        /// The rig.
+        rig: String,
+        /// Pictures of the rig.
+        expected: usize,
+        /// Pictures given.
+        got: usize,
+    },
+    /// A picture has another shape than the rig says.
+    #[error(
+        "picture {index} is {width}×{height}, but the rig “{rig}” is for pictures shaped like {rig_width}×{rig_height}: choose the rig of \
+         this camera and mode"
+    )]
+    PictureShape {
+        /// The rig.
+        rig: String,
+        /// Which picture.
+        index: usize,
+        /// Width of the picture given.
+        width: u32,
+        /// Height of the picture given.
+        height: u32,
+        /// Width that the rig says.
+        rig_width: u32,
+        /// Height that the rig says.
+        rig_height: u32,
+    },
+    /// The output picture does not fit.
+    #[error("the stitch writes an RGBA picture of {width}×{height}, not {format} of {got_width}×{got_height}: make it with StitchPass::output_picture")]
+    Output {
+        /// Width to be written.
+        width: u32,
+        /// Height to be written.
+        height: u32,
+        /// Format given.
+        format: String,
+        /// Width given.
+        got_width: u32,
+        /// Height given.
+        got_height: u32,
+    },
+    /// The GPU cannot hold what is needed.
+    #[error(transparent)]
+    Gpu(#[from] studio_gpu::device::GpuError),
+}

@@ -1,0 +1,69 @@
+//! How much of each lens a pixel gets.
+
+use super::Blend;
+
+/// The weights of lenses at one point.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WeightRule {
+    /// Width of the fade across a seam in degrees, above 0.
+    fade_deg: f64,
+    /// Width of the fade to black at the edge of everything, in degrees, above 0.
+    edge_deg: f64,
+}
+
+impl WeightRule {
+    /// The rule for a blend whose finest step is `step_deg` degrees.
+    pub fn new(blend: Blend, step_deg: f64) -> Self {
+        let width = match blend {
+            Blend::Nearest => 0.0,
+            Blend::Feather { width_deg } => f64::from(width_deg),
+        };
+        Self { fade_deg: width.max(step_deg), edge_deg: step_deg }
+    }
+
+    /// Replaces each lens's distance inside of its picture's edge (degrees; negative is outside) by its weight. The
+    /// weights add up to 1, or less towards where no lens sees anything.
+    ///
+    /// A lens weighs ½ where its distance equals its best rival's, and fades as far as the setting says to both sides; it
+    /// must also be half of that inside of its own picture, so that it has no weight at its edge.
+    pub fn weigh(&self, edges_deg: &mut [f64]) {
+        let best = |skip: Option<usize>, edges: &[f64]| {
+            let others = edges.iter().enumerate().filter(|(index, _)| Some(*index) != skip);
+            others.map(|(_, edge)| *edge).fold(f64::NEG_INFINITY, f64::max)
+        };
+        let nearest = best(None, edges_deg);
+        if nearest <= 0.0 {
+            edges_deg.fill(0.0);
+            return;
+        }
+        let coverage = (nearest / self.edge_deg).min(1.0);
+        let winner = edges_deg.iter().position(|edge| *edge == nearest);
+        let second = best(winner, edges_deg);
+        let mut sum = 0.0;
+        for (index, edge) in edges_deg.iter_mut().enumerate() {
+            let rival = if Some(index) == winner { second } else { nearest };
+            let across = 0.5 + (*edge - rival) / (2.0 * self.fade_deg);
+            let inside = *edge / (self.fade_deg / 2.0);
+            *edge = across.min(inside).clamp(0.0, 1.0);
+            sum += *edge;
+        }
+        for weight in edges_deg {
+            *weight *= coverage / sum;
+        }
+    }
+}
+
+/// Rounds weights (0 to 1) to bytes whose sum is the rounded sum, so that no brightness is lost or made.
+pub(super) fn quantise(weights: &[f64], bytes: &mut [u8]) {
+    let total = (weights.iter().sum::<f64>() * 255.0).round() as i32;
+    let mut largest = 0;
+    let mut sum = 0;
+    for (index, weight) in weights.iter().enumerate() {
+        bytes[index] = (weight * 255.0).round() as u8;
+        sum += i32::from(bytes[index]);
+        if weights[index] > weights[largest] {
+            largest = index;
+        }
+    }
+    bytes[largest] = (i32::from(bytes[largest]) + total - sum).clamp(0, 255) as u8;
+}

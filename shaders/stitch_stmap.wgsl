@@ -1,0 +1,42 @@
+// Draws a picture through an STMap: each output pixel says which point of the input it shows.
+//
+// Entry point: `remap` (compute, 64 × 4).
+// Override: `LAYOUT` (0: RGBA; 1: luma and interleaved chroma; 2: luma, Cb, Cr).
+// Bindings (group 0): 0 sampler (linear, clamped); 1, 2, 3 the planes of the input; 4 `PictureFormat`; 5 the map, RG32F, as
+// large as the output, texture coordinates from the top left, negative where there is no picture; 6 the output.
+
+override LAYOUT: u32 = 0u;
+
+struct PictureFormat {
+    rgb_from_yuv: array<vec4<f32>, 3>,
+    plane_layout: vec4<u32>,
+}
+
+@group(0) @binding(0) var linear_sampler: sampler;
+@group(0) @binding(1) var plane_0: texture_2d<f32>;
+@group(0) @binding(2) var plane_1: texture_2d<f32>;
+@group(0) @binding(3) var plane_2: texture_2d<f32>;
+@group(0) @binding(4) var<uniform> picture: PictureFormat;
+@group(0) @binding(5) var map: texture_2d<f32>;
+@group(0) @binding(6) var output: texture_storage_2d<rgba8unorm, write>;
+
+@compute @workgroup_size(64, 4)
+fn remap(@builtin(global_invocation_id) id: vec3<u32>) {
+    if any(id.xy >= textureDimensions(output)) {
+        return;
+    }
+    let uv = textureLoad(map, id.xy, 0).xy;
+    var samples = textureSampleLevel(plane_0, linear_sampler, uv, 0.0);
+    if LAYOUT == 1u {
+        samples = vec4(samples.x, textureSampleLevel(plane_1, linear_sampler, uv, 0.0).xy, 1.0);
+    } else if LAYOUT == 2u {
+        let cb = textureSampleLevel(plane_1, linear_sampler, uv, 0.0).x;
+        let cr = textureSampleLevel(plane_2, linear_sampler, uv, 0.0).x;
+        samples = vec4(samples.x, cb, cr, 1.0);
+    } else {
+        samples.w = 1.0;
+    }
+    let rows = picture.rgb_from_yuv;
+    let rgb = vec3(dot(rows[0], samples), dot(rows[1], samples), dot(rows[2], samples));
+    textureStore(output, id.xy, vec4(select(rgb, vec3(0.0), uv.x < 0.0), 1.0));
+}
