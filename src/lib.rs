@@ -1,1 +1,72 @@
-//! Neural Studio
+//! Neural Studio: a live spatial broadcaster made of Bevy plugins.
+//!
+//! Add [`NeuralStudioPlugins`] to an app, spawn nodes, connect their pins:
+//!
+//! ```no_run
+//! use bevy::prelude::*;
+//! use neural_studio::prelude::*;
+//!
+//! fn main() -> AppExit {
+//!     neural_studio::app(AppWindow::None).expect("a GPU").add_systems(Startup, set_up).run()
+//! }
+//!
+//! fn set_up(mut commands: Commands) {
+//!     let pattern = commands.spawn(TestPatternInput::default()).id();
+//!     let window = commands.spawn(WindowOutput::default()).id();
+//!     commands.connect(pattern, "frame", window, "frame");
+//! }
+//! ```
+
+pub mod app;
+pub mod quality;
+
+pub use app::{AppWindow, app, app_from_args};
+pub use {studio_frame, studio_gpu, studio_graph, studio_media, studio_stream, studio_view, studio_vision};
+
+use bevy::{app::PluginGroupBuilder, prelude::*};
+
+/// Every stage of the studio. Add it after `DefaultPlugins`, or use [`app()`], which does.
+///
+/// | stage | plugin | what it adds |
+/// |---|---|---|
+/// | the graph | [`GraphPlugin`](studio_graph::GraphPlugin) | nodes, pins, links, compiled order, failures |
+/// | GPU | [`StudioGpuPlugin`](studio_gpu::StudioGpuPlugin) | upload, the driver of GPU nodes, `ColorConvert`, `LatencyMark`, `WindowOutput` |
+/// | media | [`StudioMediaPlugin`](studio_media::nodes::StudioMediaPlugin) | `CameraInput`, `VideoFileInput`, `StillInput`, `TestPatternInput`, `VideoEncoder`, `Recorder` |
+/// | vision | [`StudioVisionPlugin`](studio_vision::nodes::StudioVisionPlugin) | `Stitch`, `OpticalFlow`, `FrameSynthesis` |
+/// | stream | [`StudioStreamPlugin`](studio_stream::nodes::StudioStreamPlugin) | `WebTransportOutput` |
+/// | view | [`StudioViewPlugin`](studio_view::StudioViewPlugin) | `StreamInput`, `SphereView` |
+///
+/// Each can be left out or replaced: `NeuralStudioPlugins.build().disable::<StudioStreamPlugin>()`.
+pub struct NeuralStudioPlugins;
+
+impl PluginGroup for NeuralStudioPlugins {
+    fn build(self) -> PluginGroupBuilder {
+        PluginGroupBuilder::start::<Self>()
+            .add(studio_graph::GraphPlugin)
+            .add(studio_gpu::StudioGpuPlugin)
+            .add(studio_media::nodes::StudioMediaPlugin)
+            .add(studio_vision::nodes::StudioVisionPlugin)
+            .add(studio_stream::nodes::StudioStreamPlugin)
+            .add(studio_view::StudioViewPlugin)
+    }
+}
+
+/// The types nearly every app needs.
+pub mod prelude {
+    #[doc(hidden)]
+    pub use crate::{AppWindow, NeuralStudioPlugins, app};
+    #[doc(hidden)]
+    pub use studio_frame::prelude::*;
+    #[doc(hidden)]
+    pub use studio_gpu::prelude::*;
+    #[doc(hidden)]
+    pub use studio_graph::prelude::*;
+    #[doc(hidden)]
+    pub use studio_media::prelude::*;
+    #[doc(hidden)]
+    pub use studio_stream::nodes::*;
+    #[doc(hidden)]
+    pub use studio_view::prelude::*;
+    #[doc(hidden)]
+    pub use studio_vision::prelude::*;
+}

@@ -16,7 +16,7 @@ use bevy::{
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -140,11 +140,25 @@ impl GpuInFlight {
     }
 }
 
+/// Whether the driver left the last update's work for later because the GPU was still busy with earlier frames. What
+/// paces frames must not go on while it is: the state that it set was not drawn yet.
+#[derive(Resource, Clone, Default)]
+pub struct GpuBacklog(Arc<AtomicBool>);
+
+impl GpuBacklog {
+    /// Whether the last update's GPU work is still to be done.
+    pub fn is_behind(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// Runs the graph's GPU nodes: see the module's documentation.
 pub(crate) fn run_gpu_graph(world: &mut World) {
     let in_flight = world.resource::<GpuInFlight>().clone();
     let live = *world.resource::<StudioClock>() == StudioClock::Live;
-    if live && in_flight.count.load(Ordering::Acquire) >= GpuInFlight::MAX_LIVE {
+    let behind = live && in_flight.count.load(Ordering::Acquire) >= GpuInFlight::MAX_LIVE;
+    world.resource::<GpuBacklog>().0.store(behind, Ordering::Release);
+    if behind {
         return;
     }
     let device = world.resource::<RenderDevice>().wgpu_device().clone();

@@ -62,8 +62,9 @@ impl Plugin for StudioGpuPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<LatencyLedger>()
             .init_resource::<CopyCounters>()
-            .init_resource::<StudioWaker>()
+            .init_resource::<StudioWaker>().init_resource::<driver::GpuBacklog>()
             .add_observer(give_frame_to_pin);
+        let backlog = app.world().resource::<driver::GpuBacklog>().clone();
         let (ledger, copies, waker, report) = (
             app.world().resource::<LatencyLedger>().clone(),
             app.world().resource::<CopyCounters>().clone(),
@@ -79,6 +80,7 @@ impl Plugin for StudioGpuPlugin {
             }
         };
         render_app
+            .insert_resource(backlog)
             .insert_resource(ledger)
             .insert_resource(copies)
             .insert_resource(waker)

@@ -18,6 +18,7 @@
 pub mod capture;
 pub mod decode;
 pub mod encode;
+pub mod nodes;
 pub mod record;
 pub mod runtime;
 mod sample;
@@ -33,8 +34,8 @@ pub mod prelude {
             CameraDevice, CameraInput, Capture, CaptureClock, CaptureError, CaptureSource, CaptureStatus, Flip, PictureSettings,
             Rotation, StillInput, TestPatternInput, VideoFileInput, list_cameras,
         },
-        decode::{DecodeError, DecoderInput, DecoderOutput, DecoderSettings, VideoDecoder},
-        encode::{EncodeError, EncoderInput, EncoderOutput, EncoderPreset, EncoderSettings, VideoEncoder},
-        record::{Container, RecordError, RecordSettings, RecordSummary, Recorder},
+        encode::{EncodeError, EncoderPreset, EncoderSettings},
+        nodes::{Recorder, RecorderStatus, SourceStats, StudioMediaPlugin, VideoEncoder},
+        record::{Container, RecordError},
     };
 }

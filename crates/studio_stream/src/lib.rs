@@ -1,1 +1,37 @@
-//! TODO
+//! Live transport.
+//!
+//! The wire is Media over QUIC ([`moq_net`], its lite wire) with a [`hang`] catalog, carried by WebTransport. A publisher
+//! serves viewers directly: one QUIC stream a group of pictures, each starting at a key frame, the motion field in
+//! datagrams with a coarse reliable copy beside them.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`link`] | the transport seam: WebTransport, and a lossy link for tests |
+//! | [`identity`] | the server's certificate |
+//! | [`viewer_link`] | the address a viewer opens, with token and certificate hash |
+//! | [`catalog`] | what a stream holds: the hang catalog and the `immersive` section |
+//! | [`wire`] | access units and motion tiles as bytes |
+//! | [`nodes`] | the `WebTransportOutput` node |
+//! | [`publish`] | [`Publisher`](publish::Publisher): serves a stream to viewers |
+//! | [`subscribe`] | [`Subscriber`](subscribe::Subscriber): receives one, and reconnects |
+
+pub mod catalog;
+pub mod identity;
+pub mod link;
+pub mod nodes;
+pub mod publish;
+pub mod subscribe;
+pub mod viewer_link;
+pub mod wire;
+
+/// The types nearly every user of this crate needs.
+pub mod prelude {
+    #[doc(hidden)]
+    pub use crate::{
+        identity::{Identity, IdentityError},
+        link::Conditions,
+        publish::{PublishError, Publisher, PublisherConfig, PublisherStats},
+        subscribe::{ReceivedMotion, ReceivedUnit, Subscriber, SubscriberConfig, SubscriberStats, ViewerEvent},
+        viewer_link::{ViewerLink, ViewerLinkError},
+    };
+}

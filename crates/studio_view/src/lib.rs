@@ -1,1 +1,53 @@
-//! TODO
+//! The viewer: a graph of its own that receives a stream, makes frames between the received ones, and shows the sphere.
+//!
+//! `StreamInput → FrameSynthesis → SphereView → WindowOutput`
+
+pub mod controls;
+pub mod hud;
+pub mod input;
+pub mod pace;
+mod receive;
+pub mod sphere;
+pub mod stats;
+
+use bevy::{prelude::*, render::RenderApp, window::PrimaryWindow};
+use bevy_egui::{EguiPlugin, EguiPrimaryContextPass};
+use studio_gpu::prelude::*;
+
+/// The types nearly every user of this crate needs.
+pub mod prelude {
+    #[doc(hidden)]
+    pub use crate::{
+        StudioViewPlugin,
+        input::{StreamInput, StreamInputStats},
+        sphere::SphereView,
+    };
+}
+
+/// Adds [`StreamInput`](input::StreamInput) and [`SphereView`](sphere::SphereView); in a window also the controls and the
+/// head-up display.
+pub struct StudioViewPlugin;
+
+impl Plugin for StudioViewPlugin {
+    fn build(&self, app: &mut App) {
+        app.init_resource::<stats::ViewStats>();
+        let stats = app.world().resource::<stats::ViewStats>().clone();
+        input::add_stream_input(app);
+        app.add_gpu_node::<sphere::SphereView, _>(sphere::run_sphere_view);
+        if let Some(render_app) = app.get_sub_app_mut(RenderApp) {
+            render_app.insert_resource(stats);
+        }
+        let mut windows = app.world_mut().query_filtered::<(), With<PrimaryWindow>>();
+        let windowed = windows.iter(app.world()).next().is_some();
+        if windowed {
+            let viewing = any_with_component::<sphere::SphereView>;
+            app.init_resource::<hud::HudVisible>()
+                .add_plugins(EguiPlugin::default())
+                .add_systems(
+                    Update,
+                    (controls::look_around, controls::press_keys, controls::follow_window).chain().run_if(viewing),
+                )
+                .add_systems(EguiPrimaryContextPass, hud::draw_hud.run_if(viewing));
+        }
+    }
+}

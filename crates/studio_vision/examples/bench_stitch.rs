@@ -192,14 +192,16 @@ impl Bench<'_> {
         Ok(picture)
     }
 
-    fn report(&self, name: &str, format: PixelFormat, mut times: Vec<f32>) {
+    fn report(&self, name: &str, format: PixelFormat, times: Times) {
+        let Times { ms: mut times, cpu_ms_mean } = times;
         times.sort_by(f32::total_cmp);
         let [p50, p95] = [0.5, 0.95].map(|share| f64::from(percentile(&times, share).unwrap_or_default()));
         let pixels = f64::from(self.output[0]) * f64::from(self.output[1]);
         let bytes = format.picture_bytes(UVec2::from_array(self.input)) as f64 + 4.0 * pixels;
         let gb_per_s = bytes / (p50 * 1e6);
         emit(json!({
-            "name": name, "input": self.input, "output": self.output, "ms_min": round(f64::from(times[0])), "ms_p50": round(p50), "ms_p95": round(p95), "frames": times.len(),
+            "name": name, "input": self.input, "output": self.output, "ms_min": round(f64::from(times[0])), "ms_p50": round(p50), "ms_p95": round(p95),
+            "cpu_ms_mean": cpu_ms_mean.map(round), "frames": times.len(),
             "gb_per_s": round(gb_per_s), "bandwidth_share": round(gb_per_s / self.copy_gb_per_s), "timing": self.timer.name(),
         }));
     }
@@ -232,10 +234,14 @@ impl Timer {
         gpu: &HeadlessGpu,
         frames: usize,
         mut record: impl FnMut(&mut wgpu::CommandEncoder, Option<wgpu::ComputePassTimestampWrites>) -> Result<(), E>,
-    ) -> Result<Vec<f32>, Box<dyn Error>> {
+    ) -> Result<Times, Box<dyn Error>> {
         const WARM_UP: usize = 3;
         let mut times = Vec::new();
+        let mut cpu_start = cpu_ms();
         for frame in 0..WARM_UP + frames {
+            if frame == WARM_UP {
+                cpu_start = cpu_ms();
+            }
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
             let timestamp_writes = self.0.as_ref().map(|(query_set, ..)| wgpu::ComputePassTimestampWrites {
                 query_set,
@@ -263,8 +269,26 @@ impl Timer {
                 times.push(ms);
             }
         }
-        Ok(times)
+        let cpu_ms_mean = cpu_start.zip(cpu_ms()).map(|(start, end)| (end - start) / frames as f64);
+        Ok(Times { ms: times, cpu_ms_mean })
     }
+}
+
+/// What a measurement found.
+struct Times {
+    /// Milliseconds of each run.
+    ms: Vec<f32>,
+    /// Milliseconds that this process kept cores busy for a run: what a software GPU costs also on a machine that is busy
+    /// with other things.
+    cpu_ms_mean: Option<f64>,
+}
+
+/// The processor time that this process has used, where the system tells (Linux, in hundredths of a second).
+fn cpu_ms() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field)?.parse::<f64>().ok();
+    Some((ticks(11)? + ticks(12)?) * 10.0)
 }
 
 /// Gigabytes a second that copying a buffer reads and writes.

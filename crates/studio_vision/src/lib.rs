@@ -2,6 +2,18 @@
 
 pub mod flow;
 pub mod lens;
+pub mod nodes;
 pub mod rig;
 pub mod stitch;
 pub mod synthesis;
+
+/// The types nearly every user of this crate needs.
+pub mod prelude {
+    #[doc(hidden)]
+    pub use crate::{
+        flow::FlowQuality,
+        nodes::{FrameSynthesis, OpticalFlow, Stitch, StudioVisionPlugin, SynthesisMode},
+        rig::Rig,
+        stitch::{Blend, StitchSettings, StitchView},
+    };
+}

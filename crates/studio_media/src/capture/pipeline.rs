@@ -270,12 +270,12 @@ impl Watch<'_> {
     }
 
     fn set_state(&self, state: gst::State) -> Result<gst::StateChangeSuccess, CaptureError> {
-        self.pipeline.0.set_state(state).or_else(|_| {
+        self.pipeline.0.set_state(state).map_err(|_| {
             // The reason is an error message on the bus; it is read there before this one would be shown.
             let bus = self.pipeline.0.bus();
             match bus.and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error])).as_ref().map(|message| message.view()) {
-                Some(gst::MessageView::Error(error)) => Err(self.explain(error)),
-                _ => Err(self.lost(format!("it cannot go to the state {state:?}"))),
+                Some(gst::MessageView::Error(error)) => self.explain(error),
+                _ => self.lost(format!("it cannot go to the state {state:?}")),
             }
         })
     }
@@ -375,11 +375,7 @@ impl Watch<'_> {
     fn handle(&mut self, message: &gst::Message) -> Result<Option<SessionEnd>, CaptureError> {
         match message.view() {
             gst::MessageView::AsyncDone(_) => self.prerolled()?,
-            gst::MessageView::SegmentDone(_) => {
-                if !self.seek_between(gst::SeekFlags::empty(), self.playback.start) {
-                    return self.ended();
-                }
-            }
+            gst::MessageView::SegmentDone(_) if !self.seek_between(gst::SeekFlags::empty(), self.playback.start) => return self.ended(),
             gst::MessageView::Eos(_) => return self.ended(),
             gst::MessageView::Error(error) => return Err(self.explain(error)),
             gst::MessageView::Element(element) => {
@@ -392,10 +388,8 @@ impl Watch<'_> {
             {
                 return Err(self.without_video());
             }
-            gst::MessageView::Latency(_) => {
-                if self.pipeline.0.recalculate_latency().is_err() {
-                    tracing::debug!("{} did not take a new latency", self.name());
-                }
+            gst::MessageView::Latency(_) if self.pipeline.0.recalculate_latency().is_err() => {
+                tracing::debug!("{} did not take a new latency", self.name());
             }
             _ => {}
         }

@@ -338,6 +338,18 @@ impl VideoEncoder {
     }
 }
 
+/// Whether `auto` finds an encoder in hardware for a codec.
+///
+/// # Errors
+/// GStreamer is absent, or there is no encoder at all.
+pub fn has_hardware_encoder(codec: VideoCodec) -> Result<bool, EncodeError> {
+    runtime::init()?;
+    let settings = EncoderSettings { codec, ..EncoderSettings::default() };
+    let (_, element) = Provider::choose(&settings, UVec2::new(1280, 640))?;
+    let class = element.factory().and_then(|factory| factory.metadata("klass").map(str::to_owned));
+    Ok(class.is_some_and(|class| class.contains("Hardware")))
+}
+
 fn stream_info(settings: &EncoderSettings, input: &EncoderInput) -> Arc<StreamInfo> {
     Arc::new(StreamInfo {
         codec: settings.codec,

@@ -156,7 +156,7 @@ impl Provider {
                 tracing::debug!("{} did not stop cleanly", provider.element);
             }
         }
-        let software = of_codec().last().map_or("x264enc", |provider| provider.element);
+        let software = of_codec().next_back().map_or("x264enc", |provider| provider.element);
         Err(runtime::missing(software).into())
     }
 

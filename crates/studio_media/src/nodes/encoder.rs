@@ -2,7 +2,13 @@
 
 use crate::encode::{self, EncodeError, EncoderInput, EncoderPreset, EncoderSettings};
 use bevy::prelude::*;
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 use studio_frame::{ledger::CopyKind, prelude::*};
 use studio_gpu::{
     prelude::*,
@@ -101,6 +107,7 @@ pub(super) struct EncoderState {
     yuv: YuvPass,
     ring: ReadbackRing,
     encoder: Arc<encode::VideoEncoder>,
+    key_frame_wanted: Arc<AtomicBool>,
     settings: EncoderSettings,
     input: EncoderInput,
     clock: StudioClock,
@@ -116,15 +123,13 @@ impl EncoderState {
             target.publish(&output.unit);
         })?;
         let encoder = Arc::new(encoder);
-        let weak = Arc::downgrade(&encoder);
-        bus.on_key_frame_request(move || {
-            if let Some(encoder) = weak.upgrade() {
-                encoder.request_key_frame();
-            }
-        });
+        // Asked for from any thread, also from the encoder's own; told to the encoder with the next picture.
+        let key_frame_wanted = Arc::new(AtomicBool::new(false));
+        let wanted = key_frame_wanted.clone();
+        bus.on_key_frame_request(move || wanted.store(true, Ordering::Release));
         let yuv = YuvPass::new(gpu.device(), gpu.queue(), input.format, input.size, input.color);
         let ring = ReadbackRing::new(gpu.device(), "encoder", yuv.bytes(), RING);
-        Ok(Self { yuv, ring, encoder, settings, input, clock })
+        Ok(Self { yuv, ring, encoder, key_frame_wanted, settings, input, clock })
     }
 }
 
@@ -162,6 +167,7 @@ pub(super) fn run_video_encoder(
     state.yuv.encode(device, commands, &frame.picture, slot.buffer());
     let delivery = Delivery {
         encoder: state.encoder.clone(),
+        key_frame_wanted: state.key_frame_wanted.clone(),
         layout: state.yuv.layout(),
         stamp: frame.stamp,
         ledger: gpu.ledger.clone(),
@@ -182,6 +188,7 @@ pub(super) fn run_video_encoder(
 /// What goes with a picture on its way from the GPU to the encoder.
 struct Delivery {
     encoder: Arc<encode::VideoEncoder>,
+    key_frame_wanted: Arc<AtomicBool>,
     layout: YuvLayout,
     stamp: FrameStamp,
     ledger: LatencyLedger,
@@ -194,6 +201,11 @@ impl Delivery {
     fn push(&self, planes: bytes::Bytes, submitted: Instant) {
         self.ledger.record(self.stamp.frame_id, Stage::READBACK, submitted.elapsed());
         self.copies.count(self.stamp.frame_id, CopyKind::Readback, planes.len());
+        if self.key_frame_wanted.swap(false, Ordering::AcqRel)
+            && let Err(error) = self.encoder.request_key_frame()
+        {
+            warn!("{}: {error}", VideoEncoder::DISPLAY_NAME);
+        }
         let pushed = self.layout.frame(self.stamp, planes).map_err(|error| error.to_string()).and_then(|frame| self.encoder.push(&frame).map_err(|error| error.to_string()));
         if let Err(error) = pushed {
             self.reports.failure(self.node, error);

@@ -1,9 +1,11 @@
 //! The media nodes: sources, encoder and recorder as entities of the graph.
 
 mod encoder;
+mod recorder;
 mod source;
 
 pub use encoder::VideoEncoder;
+pub use recorder::{Recorder, RecorderStatus};
 pub use source::SourceStats;
 
 use crate::capture::{CameraInput, StillInput, TestPatternInput, VideoFileInput};
@@ -23,5 +25,6 @@ impl Plugin for StudioMediaPlugin {
         source::add_source::<TestPatternInput>(app);
         app.add_gpu_node::<VideoEncoder, _>(encoder::run_video_encoder)
             .add_systems(Update, encoder::follow_motion.in_set(StudioSystems::Send));
+        recorder::add_recorder(app);
     }
 }

@@ -25,7 +25,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use studio_frame::{packet::VideoCodec, prelude::*};
+use studio_frame::prelude::*;
 
 /// Access units that may wait in front of the muxer.
 const QUEUED: u64 = 8;

@@ -4,13 +4,13 @@ use crate::{
     encode::{EncoderInput, EncoderSettings, VideoEncoder},
 };
 use std::{fs, process::Command, sync::mpsc};
-use studio_frame::{mark::Mark, queue::ReceiveError};
+use studio_frame::{mark::Mark, packet::VideoCodec, queue::ReceiveError};
 
 const SIZE: UVec2 = UVec2::new(512, 256);
 
 fn encode(codec: VideoCodec, count: u64, projection: PictureProjection, stereo: StereoLayout) -> (StreamInfo, Vec<AccessUnit>) {
     let pattern = Pattern::new(SIZE);
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::sync_channel(256);
     let input =
         EncoderInput { format: PixelFormat::Nv12, size: SIZE, color: ColorInfo::BT709, frame_rate_hz: 30.0, projection, stereo };
     let settings = EncoderSettings { codec, key_frame_interval_frames: 15, bitrate_bps: 8_000_000, ..default() };
@@ -45,7 +45,7 @@ fn numbers_in(path: &Path) -> (Vec<u32>, CaptureStatus) {
     let mut numbers = Vec::new();
     loop {
         match capture.frames().recv_timeout(Duration::from_secs(20)) {
-            Ok(frame) => numbers.extend(Mark::read_frame(&frame).map(|mark| mark.frame_id)),
+            Ok(frame) => if Mark::read_frame(&frame).is_none() { panic!("NOMARK {:?}", frame.stamp); } else { numbers.extend(Mark::read_frame(&frame).map(|mark| mark.frame_id))},
             Err(ReceiveError::Closed) => return (numbers, capture.status()),
             Err(ReceiveError::Empty) => panic!("{} plays no further: {:?}", path.display(), capture.status()),
         }

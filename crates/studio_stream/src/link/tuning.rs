@@ -1,0 +1,43 @@
+//! QUIC's settings for live media.
+
+use core::time::Duration;
+use wtransport::quinn;
+
+/// How long a silent peer is waited for. Long enough for a Wi-Fi roam, short enough that a killed peer is noticed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// How often a quiet connection says that it is alive; three may be lost.
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// The round trip assumed before one was measured. Lower than QUIC's third of a second: a lost first packet is sent again
+/// sooner, so a viewer that calls while the publisher starts again gets through soon after.
+const FIRST_RTT: Duration = Duration::from_millis(100);
+/// Datagrams waiting to be sent: some frames' motion. The oldest give way.
+const DATAGRAM_SEND_BYTES: usize = 128 * 1024;
+/// Datagrams waiting to be read.
+const DATAGRAM_RECEIVE_BYTES: usize = 512 * 1024;
+/// One group in flight a stream: enough for 100 Mb/s at 150 ms.
+const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// All streams of a connection together.
+const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// What is kept for retransmission: bounds what one stalled viewer pins in memory.
+const SEND_WINDOW_BYTES: u64 = 8 * 1024 * 1024;
+/// Streams that a peer may have open at once, each way: groups of video and of coarse motion, and control.
+const STREAMS: u32 = 256;
+
+/// The QUIC settings that both ends use: keep-alive, idle timeout, bounded buffers, no pacing of our own.
+pub fn transport_config() -> quinn::TransportConfig {
+    let mut config = quinn::TransportConfig::default();
+    config
+        .max_idle_timeout(quinn::IdleTimeout::try_from(IDLE_TIMEOUT).ok())
+        .initial_rtt(FIRST_RTT)
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .datagram_send_buffer_size(DATAGRAM_SEND_BYTES)
+        .datagram_receive_buffer_size(Some(DATAGRAM_RECEIVE_BYTES))
+        .stream_receive_window(STREAM_WINDOW_BYTES.into())
+        .receive_window(CONNECTION_WINDOW_BYTES.into())
+        .send_window(SEND_WINDOW_BYTES)
+        .max_concurrent_uni_streams(STREAMS.into())
+        .max_concurrent_bidi_streams(STREAMS.into())
+        // Without this a low-rate stream would wait behind a busy one of the same priority.
+        .send_fairness(true);
+    config
+}

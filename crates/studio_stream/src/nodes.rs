@@ -1,0 +1,216 @@
+//! The stream nodes.
+
+use crate::{
+    identity::Identity,
+    publish::{PublishError, Publisher, PublisherConfig, PublisherStats},
+};
+use bevy::prelude::*;
+use parking_lot::Mutex;
+use std::{
+    net::{SocketAddr, ToSocketAddrs as _},
+    path::PathBuf,
+    sync::Arc,
+    time::Instant,
+};
+use studio_frame::prelude::*;
+use studio_graph::prelude::*;
+
+/// Serves what an encoder makes to viewers, over WebTransport: video in one QUIC stream a group of pictures, motion in
+/// datagrams. A viewer that falls behind is skipped ahead and slows nobody.
+#[derive(Component, Reflect, Clone, Debug, PartialEq)]
+#[reflect(Component, Default, Node)]
+pub struct WebTransportOutput {
+    /// Address and port to serve on, such as `0.0.0.0:4433`; port 0 takes a free one.
+    pub bind: String,
+    /// The stream's name, the path of the viewers' link.
+    pub name: String,
+    /// The host that viewers know this machine by, for their link.
+    pub host: String,
+    /// The word that viewers must know; `None` lets everyone in.
+    pub token: Option<String>,
+    /// PEM files of the certificate and its key; empty for a self-signed one, whose hash goes into the viewers' link.
+    pub certificate: Option<[String; 2]>,
+    /// Viewers served at once, at least 1.
+    #[reflect(@1..=100_000_u32)]
+    pub max_sessions: u32,
+}
+
+impl Default for WebTransportOutput {
+    fn default() -> Self {
+        Self {
+            bind: "127.0.0.1:4433".to_owned(),
+            name: "live".to_owned(),
+            host: "127.0.0.1".to_owned(),
+            token: None,
+            certificate: None,
+            max_sessions: 64,
+        }
+    }
+}
+
+impl NodeKind for WebTransportOutput {
+    const DISPLAY_NAME: &'static str = "WebTransport output";
+    const CATEGORY: &'static str = "Output";
+
+    fn pins(&self) -> Vec<PinSpec> {
+        vec![PinSpec::input("packets", DataType::PACKET), PinSpec::input("motion", DataType::MOTION_FIELD)]
+    }
+}
+
+/// What a [`WebTransportOutput`] does now.
+#[derive(Component, Clone, Debug, Default, PartialEq)]
+pub struct WebTransportStatus {
+    /// The link for viewers, while it listens.
+    pub viewer_link: Option<String>,
+    /// What happened so far.
+    pub stats: PublisherStats,
+}
+
+/// An output that listens.
+#[derive(Component)]
+struct RunningOutput {
+    publisher: Arc<Publisher>,
+    settings: WebTransportOutput,
+    sink: Option<SinkGuard>,
+    motion_seen: u64,
+}
+
+/// Adds the stream nodes: [`WebTransportOutput`].
+pub struct StudioStreamPlugin;
+
+impl Plugin for StudioStreamPlugin {
+    fn build(&self, app: &mut App) {
+        app.register_node::<WebTransportOutput>()
+            .add_systems(Update, (start_outputs, ApplyDeferred, feed_outputs).chain().in_set(StudioSystems::Send));
+    }
+}
+
+fn start(settings: &WebTransportOutput) -> Result<(Publisher, String), OutputError> {
+    let address: SocketAddr = settings
+        .bind
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .ok_or_else(|| OutputError::Address(settings.bind.clone()))?;
+    let identity = match &settings.certificate {
+        Some([certificate, key]) => Identity::from_pem_files(&PathBuf::from(certificate), &PathBuf::from(key)),
+        None => Identity::self_signed(&[settings.host.as_str()]),
+    }
+    .map_err(PublishError::from)?;
+    let config = PublisherConfig {
+        token: settings.token.clone(),
+        max_sessions: settings.max_sessions as usize,
+        ..PublisherConfig::new(address, &settings.name, identity)
+    };
+    let publisher = Publisher::start(config)?;
+    let link = publisher.viewer_link(&settings.host).map_err(PublishError::from)?.to_string();
+    Ok((publisher, link))
+}
+
+/// Why an output does not listen.
+#[derive(Debug, thiserror::Error)]
+enum OutputError {
+    #[error("`{0}` is not an address to serve on: give address and port, such as 0.0.0.0:4433")]
+    Address(String),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+fn start_outputs(
+    mut outputs: Query<(Entity, &WebTransportOutput, &mut NodeStatus, Option<&RunningOutput>)>,
+    mut commands: Commands,
+) {
+    for (node, settings, mut status, running) in &mut outputs {
+        if running.is_some_and(|running| running.settings == *settings) {
+            continue;
+        }
+        if running.is_some() {
+            // Gone before its successor wants the same port.
+            commands.entity(node).remove::<(RunningOutput, WebTransportStatus)>();
+            *status = NodeStatus::Idle;
+            continue;
+        }
+        if !status.may_run(Instant::now()) {
+            continue;
+        }
+        match start(settings) {
+            Ok((publisher, link)) => {
+                info!("watch at {link}");
+                let status = WebTransportStatus { viewer_link: Some(link), stats: PublisherStats::default() };
+                let running =
+                    RunningOutput { publisher: Arc::new(publisher), settings: settings.clone(), sink: None, motion_seen: 0 };
+                commands.entity(node).insert((running, status));
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if status.error() != Some(&error) {
+                    error!("{}: {error}", WebTransportOutput::DISPLAY_NAME);
+                }
+                status.fail(error);
+            }
+        }
+    }
+}
+
+fn feed_outputs(
+    mut outputs: Query<(Entity, &mut RunningOutput, &mut WebTransportStatus, &mut NodeStatus)>,
+    links: GraphLinks,
+    buses: Query<&PacketBus>,
+    motions: Query<&PinMotion>,
+    reports: Res<FailureReport>,
+    ledger: Res<LatencyLedger>,
+) {
+    for (node, mut running, mut shown, mut status) in &mut outputs {
+        let bus = links.source(node, "packets").and_then(|pin| buses.get(pin).ok());
+        match bus {
+            Some(bus) if running.sink.as_ref().is_none_or(|sink| !sink.is_on(bus)) => {
+                let sink = packet_sink(node, running.publisher.clone(), bus.clone(), reports.clone(), ledger.clone());
+                running.sink = Some(bus.add_sink(node, sink));
+            }
+            None if running.sink.is_some() => running.sink = None,
+            _ => {}
+        }
+        if let Some((field, generation)) = links.source(node, "motion").and_then(|pin| motions.get(pin).ok()?.get())
+            && generation != running.motion_seen
+        {
+            running.motion_seen = generation;
+            running.publisher.send_motion(&field);
+        }
+        let stats = running.publisher.stats();
+        if stats.access_units > shown.stats.access_units {
+            status.count_frame();
+        }
+        shown.stats = stats;
+    }
+}
+
+/// Publishes each access unit on the encoder's own thread, and passes the viewers' wishes for key frames on.
+fn packet_sink(
+    node: Entity,
+    publisher: Arc<Publisher>,
+    bus: PacketBus,
+    reports: FailureReport,
+    ledger: LatencyLedger,
+) -> impl Fn(&StreamInfo, &AccessUnit) + Send + Sync {
+    let described = Mutex::new(None::<StreamInfo>);
+    move |info, unit| {
+        let start = Instant::now();
+        let mut described = described.lock();
+        // The catalog follows at key frames only: there alone may a decoder have to be opened anew.
+        let describe = unit.key_frame && described.as_ref() != Some(info);
+        let outcome = if describe { publisher.set_stream_info(info.clone()) } else { Ok(()) };
+        let outcome = outcome.and_then(|()| {
+            if describe {
+                *described = Some(info.clone());
+            }
+            if described.is_some() { publisher.send_access_unit(unit.clone()) } else { Ok(()) }
+        });
+        if let Err(error) = outcome {
+            reports.failure(node, error);
+        }
+        if publisher.take_key_frame_request() {
+            bus.request_key_frame();
+        }
+        ledger.record(unit.stamp.frame_id, Stage::SEND, start.elapsed());
+    }
+}

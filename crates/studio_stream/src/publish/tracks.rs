@@ -1,0 +1,346 @@
+//! The broadcast: its catalog, the video groups, the motion tracks.
+
+use super::{PublishError, PublisherConfig, PublisherStats};
+use crate::{
+    catalog::{MotionTracks, StreamCatalog, VideoTrack},
+    wire::unit::{MAX_UNIT_BYTES, encode_unit},
+};
+use bytes::Bytes;
+use core::time::Duration;
+use hang::catalog::{Catalog, PRIORITY};
+use moq_net::{Timescale, Timestamp, broadcast, cache, group, origin, track};
+use parking_lot::Mutex;
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+use studio_frame::prelude::*;
+use tokio::sync::Notify;
+
+/// Bytes that all cached groups may take; the newest group of a track is kept whatever it takes.
+const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// How long a group that nobody reads is kept.
+const CACHE_EXPIRY: Duration = Duration::from_secs(3);
+/// A group longer than this gets a key frame asked for: late joiners must catch up with all of it.
+const LONG_GROUP_FRAMES: usize = 600;
+/// Likewise by size; the protocol's own limit is twice this.
+const LONG_GROUP_BYTES: usize = 16 * 1024 * 1024;
+/// Key frames are not asked for more often than this.
+const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(250);
+/// Motion fields waiting to be coded.
+const MOTION_QUEUE: usize = 2;
+/// Tracks that a field's tiles are spread over. The protocol keeps 64 datagrams a track for readers that lag.
+const TILE_TRACKS: usize = 2;
+/// The coarse copy is small and fills gaps in what is shown next, so it goes before the video.
+const COARSE_PRIORITY: u8 = PRIORITY.video + 10;
+
+/// Asks for key frames, not too often.
+#[derive(Default)]
+pub(super) struct KeyFrames(Mutex<(bool, Option<Instant>)>);
+
+impl KeyFrames {
+    pub(super) fn request(&self) {
+        self.0.lock().0 = true;
+    }
+
+    pub(super) fn take(&self) -> bool {
+        let mut state = self.0.lock();
+        let (wanted, last) = &mut *state;
+        let now = Instant::now();
+        let take = *wanted && last.is_none_or(|last| now - last >= KEY_FRAME_INTERVAL);
+        if take {
+            (*wanted, *last) = (false, Some(now));
+        }
+        take
+    }
+}
+
+struct State {
+    catalog: StreamCatalog,
+    catalog_track: track::Producer,
+    generation: u32,
+    video: Option<Video>,
+}
+
+struct Video {
+    track: track::Producer,
+    group: Option<Group>,
+}
+
+struct Group {
+    producer: group::Producer,
+    frames: usize,
+    bytes: usize,
+}
+
+#[derive(Default)]
+struct Counters {
+    access_units: AtomicU64,
+    access_units_dropped: AtomicU64,
+    access_unit_bytes: AtomicU64,
+    groups: AtomicU64,
+    motion_fields: AtomicU64,
+    motion_tiles: AtomicU64,
+}
+
+/// The tracks of one published stream.
+pub(super) struct Tracks {
+    origin: origin::Producer,
+    broadcast: broadcast::Producer,
+    started: Instant,
+    max_age: Duration,
+    state: Mutex<State>,
+    tiles: Mutex<Vec<track::Producer>>,
+    coarse: track::Producer,
+    motion_in: QueueSender<MotionField>,
+    motion_out: QueueReceiver<MotionField>,
+    motion_ready: Arc<Notify>,
+    key_frames: Arc<KeyFrames>,
+    counters: Counters,
+}
+
+fn tile_track(index: usize) -> String {
+    format!("motion.{index}")
+}
+
+const COARSE_TRACK: &str = "motion.coarse";
+
+fn add(counter: &AtomicU64, value: usize) {
+    counter.fetch_add(value as u64, Ordering::Relaxed);
+}
+
+fn timestamp(micros: u64) -> Result<Timestamp, moq_net::Error> {
+    Timestamp::from_micros(micros).map_err(|_| moq_net::Error::TimestampMismatch)
+}
+
+impl Tracks {
+    /// Makes and announces the broadcast. Runs inside of the publisher's runtime.
+    pub(super) fn create(config: &PublisherConfig) -> Result<Self, PublishError> {
+        let mut settings = origin::Config::default();
+        settings.pool = cache::Pool::new(cache::Config::default().with_capacity(CACHE_BYTES).with_expiry(CACHE_EXPIRY));
+        let (origin, driver) = origin::Producer::new(settings);
+        tokio::spawn(moq_net::time::run(driver));
+        let broadcast = origin.create_broadcast(config.name.as_str())?;
+        let catalog_track = broadcast.create_track(Catalog::DEFAULT_NAME, Catalog::default_track_info())?;
+        let motion_info = track::Info::default().with_timescale(Timescale::MICRO).with_max_age(config.max_age);
+        let tiles = (0..TILE_TRACKS).map(|index| broadcast.create_track(tile_track(index), motion_info.clone())).collect::<Result<_, _>>()?;
+        let coarse = broadcast.create_track(COARSE_TRACK, motion_info.with_priority(COARSE_PRIORITY))?;
+        let (motion_in, motion_out) = queue(MOTION_QUEUE, QueuePolicy::NewestWins);
+        let motion_ready = Arc::new(Notify::new());
+        let wake = motion_ready.clone();
+        motion_out.on_send(move || wake.notify_one());
+        // Not a secret, only different from the session before: the standard library's hash keys are random.
+        let catalog = StreamCatalog { session: RandomState::new().hash_one(UnixTime::now()), video: None, motion: None };
+        let tracks = Self {
+            origin,
+            broadcast,
+            started: Instant::now(),
+            max_age: config.max_age,
+            state: Mutex::new(State { catalog, catalog_track, generation: 0, video: None }),
+            tiles: Mutex::new(tiles),
+            coarse,
+            motion_in,
+            motion_out,
+            motion_ready,
+            key_frames: Arc::default(),
+            counters: Counters::default(),
+        };
+        tracks.write_catalog(&tracks.state.lock())?;
+        tracks.broadcast.announce(origin::Route::default())?;
+        Ok(tracks)
+    }
+
+    pub(super) fn origin(&self) -> ServedOrigin {
+        ServedOrigin { origin: self.origin.consume(), key_frames: self.key_frames.clone() }
+    }
+
+    pub(super) fn key_frames(&self) -> &KeyFrames {
+        &self.key_frames
+    }
+
+    fn write_catalog(&self, state: &State) -> Result<(), PublishError> {
+        let json = state.catalog.to_json()?;
+        let now = timestamp(self.started.elapsed().as_micros() as u64)?;
+        state.catalog_track.clone().write_frame(now, Bytes::from(json))?;
+        Ok(())
+    }
+
+    pub(super) fn set_stream_info(&self, info: StreamInfo) -> Result<(), PublishError> {
+        let mut state = self.state.lock();
+        let known = state.catalog.video.as_ref().map(|video| &video.info);
+        if known == Some(&info) {
+            return Ok(());
+        }
+        // What a decoder does not care about changes on the same track.
+        let same_decoder = known.is_some_and(|known| {
+            StreamInfo { bitrate_bps: info.bitrate_bps, frame_rate_hz: info.frame_rate_hz, ..known.clone() } == info
+        });
+        let before = state.catalog.clone();
+        let track = match &before.video {
+            Some(video) if same_decoder => video.track.clone(),
+            _ => format!("video.{}", state.generation),
+        };
+        state.catalog.video = Some(VideoTrack { track: track.clone(), info });
+        if let Err(error) = state.catalog.to_json() {
+            state.catalog = before;
+            return Err(error.into());
+        }
+        if !same_decoder {
+            let priorities = track::Info::default().with_timescale(Timescale::MICRO).with_max_age(self.max_age).with_priority(PRIORITY.video);
+            let producer = self.broadcast.create_track(track, priorities)?;
+            state.generation += 1;
+            if let Some(old) = state.video.replace(Video { track: producer, group: None }) {
+                old.finish();
+            }
+            self.key_frames.request();
+        }
+        self.write_catalog(&state)
+    }
+
+    pub(super) fn send_access_unit(&self, unit: AccessUnit) -> Result<(), PublishError> {
+        if unit.data.len() > MAX_UNIT_BYTES {
+            return Err(PublishError::UnitTooLarge(unit.data.len()));
+        }
+        let frame = encode_unit(&unit, UnixTime::now());
+        let mut state = self.state.lock();
+        let video = state.video.as_mut().ok_or(PublishError::NotDescribed)?;
+        if unit.key_frame {
+            if let Some(old) = video.group.take() {
+                // The group may have been evicted already; then nobody waits for its end.
+                let _ = old.producer.finish();
+            }
+            video.group = Some(Group { producer: video.track.append_group()?, frames: 0, bytes: 0 });
+            add(&self.counters.groups, 1);
+        }
+        let Some(group) = &mut video.group else {
+            add(&self.counters.access_units_dropped, 1);
+            self.key_frames.request();
+            return Ok(());
+        };
+        let bytes = frame.len();
+        if let Err(error) = group.producer.write_frame(timestamp(unit.stamp.pts.as_micros())?, frame) {
+            // Without this unit the rest of the group cannot be decoded.
+            video.group = None;
+            add(&self.counters.access_units_dropped, 1);
+            self.key_frames.request();
+            return Err(error.into());
+        }
+        group.frames += 1;
+        group.bytes += bytes;
+        if group.frames >= LONG_GROUP_FRAMES || group.bytes >= LONG_GROUP_BYTES {
+            self.key_frames.request();
+        }
+        drop(state);
+        add(&self.counters.access_units, 1);
+        add(&self.counters.access_unit_bytes, bytes);
+        Ok(())
+    }
+
+    pub(super) fn send_motion(&self, field: MotionField) {
+        self.motion_in.send(field);
+    }
+
+    /// The next motion field to code.
+    pub(super) async fn next_motion(&self) -> MotionField {
+        loop {
+            let ready = self.motion_ready.notified();
+            if let Ok(field) = self.motion_out.try_recv() {
+                return field;
+            }
+            ready.await;
+        }
+    }
+
+    /// Puts a coded field on its tracks: `tiles` as datagrams, `coarse` as a group of its own.
+    pub(super) fn write_motion(&self, field: &MotionField, tiles: Vec<Bytes>, coarse: Bytes) -> Result<(), PublishError> {
+        let pts = timestamp(field.stamp.pts.as_micros())?;
+        self.describe_motion(field)?;
+        add(&self.counters.motion_tiles, tiles.len());
+        {
+            let mut tracks = self.tiles.lock();
+            let count = tracks.len();
+            for (index, tile) in tiles.into_iter().enumerate() {
+                tracks[index % count].append_datagram(pts, tile)?;
+            }
+        }
+        self.coarse.clone().write_frame(pts, coarse)?;
+        add(&self.counters.motion_fields, 1);
+        Ok(())
+    }
+
+    fn describe_motion(&self, field: &MotionField) -> Result<(), PublishError> {
+        let motion = MotionTracks {
+            tiles: (0..TILE_TRACKS).map(tile_track).collect(),
+            coarse: COARSE_TRACK.into(),
+            grid: field.grid,
+            picture_size: field.picture_size,
+        };
+        let mut state = self.state.lock();
+        if state.catalog.motion.as_ref() != Some(&motion) {
+            state.catalog.motion = Some(motion);
+            self.write_catalog(&state)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what is counted here.
+    pub(super) fn stats(&self) -> PublisherStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        PublisherStats {
+            access_units: read(&self.counters.access_units),
+            access_units_dropped: read(&self.counters.access_units_dropped),
+            access_unit_bytes: read(&self.counters.access_unit_bytes),
+            groups: read(&self.counters.groups),
+            motion_fields: read(&self.counters.motion_fields),
+            motion_fields_dropped: self.motion_in.dropped(),
+            motion_tiles: read(&self.counters.motion_tiles),
+            ..Default::default()
+        }
+    }
+
+    /// Ends the tracks and the broadcast.
+    pub(super) fn close(&self) {
+        if let Some(video) = self.state.lock().video.take() {
+            video.finish();
+        }
+        self.broadcast.close();
+    }
+}
+
+impl Video {
+    fn finish(self) {
+        // Errors say that the track ended by itself.
+        if let Some(group) = self.group {
+            let _ = group.producer.finish();
+        }
+        let _ = self.track.finish();
+    }
+}
+
+/// What the server needs of the tracks: the broadcasts to announce to viewers, and whom to tell that one joined.
+#[derive(Clone)]
+pub(super) struct ServedOrigin {
+    pub(super) origin: origin::Consumer,
+    pub(super) key_frames: Arc<KeyFrames>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_of_joining_viewers_asks_for_one_key_frame() {
+        let key_frames = KeyFrames::default();
+        assert!(!key_frames.take());
+        (0..100).for_each(|_| key_frames.request());
+        assert!(key_frames.take());
+        key_frames.request();
+        assert!(!key_frames.take(), "not so soon after the one before");
+        std::thread::sleep(KEY_FRAME_INTERVAL);
+        assert!(key_frames.take(), "but not forgotten");
+    }
+}

@@ -1,0 +1,324 @@
+//! One connection's protocol: the catalog, and the tracks that it names.
+
+use super::{ReceivedMotion, ReceivedUnit, SubscribeError, SubscriberConfig, ViewerEvent, inbox::Outbox};
+use crate::{
+    catalog::{MAX_CATALOG_BYTES, MotionTracks, StreamCatalog, VideoTrack},
+    link::Link,
+    publish::versions,
+    wire::{
+        WireError,
+        assemble::MotionAssembler,
+        tile::{Coarse, Tile, decode_coarse, decode_tile},
+        unit::decode_unit,
+    },
+};
+use core::time::Duration;
+use hang::catalog::{Catalog, PRIORITY};
+use moq_net::{Error, broadcast, origin, track};
+use std::{sync::Arc, time::Instant};
+use studio_frame::prelude::*;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::{sleep, sleep_until, timeout},
+};
+
+/// How long the stream's catalog may take after the connection stands.
+const CATALOG_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a track that a newer one replaced may still end by itself.
+const TRACK_LINGER: Duration = Duration::from_millis(300);
+/// Parsed pieces of motion between the tracks' tasks and the assembler.
+const PARTS: usize = 256;
+
+/// What a session needs to know and where it puts what it receives.
+pub(super) struct Served<'a> {
+    pub(super) name: &'a str,
+    pub(super) config: &'a SubscriberConfig,
+    pub(super) outbox: &'a Arc<Outbox>,
+    /// Called with the publisher's session number when the stream stands.
+    pub(super) connected: &'a (dyn Fn(u64) + Sync),
+}
+
+fn lost(error: Error) -> SubscribeError {
+    SubscribeError::Lost(error.to_string())
+}
+
+/// Receives until the connection ends, and says why it did.
+pub(super) async fn receive<L: Link>(link: L, served: Served<'_>) -> SubscribeError {
+    let (origin, origin_driver) = origin::Producer::new(origin::Config::default());
+    let client = moq_net::Client::new().with_subscriber(origin.clone()).with_versions(versions());
+    let (session, driver) = match timeout(served.config.connect_timeout, client.connect(Instant::now(), link)).await {
+        Ok(Ok(connected)) => connected,
+        Ok(Err(error)) => return lost(error),
+        Err(_) => return SubscribeError::Silent(served.name.to_owned()),
+    };
+    let mut drivers = JoinSet::new();
+    drivers.spawn(moq_net::time::run(origin_driver));
+    drivers.spawn(moq_net::time::run(driver));
+    let ended = tokio::select! {
+        ended = follow(&origin, served) => ended,
+        error = drivers.join_next() => match error {
+            Some(Ok(error)) => lost(error),
+            _ => SubscribeError::Lost("the transport's task ended".into()),
+        },
+    };
+    drop(session);
+    ended
+}
+
+/// Follows the catalog and receives what it names.
+async fn follow(origin: &origin::Producer, served: Served<'_>) -> SubscribeError {
+    match try_follow(origin, served).await {
+        Ok(()) => SubscribeError::Lost("the publisher ended the stream".into()),
+        Err(error) => error,
+    }
+}
+
+async fn try_follow(origin: &origin::Producer, Served { name, config, outbox, connected }: Served<'_>) -> Result<(), SubscribeError> {
+    let silent = |_| SubscribeError::Silent(name.to_owned());
+    let consumer = origin.consume();
+    let broadcast = timeout(CATALOG_TIMEOUT, consumer.routed_broadcast(name)).await.map_err(silent)?.map_err(lost)?;
+    let catalog = broadcast.track(Catalog::DEFAULT_NAME).map_err(lost)?;
+    let subscribed = timeout(CATALOG_TIMEOUT, catalog.subscribe(Catalog::default_subscription())).await;
+    let mut catalogs = subscribed.map_err(silent)?.map_err(lost)?.ordered();
+    let (video_in, video) = watch::channel(None);
+    let (motion_in, motion) = watch::channel(None);
+    // Tasks of this session end with it: the set aborts them when it goes.
+    let mut tasks = JoinSet::new();
+    let mut known: Option<StreamCatalog> = None;
+    loop {
+        let next = async {
+            let Some(mut group) = catalogs.next_group().await? else { return Ok(None) };
+            let Some(frame) = group.next_frame().await? else { return Ok(Some(None)) };
+            if frame.size > MAX_CATALOG_BYTES as u64 {
+                return Err(Error::FrameTooLarge);
+            }
+            let mut frame = frame;
+            frame.read_all().await.map(|json| Some(Some(json)))
+        };
+        let next = if known.is_none() { timeout(CATALOG_TIMEOUT, next).await.map_err(silent)? } else { next.await };
+        let json = match next {
+            Ok(Some(Some(json))) => json,
+            // A newer one replaced it.
+            Ok(Some(None)) | Err(Error::Old) => continue,
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(lost(error)),
+        };
+        let catalog = StreamCatalog::parse(&json)?;
+        if known.is_none() {
+            connected(catalog.session);
+            let session = catalog.session;
+            let (config, outbox) = (config.clone(), outbox.clone());
+            tasks.spawn(videos(broadcast.clone(), video.clone(), Receiving { session, config: config.clone(), outbox: outbox.clone() }));
+            if config.motion {
+                tasks.spawn(motions(broadcast.clone(), motion.clone(), Receiving { session, config, outbox }));
+            }
+        }
+        let info = catalog.video.as_ref().map(|video| Arc::new(video.info.clone()));
+        if let Some(info) = info.filter(|_| known.as_ref().map(|known| &known.video) != Some(&catalog.video)) {
+            outbox.events.send(ViewerEvent::Described(info));
+        }
+        video_in.send_replace(catalog.video.clone());
+        motion_in.send_replace(catalog.motion.clone());
+        known = Some(catalog);
+    }
+}
+
+#[derive(Clone)]
+struct Receiving {
+    session: u64,
+    config: SubscriberConfig,
+    outbox: Arc<Outbox>,
+}
+
+impl Receiving {
+    fn garbage(&self, error: WireError) {
+        tracing::debug!(%error, "not understood");
+        self.outbox.meter.count(|stats| stats.garbage += 1);
+    }
+}
+
+/// Receives the video track that the catalog names, whichever that is at the time.
+async fn videos(broadcast: broadcast::Consumer, mut wanted: watch::Receiver<Option<VideoTrack>>, to: Receiving) {
+    loop {
+        let Ok(video) = wanted.wait_for(Option::is_some).await.map(|video| video.clone()) else { return };
+        let Some(VideoTrack { track: name, .. }) = video else { continue };
+        let mut superseded = wanted.clone();
+        let ended = tokio::select! {
+            ended = receive_video(&broadcast, &name, wanted.clone(), &to) => ended,
+            () = replaced(&mut superseded, &name) => Ok(()),
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, track = name, "the video track ended");
+        }
+        // Not again until the catalog names another one.
+        if wanted.wait_for(|video| video.as_ref().is_some_and(|video| video.track != name)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits until the catalog has named another track for a while.
+async fn replaced(wanted: &mut watch::Receiver<Option<VideoTrack>>, name: &str) {
+    if wanted.wait_for(|video| video.as_ref().is_none_or(|video| video.track != name)).await.is_err() {
+        return core::future::pending().await;
+    }
+    sleep(TRACK_LINGER).await;
+}
+
+async fn receive_video(
+    broadcast: &broadcast::Consumer,
+    name: &str,
+    described: watch::Receiver<Option<VideoTrack>>,
+    to: &Receiving,
+) -> Result<(), Error> {
+    let wish = track::Subscription::default().with_priority(PRIORITY.video).with_max_age(to.config.max_age);
+    let mut groups = broadcast.track(name)?.subscribe(wish).await?.ordered();
+    let mut info: Arc<StreamInfo> = Arc::default();
+    let (mut last_group, mut gap): (Option<u64>, bool) = (None, true);
+    while let Some(mut group) = groups.next_group().await? {
+        let sequence = group.sequence;
+        let skipped = last_group.map_or(0, |last| sequence.saturating_sub(last + 1));
+        gap |= skipped > 0;
+        last_group = Some(sequence);
+        to.outbox.meter.count(|stats| {
+            stats.groups += 1;
+            stats.groups_skipped += skipped;
+        });
+        loop {
+            let frame = match group.read_frame().await {
+                Ok(Some(frame)) => frame.payload,
+                Ok(None) => break,
+                Err(error) => {
+                    // Too old, or lost on the way; the next group starts afresh.
+                    tracing::debug!(%error, sequence, "a group broke off");
+                    to.outbox.meter.count(|stats| stats.groups_skipped += 1);
+                    gap = true;
+                    break;
+                }
+            };
+            let arrived_at = UnixTime::now();
+            to.outbox.meter.arrived(frame.len());
+            let unit = match decode_unit(&frame) {
+                Ok(unit) => unit,
+                Err(error) => {
+                    to.garbage(error);
+                    gap = true;
+                    continue;
+                }
+            };
+            if gap && !unit.unit.key_frame {
+                to.outbox.meter.count(|stats| stats.access_units_dropped += 1);
+                continue;
+            }
+            if let Some(video) = described.borrow().as_ref().filter(|video| video.track == name && video.info != *info) {
+                info = Arc::new(video.info.clone());
+            }
+            to.outbox.meter.count(|stats| stats.access_units += 1);
+            let received = ReceivedUnit {
+                unit: unit.unit,
+                info: info.clone(),
+                session: to.session,
+                sent_at: unit.sent_at,
+                arrived_at,
+                after_gap: core::mem::take(&mut gap),
+            };
+            to.outbox.units.send(received);
+        }
+    }
+    Ok(())
+}
+
+enum Part {
+    Tile(Tile),
+    Coarse(Coarse),
+}
+
+/// Receives the motion tracks that the catalog names.
+async fn motions(broadcast: broadcast::Consumer, mut wanted: watch::Receiver<Option<MotionTracks>>, to: Receiving) {
+    let names = |motion: &MotionTracks| (motion.tiles.clone(), motion.coarse.clone());
+    loop {
+        let Ok(Some(motion)) = wanted.wait_for(Option::is_some).await.map(|motion| motion.clone()) else { return };
+        let current = names(&motion);
+        let (parts_in, parts) = mpsc::channel(PARTS);
+        let mut tracks = JoinSet::new();
+        for name in motion.tiles {
+            tracks.spawn(receive_tiles(broadcast.clone(), name, parts_in.clone(), to.clone()));
+        }
+        tracks.spawn(receive_coarse(broadcast.clone(), motion.coarse, parts_in, to.clone()));
+        tokio::select! {
+            () = assemble(parts, &to) => {}
+            _ = wanted.wait_for(|motion| motion.as_ref().is_some_and(|motion| names(motion) != current)) => continue,
+        }
+        // The tracks ended; not again until the catalog names others.
+        if wanted.wait_for(|motion| motion.as_ref().is_some_and(|motion| names(motion) != current)).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn receive_tiles(broadcast: broadcast::Consumer, name: String, parts: mpsc::Sender<Part>, to: Receiving) -> Result<(), Error> {
+    let wish = track::Subscription::default().with_priority(PRIORITY.video);
+    let mut track = broadcast.track(&name)?.subscribe(wish).await?;
+    while let Some(datagram) = track.recv_datagram().await? {
+        to.outbox.meter.arrived(datagram.payload.len());
+        match decode_tile(&datagram.payload) {
+            Ok(tile) => {
+                if parts.send(Part::Tile(tile)).await.is_err() {
+                    break;
+                }
+            }
+            Err(error) => to.garbage(error),
+        }
+    }
+    Ok(())
+}
+
+async fn receive_coarse(broadcast: broadcast::Consumer, name: String, parts: mpsc::Sender<Part>, to: Receiving) -> Result<(), Error> {
+    let wish = track::Subscription::default().with_priority(PRIORITY.video + 10);
+    let mut groups = broadcast.track(&name)?.subscribe(wish).await?.ordered();
+    while let Some(mut group) = groups.next_group().await? {
+        // One that became too old while it was read is replaced by the next.
+        let Ok(Some(frame)) = group.read_frame().await else { continue };
+        to.outbox.meter.arrived(frame.payload.len());
+        match decode_coarse(&frame.payload) {
+            Ok(coarse) => {
+                if parts.send(Part::Coarse(coarse)).await.is_err() {
+                    break;
+                }
+            }
+            Err(error) => to.garbage(error),
+        }
+    }
+    Ok(())
+}
+
+/// Puts fields together until the tracks end.
+async fn assemble(mut parts: mpsc::Receiver<Part>, to: &Receiving) {
+    let mut assembler = MotionAssembler::new(to.config.motion_deadline);
+    loop {
+        let deadline = assembler.next_deadline();
+        let due = async {
+            match deadline {
+                Some(at) => sleep_until(at.into()).await,
+                None => core::future::pending().await,
+            }
+        };
+        tokio::select! {
+            part = parts.recv() => match part {
+                Some(Part::Tile(tile)) => assembler.push_tile(tile, Instant::now()),
+                Some(Part::Coarse(coarse)) => assembler.push_coarse(coarse, Instant::now()),
+                None => return,
+            },
+            () = due => {}
+        }
+        while let Some(motion) = assembler.poll(Instant::now()) {
+            to.outbox.meter.count(|stats| {
+                stats.motion_fields += 1;
+                stats.tiles += u64::from(motion.tiles);
+                stats.lost_tiles += u64::from(motion.lost_tiles);
+            });
+            to.outbox.motion.send(ReceivedMotion { motion, session: to.session, arrived_at: UnixTime::now() });
+        }
+    }
+}

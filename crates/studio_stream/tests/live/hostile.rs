@@ -1,0 +1,161 @@
+//! Peers that misbehave, and the others that must not notice.
+
+use crate::{PATIENCE, identity, link, next, start, unit, until_seen, view};
+use std::{
+    net::UdpSocket,
+    thread,
+    time::{Duration, Instant},
+};
+use studio_stream::{
+    link::{OFFERED_PROTOCOLS_HEADER, PROTOCOLS, WebTransportLink, offer},
+    prelude::*,
+};
+use tokio::runtime::{Builder, Runtime};
+use wtransport::{ClientConfig, Connection, Endpoint, endpoint::ConnectOptions, tls::Sha256Digest};
+
+fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+}
+
+/// A WebTransport session without anything of ours on it.
+async fn raw(publisher: &Publisher) -> Connection {
+    let settings = ClientConfig::builder().with_bind_default().with_server_certificate_hashes([Sha256Digest::new(identity().sha256())]).build();
+    let url = format!("https://127.0.0.1:{}/live", publisher.local_addr().port());
+    let request = ConnectOptions::builder(url).add_header(OFFERED_PROTOCOLS_HEADER, offer(PROTOCOLS[0])).build();
+    Endpoint::client(settings).expect("a socket").connect(request).await.expect("let in")
+}
+
+/// Publishes for a while and checks that `viewer` gets all of it; returns the number of the next frame.
+fn undisturbed(publisher: &Publisher, viewer: &Subscriber, first: u64, frames: u64) -> u64 {
+    publisher.send_access_unit(unit(first, true)).expect("sent");
+    while next(viewer).unit.stamp.frame_id != first {}
+    for frame_id in first + 1..first + frames {
+        publisher.send_access_unit(unit(frame_id, frame_id % 10 == 0)).expect("sent");
+        let received = next(viewer);
+        assert_eq!((received.unit.stamp.frame_id, received.after_gap), (frame_id, false));
+        let delay = received.arrived_at.since(received.sent_at);
+        assert!(delay < Duration::from_secs(2), "{delay:?} late");
+    }
+    first + frames
+}
+
+#[test]
+fn garbage_on_streams_and_datagrams_harms_only_its_sender() {
+    let publisher = start(crate::config());
+    let viewer = view(link(&publisher));
+    let mut frame_id = until_seen(&publisher, &[&viewer], 0);
+    let runtime = runtime();
+    let noise: Vec<u8> = (0..4000_u32).map(|index| (index.wrapping_mul(0x9e37_79b1) >> 24) as u8).collect();
+
+    for kind in 0..4 {
+        let noise = noise.clone();
+        runtime.block_on(async {
+            let peer = raw(&publisher).await;
+            for round in 0..20 {
+                // The peer may be thrown out at any point, which is what is hoped for.
+                match kind {
+                    0 => {
+                        let Ok(opening) = peer.open_uni().await else { break };
+                        let Ok(mut stream) = opening.await else { break };
+                        let _ = stream.write_all(&noise[round..]).await;
+                    }
+                    1 => {
+                        let Ok(opening) = peer.open_bi().await else { break };
+                        let Ok((mut stream, _)) = opening.await else { break };
+                        let _ = stream.write_all(&noise[round..]).await;
+                    }
+                    2 => {
+                        let _ = peer.send_datagram(&noise[round..round + 900]);
+                    }
+                    // Raw QUIC datagrams that are not even WebTransport's.
+                    _ => {
+                        let _ = peer.quic_connection().send_datagram(bytes::Bytes::from(noise[round..round + 300].to_vec()));
+                    }
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        });
+        frame_id = undisturbed(&publisher, &viewer, frame_id, 20);
+    }
+    // Not even QUIC.
+    let socket = UdpSocket::bind(crate::loopback(0)).expect("a socket");
+    for round in 0..200 {
+        let _ = socket.send_to(&noise[round..round + 1200], publisher.local_addr());
+    }
+    frame_id = undisturbed(&publisher, &viewer, frame_id, 20);
+    // Newcomers are still let in.
+    let newcomer = view(link(&publisher));
+    until_seen(&publisher, &[&newcomer], frame_id);
+    let deadline = Instant::now() + PATIENCE;
+    while publisher.stats().sessions > 2 {
+        assert!(Instant::now() < deadline, "the senders of garbage are still there: {:?}", publisher.stats());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_viewer_that_stops_reading_holds_up_nobody() {
+    let publisher = start(crate::config());
+    let viewer = view(link(&publisher));
+    let first = until_seen(&publisher, &[&viewer], 0);
+    let runtime = runtime();
+    // A real session that subscribes, takes one group and then never reads again, though its QUIC stays alive.
+    let _stalled = runtime.block_on(async {
+        let (origin, driver) = moq_net::origin::Producer::new(moq_net::origin::Config::default());
+        tokio::spawn(moq_net::time::run(driver));
+        let session = WebTransportLink::new(raw(&publisher).await, Some(PROTOCOLS[0]));
+        let client = moq_net::Client::new().with_subscriber(origin.clone());
+        let (session, driver) = client.connect(Instant::now(), session).await.expect("connected");
+        let (driver, stall) = futures::future::abortable(moq_net::time::run(driver));
+        let driver = tokio::spawn(driver);
+        let broadcast = origin.consume().routed_broadcast("live").await.expect("announced");
+        let wish = moq_net::track::Subscription::default().with_max_age(Duration::from_secs(60));
+        let mut track = broadcast.track("video.0").expect("a track").subscribe(wish).await.expect("subscribed").ordered();
+        let group = track.next_group().await.expect("a group");
+        // Stops the protocol without ending it: what arrives stays unread.
+        let held = tokio::spawn(async move {
+            std::future::pending::<()>().await;
+            drop((origin, broadcast, track, group));
+        });
+        (session, driver, stall, held)
+    });
+    let pause = runtime.spawn(async {
+        // The only worker of this runtime sleeps, so nothing of the stalled viewer runs.
+        thread::sleep(Duration::from_secs(2));
+    });
+    let before = resident_bytes();
+    let began = Instant::now();
+    let mut frame_id = first;
+    while began.elapsed() < Duration::from_secs(2) {
+        frame_id = undisturbed(&publisher, &viewer, frame_id, 50);
+    }
+    let grown = resident_bytes().saturating_sub(before) / (1024 * 1024);
+    println!("{} units while a viewer was stalled, memory grew by {grown} MiB", frame_id - first);
+    assert!(grown < 200, "{grown} MiB more");
+    runtime.block_on(async { pause.await.ok() });
+    runtime.shutdown_background();
+}
+
+fn resident_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok().and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
+    pages.unwrap_or(0) * 4096
+}
+
+#[test]
+fn peers_that_never_ask_for_anything_do_not_block_the_door() {
+    let publisher = start(PublisherConfig { max_sessions: 2, ..crate::config() });
+    let runtime = runtime();
+    let _silent = runtime.block_on(async {
+        let mut silent = Vec::new();
+        for _ in 0..4 {
+            let settings = ClientConfig::builder().with_bind_default().with_no_cert_validation().build();
+            let socket = UdpSocket::bind(crate::loopback(0)).expect("a socket");
+            let mut endpoint = wtransport::quinn::Endpoint::new(Default::default(), None, socket, std::sync::Arc::new(wtransport::quinn::TokioRuntime)).expect("an endpoint");
+            endpoint.set_default_client_config(settings.quic_config().clone());
+            silent.push(endpoint.connect(publisher.local_addr(), "localhost").expect("a call").await.expect("connected"));
+        }
+        silent
+    });
+    let viewer = view(link(&publisher));
+    until_seen(&publisher, &[&viewer], 0);
+}

@@ -1,0 +1,74 @@
+//! The head-up display: where the latency goes, what the network brings, what was generated.
+
+use crate::{input::StreamInputStats, stats::ViewStats};
+use bevy::prelude::*;
+use bevy_egui::{EguiContexts, egui};
+use studio_frame::prelude::*;
+use studio_graph::prelude::*;
+use studio_vision::nodes::{FrameSynthesis, SynthesisCounts};
+
+/// Whether the display is shown.
+#[derive(Resource, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HudVisible(pub bool);
+
+impl Default for HudVisible {
+    fn default() -> Self {
+        Self(true)
+    }
+}
+
+/// Draws the display over the view.
+pub(crate) fn draw_hud(
+    mut contexts: EguiContexts,
+    visible: Res<HudVisible>,
+    ledger: Res<LatencyLedger>,
+    stats: Res<ViewStats>,
+    inputs: Query<(&StreamInputStats, &NodeStatus)>,
+    synthesis: Query<&FrameSynthesis>,
+    counts: Res<SynthesisCounts>,
+) -> Result {
+    if !visible.0 {
+        return Ok(());
+    }
+    let counters = stats.get();
+    egui::Window::new("Stream").anchor(egui::Align2::LEFT_TOP, [8.0, 8.0]).resizable(false).show(contexts.ctx_mut()?, |ui| {
+        egui::Grid::new("stream").num_columns(2).striped(true).show(ui, |ui| {
+            let mut row = |name: &str, value: String| {
+                ui.label(name);
+                ui.monospace(value);
+                ui.end_row();
+            };
+            for (input, status) in &inputs {
+                row("connection", input.connection.clone());
+                if let Some(error) = status.error() {
+                    row("error", error.to_owned());
+                }
+                row("bit rate", format!("{:.2} Mbit/s", input.bitrate_bps / 1e6));
+                row("lost tiles", format!("{} of {}", input.lost_tiles, input.tiles));
+                row("groups skipped", input.groups_skipped.to_string());
+            }
+            row("received", format!("{:.1} frames/s", counters.shown_hz()));
+            row("drawn", format!("{:.1} frames/s", counters.drawn_hz(counts.generated())));
+            for node in &synthesis {
+                row("generated", format!("{} ({:?})", counts.generated(), node.mode));
+            }
+            row("never drawn", counters.skipped.to_string());
+        });
+        ui.separator();
+        egui::Grid::new("ledger").num_columns(3).striped(true).show(ui, |ui| {
+            for heading in ["stage", "p50 ms", "p95 ms"] {
+                ui.strong(heading);
+            }
+            ui.end_row();
+            for stage in ledger.summary() {
+                ui.label(stage.stage.0);
+                ui.monospace(format!("{:6.1}", stage.p50_ms));
+                ui.monospace(format!("{:6.1}", stage.p95_ms));
+                ui.end_row();
+            }
+        });
+        ui.separator();
+        ui.small("drag or arrows: look · wheel: zoom · G: generation · H: this · F: full screen · R: ahead · Q: quit");
+    });
+    Ok(())
+}

@@ -1,0 +1,244 @@
+//! The threads of a stream input: one feeds the decoder, one takes the motion.
+
+use crate::{
+    input::{StreamInput, StreamInputStats},
+    stats::ViewStats,
+};
+use parking_lot::Mutex;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+use studio_frame::{prelude::*, queue::ReceiveError};
+use studio_graph::{prelude::*, wake::StudioWaker};
+use studio_media::decode::{DecoderSettings, VideoDecoder};
+use studio_stream::{
+    link::Conditions,
+    subscribe::{ReceivedUnit, SubscribeError, Subscriber, SubscriberConfig, ViewerEvent},
+    viewer_link::{ViewerLink, ViewerLinkError},
+};
+
+/// Decoded pictures waiting at most: beyond that the app is behind, and the newest win.
+const PICTURES: usize = 4;
+/// How often a thread looks whether it is to stop.
+const LOOK_AROUND: Duration = Duration::from_millis(100);
+
+/// Why nothing can be received.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReceiveFailure {
+    #[error(transparent)]
+    Link(#[from] ViewerLinkError),
+    #[error(transparent)]
+    Subscribe(#[from] SubscribeError),
+    #[error("a thread of the stream input cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// How a receiver fares.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ReceiverState {
+    /// What the stream is.
+    pub info: StreamInfo,
+    /// Sessions of the publisher seen so far: frame numbers start anew with each.
+    pub sessions: u64,
+    /// How the connection fares, for people.
+    pub connection: String,
+    /// What went wrong last, until pictures come again.
+    pub error: Option<String>,
+    /// Whether the server refused the viewer for good.
+    pub refused: bool,
+}
+
+/// Receives and decodes a stream on threads of its own until it is dropped.
+pub(crate) struct Receiver {
+    frames: QueueReceiver<VideoFrame>,
+    subscriber: Arc<Subscriber>,
+    state: Arc<Mutex<ReceiverState>>,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Receiver {
+    pub fn start(
+        settings: &StreamInput,
+        motion: PinMotion,
+        bus: PacketBus,
+        waker: StudioWaker,
+        stats: ViewStats,
+        ledger: LatencyLedger,
+    ) -> Result<Self, ReceiveFailure> {
+        let link: ViewerLink = settings.link.parse()?;
+        let conditions = Conditions { datagram_loss: settings.datagram_loss, ..Conditions::default() };
+        let subscriber = Arc::new(Subscriber::connect(link, SubscriberConfig { conditions, ..SubscriberConfig::default() })?);
+        let (frames_in, frames) = queue(PICTURES, QueuePolicy::NewestWins);
+        let state = Arc::new(Mutex::new(ReceiverState { connection: "connecting".to_owned(), ..ReceiverState::default() }));
+        let stop = Arc::new(AtomicBool::new(false));
+        let pump = Pump {
+            subscriber: subscriber.clone(),
+            state: state.clone(),
+            frames: frames_in,
+            bus,
+            waker: waker.clone(),
+            stats,
+            ledger,
+            decoder: None,
+            session: None,
+        };
+        let mut receiver = Self { frames, subscriber: subscriber.clone(), state, stop: stop.clone(), threads: Vec::new() };
+        let stopped = stop.clone();
+        receiver.threads.push(thread::Builder::new().name("stream input".to_owned()).spawn(move || pump.run(&stopped))?);
+        let take_motion = move || {
+            while !stop.load(Ordering::Acquire) {
+                match subscriber.motion().recv_timeout(LOOK_AROUND) {
+                    Ok(received) => {
+                        motion.set(received.motion.field);
+                        waker.wake();
+                    }
+                    Err(ReceiveError::Empty) => {}
+                    Err(ReceiveError::Closed) => return,
+                }
+            }
+        };
+        receiver.threads.push(thread::Builder::new().name("stream motion".to_owned()).spawn(take_motion)?);
+        Ok(receiver)
+    }
+
+    /// The decoded pictures.
+    pub fn frames(&self) -> &QueueReceiver<VideoFrame> {
+        &self.frames
+    }
+
+    /// How it fares.
+    pub fn state(&self) -> ReceiverState {
+        self.state.lock().clone()
+    }
+
+    /// What was received.
+    pub fn stats(&self) -> StreamInputStats {
+        let received = self.subscriber.stats();
+        let state = self.state.lock();
+        StreamInputStats {
+            connection: state.connection.clone(),
+            refused: state.refused,
+            access_units: received.access_units,
+            bitrate_bps: received.bitrate_bps as f32,
+            tiles: received.tiles,
+            lost_tiles: received.lost_tiles,
+            groups_skipped: received.groups_skipped,
+            reconnects: received.reconnects,
+        }
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                bevy::log::error!("a thread of the stream input ended in a panic");
+            }
+        }
+    }
+}
+
+struct Pump {
+    subscriber: Arc<Subscriber>,
+    state: Arc<Mutex<ReceiverState>>,
+    frames: QueueSender<VideoFrame>,
+    bus: PacketBus,
+    waker: StudioWaker,
+    stats: ViewStats,
+    ledger: LatencyLedger,
+    decoder: Option<(VideoDecoder, Arc<StreamInfo>)>,
+    session: Option<u64>,
+}
+
+impl Pump {
+    fn run(mut self, stop: &AtomicBool) {
+        while !stop.load(Ordering::Acquire) {
+            while let Ok(event) = self.subscriber.events().try_recv() {
+                self.note(event);
+            }
+            match self.subscriber.units().recv_timeout(LOOK_AROUND) {
+                Ok(received) => self.take(received),
+                Err(ReceiveError::Empty) => {}
+                // The events behind the last unit say why there are no more.
+                Err(ReceiveError::Closed) => thread::sleep(LOOK_AROUND),
+            }
+        }
+    }
+
+    fn note(&self, event: ViewerEvent) {
+        let mut state = self.state.lock();
+        match event {
+            ViewerEvent::Connected { address, .. } => state.connection = format!("connected to {address}"),
+            ViewerEvent::Described(info) => state.info = StreamInfo::clone(&info),
+            ViewerEvent::Disconnected { error, retry_in } => {
+                state.connection = format!("{error}; trying again in {:.1} s", retry_in.as_secs_f32());
+                state.error = Some(error.to_string());
+            }
+            ViewerEvent::Failed(error) => {
+                state.connection = error.to_string();
+                state.error = Some(error.to_string());
+                state.refused = true;
+            }
+        }
+        drop(state);
+        self.waker.wake();
+    }
+
+    fn take(&mut self, received: ReceivedUnit) {
+        let ReceivedUnit { unit, info, session, sent_at, arrived_at, after_gap } = received;
+        self.ledger.record(unit.stamp.frame_id, Stage::NETWORK, arrived_at.since(sent_at));
+        if self.session != Some(session) {
+            self.session = Some(session);
+            self.state.lock().sessions += 1;
+            self.decoder = None;
+        }
+        // A new bit rate alone needs no new decoder.
+        let same = |present: &StreamInfo| StreamInfo { bitrate_bps: info.bitrate_bps, ..present.clone() } == *info;
+        if self.decoder.as_ref().is_none_or(|(_, present)| !same(present)) {
+            match self.open(&info) {
+                Ok(decoder) => self.decoder = Some((decoder, info.clone())),
+                Err(error) => {
+                    self.fail(error);
+                    return;
+                }
+            }
+        }
+        self.bus.set_info(info);
+        self.bus.publish(&unit);
+        let Some((decoder, _)) = &self.decoder else { return };
+        if after_gap {
+            decoder.discontinuity();
+        }
+        match decoder.push(&unit) {
+            Ok(_) => self.state.lock().error = None,
+            Err(error) => {
+                self.decoder = None;
+                self.fail(error.to_string());
+            }
+        }
+    }
+
+    fn open(&self, info: &Arc<StreamInfo>) -> Result<VideoDecoder, String> {
+        self.state.lock().info = StreamInfo::clone(info);
+        let (frames, waker, stats, ledger) = (self.frames.clone(), self.waker.clone(), self.stats.clone(), self.ledger.clone());
+        let show = move |output: studio_media::decode::DecoderOutput| {
+            ledger.record(output.frame.stamp.frame_id, Stage::DECODE, output.took);
+            stats.decoded(&output.frame);
+            frames.send(output.frame);
+            waker.wake();
+        };
+        VideoDecoder::new(info, DecoderSettings::default(), show).map_err(|error| error.to_string())
+    }
+
+    fn fail(&self, error: String) {
+        self.state.lock().error = Some(error);
+        self.waker.wake();
+    }
+}

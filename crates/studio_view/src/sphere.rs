@@ -1,0 +1,203 @@
+//! The `SphereView` node: a window into the sphere.
+
+use bevy::prelude::*;
+use std::{f32::consts::FRAC_PI_2, sync::Arc};
+use studio_frame::{
+    color::ColorInfo,
+    format::PixelFormat,
+    projection::{PictureProjection, StereoLayout},
+};
+use studio_gpu::{
+    device::GpuError,
+    pass::{bind_group, cover_pipeline, linear_sampler, uniform_buffer, view_of},
+    picture::PictureUniform,
+    prelude::*,
+};
+use studio_graph::prelude::*;
+
+/// Shows the part of the sphere that lies in front of the viewer, as a flat perspective picture.
+///
+/// With a second picture on `reference`, the view's left part shows that one: for comparing two versions of one frame.
+#[derive(Component, Reflect, Clone, Debug, PartialEq)]
+#[reflect(Component, Default, Node)]
+pub struct SphereView {
+    /// Width and height of the view in pixels.
+    pub size: UVec2,
+    /// Looking direction, degrees to the right.
+    pub yaw_deg: f32,
+    /// Looking direction, degrees up, from -90 to 90.
+    #[reflect(@-90.0..=90.0_f32)]
+    pub pitch_deg: f32,
+    /// Horizontal angle of view in degrees, from 20 to 150.
+    #[reflect(@20.0..=150.0_f32)]
+    pub fov_deg: f32,
+    /// How much of the view's width, from the left, shows the reference: 0 to 1.
+    #[reflect(@0.0..=1.0_f32)]
+    pub split: f32,
+}
+
+impl Default for SphereView {
+    fn default() -> Self {
+        Self { size: UVec2::new(1280, 720), yaw_deg: 0.0, pitch_deg: 0.0, fov_deg: 90.0, split: 0.0 }
+    }
+}
+
+impl NodeKind for SphereView {
+    const DISPLAY_NAME: &'static str = "Sphere view";
+    const CATEGORY: &'static str = "View";
+
+    fn pins(&self) -> Vec<PinSpec> {
+        vec![
+            PinSpec::input("frame", DataType::VIDEO_FRAME),
+            PinSpec::input("reference", DataType::VIDEO_FRAME),
+            PinSpec::output("view", DataType::VIDEO_FRAME),
+        ]
+    }
+}
+
+impl SphereView {
+    /// Turns the view; pitch stays between straight down and straight up, the angle of view within its range.
+    pub fn turn(&mut self, yaw_deg: f32, pitch_deg: f32, zoom_deg: f32) {
+        self.yaw_deg = (self.yaw_deg + yaw_deg + 180.0).rem_euclid(360.0) - 180.0;
+        self.pitch_deg = (self.pitch_deg + pitch_deg).clamp(-90.0, 90.0);
+        self.fov_deg = (self.fov_deg + zoom_deg).clamp(20.0, 150.0);
+    }
+
+    /// The direction in which a point of the view lies; `at` from -1 to 1, right and up. X is right, Y up, -Z ahead.
+    pub fn direction(&self, at: Vec2) -> Vec3 {
+        let half = (self.fov_deg.to_radians() / 2.0).tan();
+        let aspect = self.size.x as f32 / self.size.y.max(1) as f32;
+        let flat = Vec3::new(at.x * half, at.y * half / aspect, -1.0);
+        (self.rotation() * flat).normalize()
+    }
+
+    fn rotation(&self) -> Quat {
+        Quat::from_euler(EulerRot::YXZ, -self.yaw_deg.to_radians(), self.pitch_deg.to_radians().clamp(-FRAC_PI_2, FRAC_PI_2), 0.0)
+    }
+}
+
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+struct SphereUniform {
+    picture: PictureUniform,
+    reference: PictureUniform,
+    /// Columns of the rotation from view to world.
+    rotation: [[f32; 4]; 3],
+    /// Tangents of half the horizontal and vertical angle of view, the split, and the picture's own angle in radians.
+    shape: [f32; 4],
+    /// Offset and scale of the left eye's part of the picture.
+    eye: [f32; 4],
+    /// `x`: the projection's number.
+    projection: [u32; 4],
+}
+
+/// Renders views of the sphere.
+pub struct SpherePass {
+    pipeline: wgpu::RenderPipeline,
+    repeat: wgpu::Sampler,
+    clamp: wgpu::Sampler,
+    uniform: wgpu::Buffer,
+    target: Arc<GpuPicture>,
+}
+
+impl SpherePass {
+    /// Makes a pass with a target of the view's size.
+    pub fn new(device: &wgpu::Device, size: UVec2) -> Result<Self, GpuError> {
+        let usage = wgpu::TextureUsages::RENDER_ATTACHMENT | wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_SRC;
+        let target = GpuPicture::new(device, "sphere view", PixelFormat::Rgba8, size, ColorInfo::default(), usage)?;
+        let source = include_str!("../../../shaders/sphere_view.wgsl");
+        Ok(Self {
+            pipeline: cover_pipeline(device, "sphere view", source, "sphere_view", wgpu::TextureFormat::Rgba8Unorm),
+            repeat: linear_sampler(device, "sphere view", true),
+            clamp: linear_sampler(device, "sphere view", false),
+            uniform: uniform_buffer::<SphereUniform>(device, "sphere view"),
+            target: Arc::new(target),
+        })
+    }
+
+    /// The picture that views are rendered into.
+    pub const fn target(&self) -> &Arc<GpuPicture> {
+        &self.target
+    }
+
+    /// Records the rendering of one view. `reference` must have the projection of `frame`.
+    pub fn encode(
+        &self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        encoder: &mut wgpu::CommandEncoder,
+        view: &SphereView,
+        frame: &GpuFrame,
+        reference: Option<&GpuFrame>,
+    ) {
+        let split = if reference.is_some() { view.split } else { 0.0 };
+        let reference = reference.unwrap_or(frame);
+        let tangent = (view.fov_deg.clamp(20.0, 150.0).to_radians() / 2.0).tan();
+        let aspect = view.size.x as f32 / view.size.y.max(1) as f32;
+        let (projection, angle_deg) = match frame.projection {
+            PictureProjection::Equirectangular => (0, 360.0),
+            PictureProjection::HalfEquirectangular => (1, 180.0),
+            PictureProjection::Fisheye { fov_deg } => (2, fov_deg),
+            PictureProjection::CubeMap => (3, 360.0),
+            PictureProjection::Rectilinear { fov_deg } => (4, fov_deg),
+        };
+        let eye = match frame.stereo {
+            StereoLayout::Mono => [0.0, 0.0, 1.0, 1.0],
+            StereoLayout::TopBottom => [0.0, 0.0, 1.0, 0.5],
+            StereoLayout::LeftRight => [0.0, 0.0, 0.5, 1.0],
+        };
+        let rotation = Mat3::from_quat(view.rotation());
+        let values = SphereUniform {
+            picture: frame.picture.uniform(),
+            reference: reference.picture.uniform(),
+            rotation: [rotation.x_axis, rotation.y_axis, rotation.z_axis].map(|column| column.extend(0.0).to_array()),
+            shape: [tangent, tangent / aspect, split, f32::to_radians(angle_deg)],
+            eye,
+            projection: [projection, 0, 0, 0],
+        };
+        queue.write_buffer(&self.uniform, 0, bytemuck::bytes_of(&values));
+        let sampler = if projection == 0 && frame.stereo != StereoLayout::LeftRight { &self.repeat } else { &self.clamp };
+        let (planes, reference_planes) = (frame.picture.plane_views(), reference.picture.plane_views());
+        let mut resources = vec![self.uniform.as_entire_binding(), wgpu::BindingResource::Sampler(sampler)];
+        resources.extend(planes.iter().chain(&reference_planes).map(wgpu::BindingResource::TextureView));
+        let bindings = bind_group(device, "sphere view", &self.pipeline.get_bind_group_layout(0), &resources);
+        let target = view_of(&self.target);
+        let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
+            label: Some("sphere view"),
+            color_attachments: &[Some(wgpu::RenderPassColorAttachment {
+                view: &target,
+                depth_slice: None,
+                resolve_target: None,
+                ops: wgpu::Operations { load: wgpu::LoadOp::Clear(wgpu::Color::BLACK), store: wgpu::StoreOp::Store },
+            })],
+            ..Default::default()
+        });
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &bindings, &[]);
+        pass.draw(0..3, 0..1);
+    }
+}
+
+pub(crate) fn run_sphere_view(
+    In(run): In<GpuNodeRun>,
+    settings: Res<NodeSettings<SphereView>>,
+    mut states: Local<NodeStates<SpherePass>>,
+    shown: Res<crate::stats::ViewStats>,
+    mut gpu: GpuContext,
+) -> Result {
+    let frame = run.input("frame")?.clone();
+    let reference = run.input("reference").ok().cloned();
+    let view = settings.of(run.node);
+    let size = view.size.max(UVec2::ONE);
+    let state =
+        states.get_or_make(&gpu, run.node, |state| state.target.size == size, || Ok(SpherePass::new(gpu.device(), size)?))?;
+    let (device, queue, encoder) = gpu.device_and_encoder();
+    state.encode(device, queue, encoder, &view, &frame, reference.as_ref());
+    let (queue, stats, ledger) = (gpu.queue().clone(), shown.clone(), gpu.ledger.clone());
+    let stamp = frame.stamp;
+    // The picture counts as seen when the GPU has drawn it, not when it was told to.
+    gpu.after_submit(move || queue.on_submitted_work_done(move || stats.shown(stamp, &ledger)));
+    let projection = PictureProjection::Rectilinear { fov_deg: view.fov_deg };
+    run.set_output("view", GpuFrame { picture: state.target.clone(), projection, ..frame })?;
+    Ok(())
+}

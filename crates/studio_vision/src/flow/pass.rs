@@ -1,0 +1,292 @@
+//! The dispatches of the flow and the textures they work in.
+
+use super::{
+    FlowError, FlowPlan, FlowQuality, FlowSettings,
+    compute::{CELLS_8X4, Dispatch, PIXELS_8X8, pipeline, shader, storage_texture},
+};
+use bevy::math::UVec2;
+use studio_frame::format::PixelFormat;
+use studio_gpu::{device::GpuError, picture::GpuPicture};
+use wgpu::util::DeviceExt;
+
+/// Pixels that one thread of the luma pass makes, as in `flow_pyramid.wgsl`.
+const LUMA_STRIP: UVec2 = UVec2::new(2, 8);
+
+/// What a quality means for the shaders.
+struct Effort {
+    /// Pixels from patch to patch.
+    stride: u32,
+    /// Evaluations of a patch's descent.
+    steps: u32,
+    /// Samples in a row of a patch, 4 or 8.
+    row_samples: u32,
+    /// Whether a patch tries nine coarser ones or only five.
+    corners: bool,
+    /// Passes of edge-aware smoothing.
+    smoothing: u32,
+}
+
+impl FlowQuality {
+    fn effort(self) -> Effort {
+        match self {
+            Self::Fast => Effort { stride: 4, steps: 4, row_samples: 4, corners: false, smoothing: 0 },
+            Self::Balanced => Effort { stride: 4, steps: 8, row_samples: 8, corners: true, smoothing: 1 },
+            Self::High => Effort { stride: 2, steps: 12, row_samples: 8, corners: true, smoothing: 2 },
+        }
+    }
+}
+
+/// Dense optical flow of consecutive pictures, on the GPU.
+///
+/// Feed it every picture of a stream in order with [`encode`](Self::encode). It keeps the luma of the previous one itself,
+/// so a picture's textures may be reused as soon as the commands ran.
+pub struct FlowPass {
+    plan: FlowPlan,
+    luma_rgba: wgpu::ComputePipeline,
+    luma_plane: wgpu::ComputePipeline,
+    sampler: wgpu::Sampler,
+    /// The finest level of both frames of the ring.
+    finest: [wgpu::TextureView; 2],
+    /// The rest of the pyramid, by the frame that is current.
+    pyramid: [Vec<Dispatch>; 2],
+    /// From pyramids to the grid, by the frame that is current.
+    flow: [Vec<Dispatch>; 2],
+    /// The same with the current frame as its own previous one: no motion, for the first frame.
+    still: [Vec<Dispatch>; 2],
+    motion: wgpu::Texture,
+    grid: wgpu::Buffer,
+    current: usize,
+    has_previous: bool,
+}
+
+impl FlowPass {
+    /// Makes the pass for pictures of one size.
+    ///
+    /// # Errors
+    /// What [`FlowPlan::new`] says, or [`FlowError::Gpu`] where the working size is larger than the GPU's textures.
+    pub fn new(device: &wgpu::Device, picture_size: UVec2, settings: &FlowSettings) -> Result<Self, FlowError> {
+        let plan = FlowPlan::new(picture_size, settings)?;
+        let limit = device.limits().max_texture_dimension_2d;
+        if plan.flow_size.max_element() > limit {
+            return Err(GpuError::PictureTooLarge {
+                what: "the flow's working size".to_owned(),
+                width: plan.flow_size.x,
+                height: plan.flow_size.y,
+                adapter: "this GPU".to_owned(),
+                limit,
+            }
+            .into());
+        }
+        let wraps = ("WRAPS", f64::from(u8::from(plan.wraps)));
+        let pyramid_shader = shader(device, "flow pyramid", include_str!("../../../../shaders/flow_pyramid.wgsl"));
+        let halve = pipeline(device, &pyramid_shader, "halve", &[wraps]);
+        let quads: [Vec<wgpu::TextureView>; 2] = core::array::from_fn(|_| {
+            (0..plan.levels)
+                .map(|level| storage_texture(device, "flow level", plan.level_size(level), wgpu::TextureFormat::Rgba8Unorm).1)
+                .collect()
+        });
+        let pyramid = core::array::from_fn(|frame| {
+            let levels: &[wgpu::TextureView] = &quads[frame];
+            levels
+                .windows(2)
+                .zip(1..)
+                .map(|(pair, level)| {
+                    let resources =
+                        [(0, wgpu::BindingResource::TextureView(&pair[0])), (2, wgpu::BindingResource::TextureView(&pair[1]))];
+                    Dispatch::new(device, &halve, &resources, plan.level_size(level), PIXELS_8X8)
+                })
+                .collect()
+        });
+        let work = FlowWork::new(device, &plan, settings.quality.effort());
+        Ok(Self {
+            luma_rgba: pipeline(device, &pyramid_shader, "luma_rgba", &[wraps]),
+            luma_plane: pipeline(device, &pyramid_shader, "luma_plane", &[wraps]),
+            sampler: device.create_sampler(&wgpu::SamplerDescriptor {
+                label: Some("flow luma"),
+                address_mode_u: if plan.wraps { wgpu::AddressMode::Repeat } else { wgpu::AddressMode::ClampToEdge },
+                mag_filter: wgpu::FilterMode::Linear,
+                min_filter: wgpu::FilterMode::Linear,
+                ..Default::default()
+            }),
+            pyramid,
+            flow: core::array::from_fn(|frame| work.dispatches(device, &plan, &quads[frame], &quads[1 - frame])),
+            still: core::array::from_fn(|frame| work.dispatches(device, &plan, &quads[frame], &quads[frame])),
+            finest: quads.map(|levels| levels[0].clone()),
+            motion: work.motion.0,
+            grid: work.grid,
+            current: 0,
+            has_previous: false,
+            plan,
+        })
+    }
+
+    /// Records the flow from the previous picture to this one. The first picture, and the first after
+    /// [`reset`](Self::reset), gets a field without motion.
+    ///
+    /// # Errors
+    /// [`FlowError::SizeChanged`] if the picture has another size than the pass was made for.
+    pub fn encode(
+        &mut self,
+        device: &wgpu::Device,
+        encoder: &mut wgpu::CommandEncoder,
+        picture: &GpuPicture,
+    ) -> Result<(), FlowError> {
+        let expected = self.plan.picture_size;
+        if picture.size != expected {
+            return Err(FlowError::SizeChanged {
+                expected_width: expected.x,
+                expected_height: expected.y,
+                width: picture.size.x,
+                height: picture.size.y,
+            });
+        }
+        self.current = 1 - self.current;
+        let luma = match picture.format {
+            PixelFormat::Rgba8 => &self.luma_rgba,
+            PixelFormat::Nv12 | PixelFormat::I420 | PixelFormat::P010 => &self.luma_plane,
+        };
+        let [plane, ..] = picture.plane_views();
+        let resources = [
+            (0, wgpu::BindingResource::TextureView(&plane)),
+            (1, wgpu::BindingResource::Sampler(&self.sampler)),
+            (2, wgpu::BindingResource::TextureView(&self.finest[self.current])),
+        ];
+        let strips = (self.plan.flow_size + LUMA_STRIP - UVec2::ONE) / LUMA_STRIP;
+        let luma = Dispatch::new(device, luma, &resources, strips, PIXELS_8X8);
+
+        encoder.clear_buffer(&self.grid, 0, None);
+        let mut pass =
+            encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("optical flow"), timestamp_writes: None });
+        luma.record(&mut pass);
+        let flow = if self.has_previous { &self.flow } else { &self.still };
+        for dispatch in self.pyramid[self.current].iter().chain(&flow[self.current]) {
+            dispatch.record(&mut pass);
+        }
+        self.has_previous = true;
+        Ok(())
+    }
+
+    /// Forgets the previous picture: after a seek, a loop or a change of source.
+    pub fn reset(&mut self) {
+        self.has_previous = false;
+    }
+
+    /// The sizes the pass works at, and how to read its grid.
+    pub fn plan(&self) -> &FlowPlan {
+        &self.plan
+    }
+
+    /// The dense flow, [`FlowPlan::flow_size`] texels of `Rgba16Float`: motion since the previous frame in `xy`, in texels of
+    /// this texture (the content now at `p` was at `p - motion`); absolute luma difference to the previous frame with that
+    /// motion in `z` and without it in `w`, 0..1.
+    pub fn motion_texture(&self) -> &wgpu::Texture {
+        &self.motion
+    }
+
+    /// The reduced field, for a copy into a readback buffer; [`FlowPlan::motion_field`] reads it.
+    pub fn grid_buffer(&self) -> &wgpu::Buffer {
+        &self.grid
+    }
+}
+
+/// The pipelines and textures between the pyramids and the grid.
+struct FlowWork {
+    search: wgpu::ComputePipeline,
+    search_coarsest: wgpu::ComputePipeline,
+    densify: wgpu::ComputePipeline,
+    reduce: wgpu::ComputePipeline,
+    /// The patches of each level.
+    patches: Vec<(UVec2, wgpu::TextureView)>,
+    smooth: wgpu::ComputePipeline,
+    /// What each smoothing reads.
+    rough: Vec<wgpu::TextureView>,
+    /// Stands in for the patches of a level coarser than the coarsest.
+    no_patches: wgpu::TextureView,
+    motion: (wgpu::Texture, wgpu::TextureView),
+    scale: wgpu::Buffer,
+    grid: wgpu::Buffer,
+}
+
+impl FlowWork {
+    fn new(device: &wgpu::Device, plan: &FlowPlan, effort: Effort) -> Self {
+        let wraps = ("WRAPS", f64::from(u8::from(plan.wraps)));
+        let stride = ("STRIDE", f64::from(effort.stride));
+        let steps = ("STEPS", f64::from(effort.steps));
+        let row_samples = ("ROW_SAMPLES", f64::from(effort.row_samples));
+        let corners = ("CORNERS", f64::from(u8::from(effort.corners)));
+        let search_shader = shader(device, "flow search", include_str!("../../../../shaders/flow_search.wgsl"));
+        let densify_shader = shader(device, "flow densify", include_str!("../../../../shaders/flow_densify.wgsl"));
+        let smooth_shader = shader(device, "flow smooth", include_str!("../../../../shaders/flow_smooth.wgsl"));
+        let reduce_shader = shader(device, "flow reduce", include_str!("../../../../shaders/flow_reduce.wgsl"));
+        let patch_texture = |size| storage_texture(device, "flow patches", size, wgpu::TextureFormat::Rgba32Float).1;
+        let scale = plan.picture_size.as_vec2() / plan.flow_size.as_vec2();
+        let grid_uniform = [scale.x.to_bits(), scale.y.to_bits(), plan.grid.x, plan.grid.y];
+        Self {
+            search: pipeline(device, &search_shader, "search", &[wraps, stride, steps, row_samples, corners]),
+            search_coarsest: pipeline(device, &search_shader, "search", &[wraps, stride, steps, row_samples, ("COARSEST", 1.0)]),
+            densify: pipeline(device, &densify_shader, "densify", &[wraps, stride]),
+            reduce: pipeline(device, &reduce_shader, "reduce", &[]),
+            patches: (0..plan.levels)
+                .map(|level| {
+                    let count = (plan.level_size(level) + effort.stride - 1) / effort.stride;
+                    (count, patch_texture(count))
+                })
+                .collect(),
+            smooth: pipeline(device, &smooth_shader, "smooth_flow", &[wraps]),
+            rough: (0..effort.smoothing)
+                .map(|_| storage_texture(device, "rough flow", plan.flow_size, wgpu::TextureFormat::Rgba16Float).1)
+                .collect(),
+            no_patches: patch_texture(UVec2::ONE),
+            motion: storage_texture(device, "optical flow", plan.flow_size, wgpu::TextureFormat::Rgba16Float),
+            scale: device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+                label: Some("flow grid scale"),
+                contents: bytemuck::cast_slice(&grid_uniform),
+                usage: wgpu::BufferUsages::UNIFORM,
+            }),
+            grid: device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("motion grid"),
+                size: plan.readback_bytes() as u64,
+                usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            }),
+        }
+    }
+
+    /// What turns two pyramids into the grid, from the coarsest level to the finest.
+    fn dispatches(
+        &self,
+        device: &wgpu::Device,
+        plan: &FlowPlan,
+        current: &[wgpu::TextureView],
+        previous: &[wgpu::TextureView],
+    ) -> Vec<Dispatch> {
+        use wgpu::BindingResource::TextureView;
+        let mut dispatches = Vec::new();
+        let mut coarser = &self.no_patches;
+        let mut search = &self.search_coarsest;
+        for ((current, previous), (count, patches)) in current.iter().zip(previous).zip(&self.patches).rev() {
+            let resources =
+                [(0, TextureView(current)), (1, TextureView(previous)), (2, TextureView(coarser)), (3, TextureView(patches))];
+            dispatches.push(Dispatch::new(device, search, &resources, *count, CELLS_8X4));
+            search = &self.search;
+            coarser = patches;
+        }
+        // Each stage reads what the one before wrote; the last writes the flow that is handed out.
+        let mut source = coarser;
+        let stages = core::iter::once(&self.densify).chain(self.rough.iter().map(|_| &self.smooth));
+        for (stage, target) in stages.zip(self.rough.iter().chain([&self.motion.1])) {
+            let resources = [
+                (0, TextureView(&current[0])),
+                (1, TextureView(&previous[0])),
+                (2, TextureView(source)),
+                (3, TextureView(target)),
+            ];
+            dispatches.push(Dispatch::new(device, stage, &resources, plan.flow_size, PIXELS_8X8));
+            source = target;
+        }
+        let resources =
+            [(0, TextureView(&self.motion.1)), (1, self.scale.as_entire_binding()), (2, self.grid.as_entire_binding())];
+        dispatches.push(Dispatch::new(device, &self.reduce, &resources, plan.grid, CELLS_8X4));
+        dispatches
+    }
+}

@@ -1,0 +1,226 @@
+//! What a user of the flow relies on.
+
+use super::{FlowError, FlowPass, FlowPlan, FlowQuality, FlowSettings, testing::*};
+use bevy::math::{Mat2, UVec2, Vec2};
+use std::{fs, path::Path};
+use studio_frame::{
+    color::{ColorInfo, ColorRange},
+    format::PixelFormat,
+    motion::{MotionField, MotionVector},
+    picture::VideoFrame,
+    stamp::FrameStamp,
+};
+
+/// The four Middlebury pairs with public ground truth in the shared data.
+const PAIRS: [&str; 4] = ["RubberWhale", "Dimetrodon", "Grove2", "Urban2"];
+
+fn read_png(path: &Path) -> VideoFrame {
+    let picture = image::open(path).expect("a readable PNG").to_rgba8();
+    rgba_frame(UVec2::new(picture.width(), picture.height()), picture.into_raw())
+}
+
+/// Reads a `.flo` file: the number 202021.25, width, height, then x and y of each pixel, all little-endian
+/// (Baker et al., *A Database and Evaluation Methodology for Optical Flow*). Unknown motions are huge.
+fn read_flo(path: &Path) -> Vec<Vec2> {
+    let bytes = fs::read(path).expect("a readable flow file");
+    let (words, _) = bytes.as_chunks::<4>();
+    assert_eq!(f32::from_le_bytes(words[0]), 202_021.25, "{} is not a .flo file", path.display());
+    words[3..].chunks_exact(2).map(|pair| Vec2::new(f32::from_le_bytes(pair[0]), f32::from_le_bytes(pair[1]))).collect()
+}
+
+/// Mean endpoint error in pixels over the pixels whose motion is known.
+///
+/// The ground truth is defined on frame 10 and points forward: what is at `p` in frame 10 is at `p + f` in frame 11. Our
+/// motion is defined on the current frame and points from the past: what is at `p` now was at `p - m`. With frame 11 as
+/// the previous picture and frame 10 as the current one, both speak of the same pixels, and `m = -f`.
+fn endpoint_error(pair: &Path, settings: &FlowSettings) -> f32 {
+    let (frame10, frame11) = (read_png(&pair.join("frame10.png")), read_png(&pair.join("frame11.png")));
+    let flow = flow_of(&[&frame11, &frame10], settings);
+    let truth = read_flo(&pair.join("flow10.flo"));
+    let width = frame10.size.x as usize;
+    let known: Vec<f32> = truth
+        .iter()
+        .enumerate()
+        .filter(|(_, motion)| motion.abs().max_element() < 1e9)
+        .map(|(index, motion)| (flow.at(Vec2::new((index % width) as f32, (index / width) as f32)) + *motion).length())
+        .collect();
+    known.iter().sum::<f32>() / known.len() as f32
+}
+
+#[test]
+fn endpoint_errors_on_middlebury() {
+    let Some(pairs) = shared_data("flow/middlebury") else { return };
+    // For comparison, OpenCV's DIS on the same pairs: 0.656 px ultrafast, 0.534 fast, 0.338 medium.
+    for (quality, working_width_px, worst_px, mean_px) in [
+        (FlowQuality::Fast, 320, 1.3, 0.70),
+        (FlowQuality::Fast, 640, 0.95, 0.40),
+        (FlowQuality::Balanced, 640, 0.80, 0.33),
+        (FlowQuality::High, 640, 0.80, 0.32),
+    ] {
+        let settings = FlowSettings { working_width_px, quality, grid: UVec2::new(40, 30), wraps: false };
+        let errors = PAIRS.map(|pair| endpoint_error(&pairs.join(pair), &settings));
+        let average = errors.iter().sum::<f32>() / errors.len() as f32;
+        eprintln!("{quality:?} at {working_width_px}: mean endpoint error {average:.3} px, {PAIRS:?} {errors:.3?}");
+        assert!(errors.iter().all(|&error| error <= worst_px), "{quality:?}: a pair is worse than {worst_px} px: {errors:?}");
+        assert!(average <= mean_px, "{quality:?}: {average} px on average, expected at most {mean_px}");
+    }
+}
+
+const SIZE: UVec2 = UVec2::new(480, 240);
+
+fn settings(quality: FlowQuality, working_width_px: u32) -> FlowSettings {
+    FlowSettings { working_width_px, quality, grid: UVec2::new(20, 10), wraps: true }
+}
+
+/// A panorama whose content moved by `motion` pixels; it meets itself at the seam.
+fn panorama(motion: Vec2) -> VideoFrame {
+    grey_frame(SIZE, |pixel| 0.5 + 0.4 * texture_at(SIZE.x, pixel.as_vec2() - motion))
+}
+
+/// The largest distance in pixels of the cells' vectors from one motion, in the rows whose content both pictures show.
+fn worst_cell_px(field: &MotionField, motion: Vec2) -> f32 {
+    let rows = 2..field.grid.y - 2;
+    let vectors = rows.flat_map(|row| (0..field.grid.x).map(move |column| field.at(column, row).to_pixels()));
+    vectors.map(|vector| vector.distance(motion)).fold(0.0, f32::max)
+}
+
+#[test]
+fn what_does_not_move_has_no_motion() {
+    let frame = panorama(Vec2::ZERO);
+    for quality in [FlowQuality::Fast, FlowQuality::Balanced, FlowQuality::High] {
+        let flow = flow_of(&[&frame, &frame], &settings(quality, 240));
+        assert!(flow.field.vectors.iter().all(|&vector| vector == MotionVector::default()), "{quality:?}");
+        assert!(flow.dense.iter().all(|&motion| motion == Vec2::ZERO), "{quality:?}");
+        assert_eq!((flow.stats.residual_still, flow.stats.residual_moved), (0.0, 0.0));
+    }
+}
+
+#[test]
+fn the_seam_is_no_edge() {
+    for quality in [FlowQuality::Fast, FlowQuality::Balanced, FlowQuality::High] {
+        for working_width_px in [240, 480] {
+            let mut flow = FlowRunner::new(SIZE, &settings(quality, working_width_px));
+            for motion in [Vec2::new(13.0, -4.0), Vec2::new(-30.5, 6.25), Vec2::new(3.3, 0.0)] {
+                let result = flow.run(&[&panorama(Vec2::ZERO), &panorama(motion)]);
+                // Every column counts, the first and the last as much as those in the middle.
+                let worst = worst_cell_px(&result.field, motion);
+                assert!(worst < 0.25, "{quality:?} at {working_width_px}: a cell is {worst} px off {motion}");
+                assert!(!result.stats.is_scene_cut(), "{quality:?}: {:?}", result.stats);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_picture_that_does_not_wrap_has_edges() {
+    // The same content, but told that the edges do not meet: the middle still moves, the entering edge has nothing to go by.
+    let motion = Vec2::new(12.0, 0.0);
+    let settings = FlowSettings { wraps: false, ..settings(FlowQuality::Balanced, 240) };
+    let field = flow_of(&[&panorama(Vec2::ZERO), &panorama(motion)], &settings).field;
+    for column in 3..field.grid.x - 3 {
+        let vector = field.at(column, 5).to_pixels();
+        assert!(vector.distance(motion) < 0.25, "column {column} moves by {vector}");
+    }
+    assert!(!field.wraps);
+}
+
+#[test]
+fn rotation_and_zoom_are_followed() {
+    let center = SIZE.as_vec2() / 2.0;
+    let turn = Mat2::from_angle(0.05) * 1.03;
+    let back = turn.inverse();
+    let previous = panorama(Vec2::ZERO);
+    let current = grey_frame(SIZE, |pixel| 0.5 + 0.4 * texture_at(SIZE.x, center + back * (pixel.as_vec2() - center)));
+    let settings = FlowSettings { wraps: false, ..settings(FlowQuality::Balanced, 480) };
+    let flow = flow_of(&[&previous, &current], &settings);
+    let inner = (40..SIZE.y - 40).step_by(4).flat_map(|y| (40..SIZE.x - 40).step_by(4).map(move |x| UVec2::new(x, y).as_vec2()));
+    let errors: Vec<f32> = inner.map(|p| flow.at(p).distance(p - center - back * (p - center))).collect();
+    let mean = errors.iter().sum::<f32>() / errors.len() as f32;
+    assert!(mean < 0.15, "mean endpoint error {mean} px");
+}
+
+#[test]
+fn a_change_of_brightness_is_no_motion() {
+    let motion = Vec2::new(7.0, 3.0);
+    let brighter = grey_frame(SIZE, |pixel| 0.58 + 0.4 * texture_at(SIZE.x, pixel.as_vec2() - motion));
+    let field = flow_of(&[&panorama(Vec2::ZERO), &brighter], &settings(FlowQuality::Balanced, 240)).field;
+    let worst = worst_cell_px(&field, motion);
+    assert!(worst < 0.4, "a cell is {worst} px off");
+}
+
+#[test]
+fn another_scene_is_told_from_a_moving_one() {
+    let other = grey_frame(SIZE, |pixel| 0.5 + 0.4 * texture_at(SIZE.x, pixel.as_vec2() * 1.3 + Vec2::splat(1000.0)));
+    let mut flow = FlowRunner::new(SIZE, &settings(FlowQuality::Fast, 240));
+    let cut = flow.run(&[&panorama(Vec2::ZERO), &other]).stats;
+    assert!(cut.is_scene_cut(), "{cut:?}");
+    let moving = flow.run(&[&panorama(Vec2::ZERO), &panorama(Vec2::new(20.0, 5.0))]).stats;
+    assert!(!moving.is_scene_cut(), "{moving:?}");
+}
+
+#[test]
+fn the_same_pictures_give_the_same_bytes() {
+    let frames = [panorama(Vec2::ZERO), panorama(Vec2::new(5.5, 2.0))];
+    let settings = settings(FlowQuality::Balanced, 240);
+    let [first, second] = [(); 2].map(|()| flow_of(&[&frames[0], &frames[1]], &settings));
+    assert_eq!(first.field.vectors, second.field.vectors);
+    assert_eq!(first.dense, second.dense);
+    assert_eq!(first.stats, second.stats);
+}
+
+#[test]
+fn the_first_picture_and_the_first_after_a_reset_do_not_move() {
+    let mut flow = FlowRunner::new(SIZE, &settings(FlowQuality::Fast, 240));
+    let moved = flow.run(&[&panorama(Vec2::ZERO), &panorama(Vec2::new(9.0, 0.0))]);
+    assert!(moved.field.mean_speed_px() > 8.0);
+    let first = flow.run(&[&panorama(Vec2::new(30.0, 0.0))]);
+    assert_eq!(first.field.mean_speed_px(), 0.0);
+}
+
+#[test]
+fn luma_planes_give_what_rgba_gives() {
+    let full = ColorInfo { range: ColorRange::Full, ..ColorInfo::BT709 };
+    let planar = |frame: &VideoFrame| {
+        let mut data: Vec<u8> = frame.planes[0].data.iter().copied().step_by(4).collect();
+        data.resize(PixelFormat::I420.picture_bytes(SIZE), 128);
+        VideoFrame::from_packed(FrameStamp::default(), PixelFormat::I420, SIZE, full, data.into()).expect("size fits")
+    };
+    let frames = [panorama(Vec2::ZERO), panorama(Vec2::new(-6.0, 2.5))];
+    let planes = frames.each_ref().map(planar);
+    let mut flow = FlowRunner::new(SIZE, &settings(FlowQuality::Balanced, 240));
+    let [rgba, yuv] = [&frames, &planes].map(|pair| flow.run(&[&pair[0], &pair[1]]).field);
+    let worst = rgba.vectors.iter().zip(&yuv.vectors[..]).map(|(a, b)| a.to_pixels().distance(b.to_pixels())).fold(0.0, f32::max);
+    assert!(worst < 0.15, "a cell differs by {worst} px");
+}
+
+#[test]
+fn bad_input_is_refused() {
+    let fine = settings(FlowQuality::Fast, 240);
+    let plan = |size, settings: &FlowSettings| FlowPlan::new(size, settings);
+    assert!(matches!(plan(UVec2::new(480, 16), &fine), Err(FlowError::PictureTooSmall { .. })));
+    assert!(matches!(plan(SIZE, &FlowSettings { working_width_px: 0, ..fine }), Err(FlowError::WorkingWidthTooSmall(0))));
+    for grid in [UVec2::ZERO, UVec2::new(481, 1), UVec2::MAX] {
+        assert!(matches!(plan(SIZE, &FlowSettings { grid, ..fine }), Err(FlowError::Grid { .. })), "{grid}");
+    }
+    let device = &gpu().device;
+    let mut pass = FlowPass::new(device, SIZE, &fine).expect("settings fit");
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    let other = upload(&grey_frame(UVec2::new(64, 64), |_| 0.5));
+    assert!(matches!(pass.encode(device, &mut encoder, &other), Err(FlowError::SizeChanged { .. })));
+    let short = pass.plan().motion_field(FrameStamp::default(), 0, &[0; 7]);
+    assert!(matches!(short, Err(FlowError::ReadbackSize { got: 7, .. })));
+}
+
+#[test]
+fn every_level_is_half_of_the_finer_one() {
+    for (size, working_width_px) in
+        [(UVec2::new(7680, 3840), 1920), (UVec2::new(1280, 640), 500), (UVec2::new(584, 388), 640), (SIZE, 33)]
+    {
+        let plan =
+            FlowPlan::new(size, &FlowSettings { working_width_px, ..settings(FlowQuality::Fast, 240) }).expect("settings fit");
+        for level in 1..plan.levels {
+            assert_eq!(plan.level_size(level) * 2, plan.level_size(level - 1), "{size} at {working_width_px}");
+        }
+        assert!(plan.level_size(plan.levels - 1).min_element() >= 16, "{plan:?}");
+    }
+}

@@ -1,0 +1,112 @@
+//! The `OpticalFlow` node.
+
+use crate::flow::{FlowPass, FlowPlan, FlowQuality, FlowSettings};
+use bevy::prelude::*;
+use std::sync::Arc;
+use studio_frame::prelude::*;
+use studio_gpu::{prelude::*, readback::ReadbackRing};
+use studio_graph::{prelude::*, wake::StudioWaker};
+
+/// Finds how the picture moved since the frame before, once a frame; everything that needs motion reads the result.
+#[derive(Component, Reflect, Clone, Debug, PartialEq)]
+#[reflect(Component, Default, Node)]
+pub struct OpticalFlow {
+    /// Width at which the motion is looked for, in pixels; 0 takes a quarter of the picture's, at least 320.
+    pub working_width_px: u32,
+    /// How much work goes into it.
+    pub quality: FlowQuality,
+    /// Side of one cell of the motion field, in pixels of the picture.
+    #[reflect(@8..=256_u32)]
+    pub cell_px: u32,
+}
+
+impl Default for OpticalFlow {
+    fn default() -> Self {
+        Self { working_width_px: 0, quality: FlowQuality::default(), cell_px: 32 }
+    }
+}
+
+impl NodeKind for OpticalFlow {
+    const DISPLAY_NAME: &'static str = "Optical flow";
+    const CATEGORY: &'static str = "Analyse";
+
+    fn pins(&self) -> Vec<PinSpec> {
+        vec![PinSpec::input("frame", DataType::VIDEO_FRAME), PinSpec::output("motion", DataType::MOTION_FIELD)]
+    }
+}
+
+impl OpticalFlow {
+    fn settings_for(&self, frame: &GpuFrame) -> FlowSettings {
+        let size = frame.picture.size;
+        let working_width_px = if self.working_width_px == 0 { (size.x / 4).max(320) } else { self.working_width_px };
+        FlowSettings {
+            working_width_px,
+            quality: self.quality,
+            grid: (size / self.cell_px.clamp(8, 256)).max(UVec2::ONE),
+            wraps: frame.projection == PictureProjection::Equirectangular,
+        }
+    }
+}
+
+pub(super) struct FlowState {
+    pass: FlowPass,
+    plan: Arc<FlowPlan>,
+    ring: ReadbackRing,
+    settings: FlowSettings,
+    size: UVec2,
+    previous_frame_id: Option<u64>,
+}
+
+/// Fields under way at most; a grid is small, and the encoder's pictures are as deep in flight.
+const RING: usize = 4;
+
+pub(super) fn run_optical_flow(
+    In(run): In<GpuNodeRun>,
+    settings: Res<NodeSettings<OpticalFlow>>,
+    waker: Res<StudioWaker>,
+    mut states: Local<NodeStates<FlowState>>,
+    mut gpu: GpuContext,
+) -> Result {
+    let frame = run.input("frame")?;
+    let output = run.motion_output("motion")?;
+    let wanted = settings.of(run.node).settings_for(frame);
+    let size = frame.picture.size;
+    let state = states.get_or_make(
+        &gpu,
+        run.node,
+        |state| state.settings == wanted && state.size == size,
+        || {
+            let pass = FlowPass::new(gpu.device(), size, &wanted)?;
+            let plan = Arc::new(pass.plan().clone());
+            let ring = ReadbackRing::new(gpu.device(), "motion field", plan.readback_bytes() as u64, RING);
+            Ok(FlowState { pass, plan, ring, settings: wanted, size, previous_frame_id: None })
+        },
+    )?;
+    let stamp = frame.stamp;
+    let previous_frame_id = state.previous_frame_id.replace(stamp.frame_id).unwrap_or(stamp.frame_id);
+    let slot = match *gpu.clock {
+        StudioClock::Live => state.ring.acquire(),
+        StudioClock::Offline => Some(state.ring.wait(gpu.device())?),
+    };
+    let (device, _, encoder) = gpu.device_and_encoder();
+    state.pass.encode(device, encoder, &frame.picture)?;
+    // The flow itself always runs, or the next frame would be compared with the wrong one.
+    let Some(slot) = slot else { return Ok(()) };
+    encoder.copy_buffer_to_buffer(state.pass.grid_buffer(), 0, slot.buffer(), 0, state.ring.bytes());
+    let (plan, waker) = (state.plan.clone(), waker.clone());
+    gpu.after_submit(move || {
+        slot.deliver(move |bytes| {
+            let field = bytes
+                .map_err(|error| error.to_string())
+                .and_then(|bytes| plan.motion_field(stamp, previous_frame_id, &bytes).map_err(|error| error.to_string()));
+            match field {
+                // Across a cut nothing moved from anywhere: the field says so, and nobody generates frames from it.
+                Ok((field, found)) if found.is_scene_cut() => output.set(MotionField { previous_frame_id: stamp.frame_id, ..field }),
+                Ok((field, _)) => output.set(field),
+                Err(error) => warn!("the motion field of frame {} is lost: {error}", stamp.frame_id),
+            }
+            waker.wake();
+        });
+    });
+    Ok(())
+}

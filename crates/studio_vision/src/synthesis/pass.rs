@@ -1,0 +1,125 @@
+//! The dispatch that makes a frame.
+
+use super::{MotionGrid, SynthesisError};
+use crate::flow::compute::{Dispatch, PIXELS_8X8, pipeline, shader};
+use bevy::prelude::*;
+use serde::{Deserialize, Serialize};
+use studio_frame::format::PixelFormat;
+use studio_gpu::picture::{GpuPicture, PictureUniform};
+use wgpu::util::DeviceExt;
+
+/// How pixels between pixels are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Reflect, Serialize, Deserialize)]
+pub enum SynthesisQuality {
+    /// Bilinear: about half the work, a little blur where things move.
+    Fast,
+    /// Catmull-Rom's cubic for luma (or RGB).
+    #[default]
+    Sharp,
+}
+
+/// What a frame is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct SynthesisInputs<'a> {
+    /// The picture before the moment in question.
+    pub previous: &'a GpuPicture,
+    /// The picture after it; the newest one where the moment lies beyond.
+    pub current: &'a GpuPicture,
+    /// The motion from `previous` to `current`.
+    pub motion: &'a MotionGrid,
+    /// The moment, 0..=2: 0 is the previous picture, 1 the current one, 1.5 half a frame after the current one.
+    pub phase: f32,
+}
+
+/// `struct Synthesis` of `synthesis.wgsl`.
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+struct SynthesisUniform {
+    previous: PictureUniform,
+    current: PictureUniform,
+    uv_per_motion: [f32; 2],
+    phase: f32,
+    wraps: u32,
+}
+
+/// Makes frames between, or just after, two pictures.
+pub struct SynthesisPass {
+    pipeline: wgpu::ComputePipeline,
+    /// Samplers for pictures that do not wrap and for those that do.
+    samplers: [wgpu::Sampler; 2],
+}
+
+impl SynthesisPass {
+    /// Makes the pass; it serves pictures of any size and format.
+    pub fn new(device: &wgpu::Device, quality: SynthesisQuality) -> Self {
+        let module = shader(device, "synthesis", include_str!("../../../../shaders/synthesis.wgsl"));
+        let samplers = [wgpu::AddressMode::ClampToEdge, wgpu::AddressMode::Repeat].map(|address_mode_u| {
+            device.create_sampler(&wgpu::SamplerDescriptor {
+                label: Some("synthesis"),
+                address_mode_u,
+                mag_filter: wgpu::FilterMode::Linear,
+                min_filter: wgpu::FilterMode::Linear,
+                ..Default::default()
+            })
+        });
+        Self {
+            pipeline: pipeline(
+                device,
+                &module,
+                "synthesize",
+                &[("SHARP", f64::from(u8::from(quality == SynthesisQuality::Sharp)))],
+            ),
+            samplers,
+        }
+    }
+
+    /// Records the making of one frame into `made`, an RGBA picture of the inputs' size. Several frames may be recorded
+    /// into one encoder.
+    ///
+    /// # Errors
+    /// [`SynthesisError`] for sizes that differ, a target that is not RGBA and a phase out of range.
+    pub fn encode(
+        &self,
+        device: &wgpu::Device,
+        encoder: &mut wgpu::CommandEncoder,
+        inputs: &SynthesisInputs<'_>,
+        made: &GpuPicture,
+    ) -> Result<(), SynthesisError> {
+        let SynthesisInputs { previous, current, motion, phase } = *inputs;
+        if previous.size != made.size || current.size != made.size {
+            return Err(SynthesisError::Sizes { previous: previous.size, current: current.size, made: made.size });
+        }
+        if made.format != PixelFormat::Rgba8 {
+            return Err(SynthesisError::Target(made.format));
+        }
+        if !(0.0..=2.0).contains(&phase) {
+            return Err(SynthesisError::Phase(phase));
+        }
+        // A buffer for each frame: one shared buffer could hold only one phase in a submission.
+        let uniform = device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+            label: Some("synthesis"),
+            contents: bytemuck::bytes_of(&SynthesisUniform {
+                previous: previous.uniform(),
+                current: current.uniform(),
+                uv_per_motion: motion.picture_size().as_vec2().recip().to_array(),
+                phase,
+                wraps: u32::from(motion.wraps()),
+            }),
+            usage: wgpu::BufferUsages::UNIFORM,
+        });
+        let planes = [previous.plane_views(), current.plane_views()];
+        let [grid, target] = [motion.view(), made.planes[0].create_view(&wgpu::TextureViewDescriptor::default())];
+        let mut resources: Vec<_> = (0..).zip(planes.iter().flatten().map(wgpu::BindingResource::TextureView)).collect();
+        resources.extend([
+            (6, wgpu::BindingResource::TextureView(&grid)),
+            (7, wgpu::BindingResource::Sampler(&self.samplers[usize::from(motion.wraps())])),
+            (8, uniform.as_entire_binding()),
+            (9, wgpu::BindingResource::TextureView(&target)),
+        ]);
+        let dispatch = Dispatch::new(device, &self.pipeline, &resources, made.size, PIXELS_8X8);
+        let mut pass =
+            encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("frame synthesis"), timestamp_writes: None });
+        dispatch.record(&mut pass);
+        Ok(())
+    }
+}

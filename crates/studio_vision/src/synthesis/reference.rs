@@ -1,0 +1,118 @@
+//! The synthesis on the CPU, for RGBA pictures: what the shader must agree with.
+
+use super::SynthesisQuality;
+use bevy::math::{IVec2, UVec2, Vec2, Vec3};
+use studio_frame::{motion::MotionField, picture::VideoFrame};
+
+const AGREE: f32 = 5.0 / 255.0;
+const DISAGREE: f32 = 48.0 / 255.0;
+
+fn wrap_or_clamp(index: i32, count: u32, wraps: bool) -> u32 {
+    if wraps { index.rem_euclid(count as i32) as u32 } else { index.clamp(0, count as i32 - 1) as u32 }
+}
+
+/// Bilinear colour (0..1) at a position in pixels, where pixel centres lie at halves.
+fn sample(frame: &VideoFrame, position: Vec2, wraps: bool) -> Vec3 {
+    let place = position - 0.5;
+    let base = place.floor();
+    let part = place - base;
+    let texel = |dx: i32, dy: i32| {
+        let x = wrap_or_clamp(base.x as i32 + dx, frame.size.x, wraps);
+        let y = wrap_or_clamp(base.y as i32 + dy, frame.size.y, false);
+        let row = frame.row(0, y);
+        Vec3::from_array(core::array::from_fn(|channel| f32::from(row[x as usize * 4 + channel]) / 255.0))
+    };
+    texel(0, 0).lerp(texel(1, 0), part.x).lerp(texel(0, 1).lerp(texel(1, 1), part.x), part.y)
+}
+
+/// Catmull-Rom's cubic without its corner taps at a position in pixels.
+fn sample_cubic(frame: &VideoFrame, position: Vec2, wraps: bool) -> Vec3 {
+    let center = (position - 0.5).floor() + 0.5;
+    let weights = |part: f32| {
+        let (square, cube) = (part * part, part * part * part);
+        [
+            -0.5 * part + square - 0.5 * cube,
+            1.0 - 2.5 * square + 1.5 * cube,
+            0.5 * part + 2.0 * square - 1.5 * cube,
+            0.5 * (cube - square),
+        ]
+    };
+    let part = position - center;
+    let (across, down) = (weights(part.x), weights(part.y));
+    let (mut sum, mut total) = (Vec3::ZERO, 0.0);
+    for (row, down) in down.into_iter().enumerate() {
+        for (column, across) in across.into_iter().enumerate() {
+            if [0, 3].contains(&row) && [0, 3].contains(&column) {
+                continue;
+            }
+            let tap = center + Vec2::new(column as f32, row as f32) - 1.0;
+            sum += across * down * sample(frame, tap, wraps);
+            total += across * down;
+        }
+    }
+    sum / total
+}
+
+fn cell_motion(field: &MotionField, cell: IVec2) -> Vec2 {
+    field.at(wrap_or_clamp(cell.x, field.grid.x, field.wraps), wrap_or_clamp(cell.y, field.grid.y, false)).to_pixels()
+}
+
+fn in_cells(field: &MotionField, position: Vec2) -> Vec2 {
+    let mut share = position / field.picture_size.as_vec2();
+    if field.wraps {
+        share.x -= share.x.floor();
+    }
+    share.clamp(Vec2::ZERO, Vec2::ONE) * field.grid.as_vec2() - 0.5
+}
+
+fn motion_at(field: &MotionField, position: Vec2) -> Vec2 {
+    let place = in_cells(field, position);
+    let base = place.floor();
+    let part = place - base;
+    let cell = |dx, dy| cell_motion(field, base.as_ivec2() + IVec2::new(dx, dy));
+    cell(0, 0).lerp(cell(1, 0), part.x).lerp(cell(0, 1).lerp(cell(1, 1), part.x), part.y)
+}
+
+/// The colour (0..1) of one pixel of the made frame.
+pub(super) fn synthesize(
+    quality: SynthesisQuality,
+    previous: &VideoFrame,
+    current: &VideoFrame,
+    field: &MotionField,
+    phase: f32,
+    pixel: UVec2,
+) -> Vec3 {
+    let here = pixel.as_vec2() + 0.5;
+    let rest = 1.0 - phase;
+    let mut motion = motion_at(field, here);
+    for _ in 0..2 {
+        motion = motion_at(field, here + rest * motion);
+    }
+    let before = |motion: Vec2| sample(previous, here - phase * motion, field.wraps);
+    let after = |motion: Vec2| sample(current, here + rest * motion, field.wraps);
+    let final_sample = |frame: &VideoFrame, position: Vec2| match quality {
+        SynthesisQuality::Fast => sample(frame, position, field.wraps),
+        SynthesisQuality::Sharp => sample_cubic(frame, position, field.wraps).clamp(Vec3::ZERO, Vec3::ONE),
+    };
+    if phase >= 1.0 {
+        return final_sample(current, here + rest * motion);
+    }
+    let luma = Vec3::new(0.2126, 0.7152, 0.0722);
+    let difference_of = |motion: Vec2| (before(motion).dot(luma) - after(motion).dot(luma)).abs();
+    let mut difference = difference_of(motion);
+    if difference > AGREE {
+        let base = in_cells(field, here + rest * motion).floor().as_ivec2();
+        let cells = [IVec2::ZERO, IVec2::X, IVec2::Y, IVec2::ONE].map(|side| cell_motion(field, base + side));
+        for candidate in cells.into_iter().chain([Vec2::ZERO]) {
+            if difference_of(candidate) < difference - 0.5 * AGREE {
+                difference = difference_of(candidate);
+                motion = candidate;
+            }
+        }
+    }
+    let covered = ((difference - AGREE) / (DISAGREE - AGREE)).clamp(0.0, 1.0);
+    let covered = covered * covered * (3.0 - 2.0 * covered);
+    let nearer = if phase >= 0.5 { 1.0 } else { 0.0 };
+    let (before, after) = (final_sample(previous, here - phase * motion), final_sample(current, here + rest * motion));
+    before.lerp(after, phase + (nearer - phase) * covered)
+}

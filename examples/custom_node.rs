@@ -1,0 +1,70 @@
+//! A node of your own: `Tint` multiplies the picture by a colour, on the GPU, with its setting live.
+//!
+//! `cargo run --example custom_node`
+
+use bevy::prelude::*;
+use neural_studio::{
+    prelude::*,
+    studio_gpu::pass::{bind_group, compute_pipeline, uniform_buffer, view_of},
+};
+use std::sync::Arc;
+
+#[derive(Component, Reflect, Default, Clone)]
+#[reflect(Component, Default, Node)]
+struct Tint {
+    rgb: Vec3,
+}
+
+impl NodeKind for Tint {
+    const DISPLAY_NAME: &'static str = "Tint";
+    const CATEGORY: &'static str = "Colour";
+    fn pins(&self) -> Vec<PinSpec> {
+        vec![PinSpec::input("frame", DataType::VIDEO_FRAME), PinSpec::output("frame", DataType::VIDEO_FRAME)]
+    }
+}
+
+const SHADER: &str = "
+@group(0) @binding(0) var<uniform> tint: vec4<f32>;
+@group(0) @binding(1) var source: texture_2d<f32>;
+@group(0) @binding(2) var result: texture_storage_2d<rgba8unorm, write>;
+@compute @workgroup_size(8, 8)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    textureStore(result, id.xy, textureLoad(source, id.xy, 0) * tint);
+}";
+
+type State = (wgpu::ComputePipeline, wgpu::Buffer, Arc<GpuPicture>);
+
+fn tint(In(run): In<GpuNodeRun>, tints: Res<NodeSettings<Tint>>, mut states: Local<NodeStates<State>>, mut gpu: GpuContext) -> Result {
+    let frame = run.input("frame")?.clone();
+    let size = frame.picture.size;
+    let (pipeline, uniform, target) = states.get_or_make(&gpu, run.node, |state| state.2.size == size, || {
+        let target = Arc::new(GpuPicture::rgba(gpu.device(), "tint", size)?);
+        Ok((compute_pipeline(gpu.device(), "tint", SHADER, "main"), uniform_buffer::<[f32; 4]>(gpu.device(), "tint"), target))
+    })?;
+    gpu.queue().write_buffer(uniform, 0, bytemuck::bytes_of(&tints.of(run.node).rgb.extend(1.0).to_array()));
+    let (source, result) = (view_of(&frame.picture), view_of(target));
+    let textures = [&source, &result].map(wgpu::BindingResource::TextureView);
+    let resources = [uniform.as_entire_binding(), textures[0].clone(), textures[1].clone()];
+    let (device, _, encoder) = gpu.device_and_encoder();
+    let bindings = bind_group(device, "tint", &pipeline.get_bind_group_layout(0), &resources);
+    let mut pass = encoder.begin_compute_pass(&Default::default());
+    pass.set_pipeline(pipeline);
+    pass.set_bind_group(0, &bindings, &[]);
+    pass.dispatch_workgroups(size.x.div_ceil(8), size.y.div_ceil(8), 1);
+    run.set_output("frame", GpuFrame { picture: target.clone(), ..frame })?;
+    Ok(())
+}
+
+fn main() -> Result<AppExit> {
+    let mut app = neural_studio::app_from_args("Tint")?;
+    Ok(app.add_gpu_node::<Tint, _>(tint).add_systems(Startup, set_up).run())
+}
+
+fn set_up(mut commands: Commands) {
+    let nodes = [commands.spawn(TestPatternInput::default()).id(), commands.spawn(ColorConvert).id()];
+    let tint = commands.spawn(Tint { rgb: Vec3::new(1.0, 0.6, 0.3) }).id();
+    let window = commands.spawn(WindowOutput::default()).id();
+    commands.connect(nodes[0], "frame", nodes[1], "frame");
+    commands.connect(nodes[1], "frame", tint, "frame");
+    commands.connect(tint, "frame", window, "frame");
+}

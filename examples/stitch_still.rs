@@ -1,0 +1,44 @@
+//! Stitches one dual-fisheye picture to 360° and writes it as a PNG.
+//!
+//! `cargo run --example stitch_still -- [PICTURE] [RIG] [RESULT.png]`
+
+#![expect(clippy::print_stdout, reason = "a command-line tool says where the result is")]
+
+use bevy::math::UVec2;
+use bytes::Bytes;
+use neural_studio::{
+    studio_frame::prelude::*,
+    studio_gpu::{device::HeadlessGpu, picture::GpuPicture, readback::read_rgba},
+    studio_vision::{
+        rig::Rig,
+        stitch::{StitchPass, StitchSettings},
+    },
+};
+use std::path::PathBuf;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--") && argument.parse::<u64>().is_err());
+    let assets = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/assets"));
+    let picture = arguments.next().map_or_else(|| assets.join("stills/gear360.jpg"), PathBuf::from);
+    let rig = Rig::read(&arguments.next().map_or_else(|| assets.join("rigs/gear360.rig.ron"), PathBuf::from))?;
+    let result = arguments.next().map_or_else(|| std::env::temp_dir().join("stitched.png"), PathBuf::from);
+
+    let source = image::open(&picture).map_err(|error| format!("{}: {error}", picture.display()))?.to_rgba8();
+    let size = UVec2::new(source.width(), source.height());
+    let frame =
+        VideoFrame::from_packed(FrameStamp::default(), PixelFormat::Rgba8, size, ColorInfo::default(), Bytes::from(source.into_raw()))?;
+
+    let HeadlessGpu { device, queue, .. } = HeadlessGpu::open()?;
+    let input = GpuPicture::for_upload(&device, &frame)?;
+    input.upload(&queue, &frame);
+    let mut stitch = StitchPass::new(&device, &queue, &rig, &StitchSettings::equirectangular(2048, 1024))?;
+    let output = stitch.output_picture(&device, "stitched")?;
+    let mut encoder = device.create_command_encoder(&Default::default());
+    stitch.encode(&device, &queue, &mut encoder, &[&input], &output, None)?;
+    queue.submit([encoder.finish()]);
+
+    let pixels = read_rgba(&device, &queue, &output.planes[0])?;
+    image::RgbaImage::from_raw(2048, 1024, pixels).ok_or("a whole picture")?.save(&result)?;
+    println!("{} → {}", picture.display(), result.display());
+    Ok(())
+}

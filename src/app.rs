@@ -1,0 +1,156 @@
+//! Making an app: with a window or without one, set up for low latency.
+
+use crate::NeuralStudioPlugins;
+use bevy::{
+    app::AppExit,
+    log::LogPlugin,
+    prelude::*,
+    render::{
+        RenderPlugin,
+        error_handler::{RenderErrorHandler, RenderErrorPolicy},
+        pipelined_rendering::PipelinedRenderingPlugin,
+        settings::RenderCreation,
+    },
+    window::{ExitCondition, PresentMode, WindowResolution},
+    winit::{EventLoopProxyWrapper, UpdateMode, WinitPlugin, WinitSettings, WinitUserEvent},
+};
+use std::time::{Duration, Instant};
+use studio_gpu::device::{GpuError, HeadlessGpu};
+use studio_graph::{
+    prelude::*,
+    registry::NodeName,
+    wake::{StudioWaker, WakeRunnerPlugin},
+};
+
+/// Whether an app has a window.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AppWindow {
+    /// No window and no display needed: for servers, tests and offline work.
+    None,
+    /// One window; closing it ends the app.
+    Titled {
+        /// The title.
+        title: String,
+        /// Width and height in pixels.
+        size: UVec2,
+    },
+}
+
+impl AppWindow {
+    /// A window of 1280×720 where there is a display, none elsewhere.
+    pub fn where_possible(title: &str) -> Self {
+        if has_display() { Self::Titled { title: title.to_owned(), size: UVec2::new(1280, 720) } } else { Self::None }
+    }
+}
+
+/// Whether a window could be opened.
+pub fn has_display() -> bool {
+    cfg!(any(windows, target_os = "macos")) || std::env::var_os("DISPLAY").is_some_and(|display| !display.is_empty())
+}
+
+/// Makes an app with Bevy's default plugins and [`NeuralStudioPlugins`].
+///
+/// Rendering is not pipelined: a frame is drawn in the update that received it, which is one frame less latency. A lost
+/// GPU is opened again.
+///
+/// # Errors
+/// [`GpuError::NoAdapter`] if there is no GPU, not even a software one.
+pub fn app(window: AppWindow) -> Result<App, GpuError> {
+    HeadlessGpu::open()?;
+    let mut app = App::new();
+    let defaults = DefaultPlugins
+        .build()
+        .disable::<PipelinedRenderingPlugin>()
+        .set(RenderPlugin { synchronous_pipeline_compilation: true, ..default() })
+        .set(LogPlugin {
+            filter: "warn,neural_studio=info,studio_frame=info,studio_graph=info,studio_gpu=info,studio_media=info,studio_vision=info,\
+                     studio_stream=info,studio_view=info,wgpu_hal=error,wgpu_core=error,calloop=error"
+                .to_owned(),
+            ..default()
+        });
+    match window {
+        AppWindow::None => {
+            let no_window = WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() };
+            app.add_plugins(defaults.set(no_window).disable::<WinitPlugin>()).add_plugins(WakeRunnerPlugin::default());
+        }
+        AppWindow::Titled { title, size } => {
+            let window = Window {
+                title,
+                resolution: WindowResolution::new(size.x, size.y),
+                present_mode: PresentMode::AutoNoVsync,
+                ..default()
+            };
+            app.add_plugins(defaults.set(WindowPlugin { primary_window: Some(window), ..default() }))
+                .insert_resource(WinitSettings::desktop_app())
+                .add_systems(Startup, wake_event_loop)
+                .add_systems(Last, sleep_until_deadline);
+        }
+    }
+    app.set_error_handler(bevy::ecs::error::warn)
+        .insert_resource(RenderErrorHandler(recover_gpu))
+        .insert_resource(ClearColor(Color::BLACK))
+        .add_plugins(NeuralStudioPlugins);
+    Ok(app)
+}
+
+/// Has the event loop run an update whenever the studio is woken.
+fn wake_event_loop(waker: Res<StudioWaker>, event_loop: Res<EventLoopProxyWrapper>) {
+    let event_loop = (**event_loop).clone();
+    // The loop is gone only when the app ends.
+    waker.on_wake(move || event_loop.send_event(WinitUserEvent::WakeUp).unwrap_or_default());
+}
+
+/// Has the event loop sleep no longer than to the studio's next deadline.
+fn sleep_until_deadline(waker: Res<StudioWaker>, mut settings: ResMut<WinitSettings>) {
+    const IDLE: Duration = Duration::from_millis(50);
+    let mode = UpdateMode::reactive(waker.time_to_deadline(IDLE));
+    *settings = WinitSettings { focused_mode: mode, unfocused_mode: mode };
+}
+
+/// A lost device is opened again; anything else is a fault of one frame and was logged.
+fn recover_gpu(error: &bevy::render::error_handler::RenderError, _main: &mut World, _render: &mut World) -> RenderErrorPolicy {
+    match error.ty {
+        bevy::render::error_handler::ErrorType::DeviceLost => RenderErrorPolicy::Recover(RenderCreation::default()),
+        _ => RenderErrorPolicy::Ignore,
+    }
+}
+
+/// Makes an app as the command line asks: `--headless` opens no window, `--frames N` ends after N updates that showed
+/// something new. For examples and small tools.
+///
+/// # Errors
+/// As [`app()`].
+pub fn app_from_args(title: &str) -> Result<App, GpuError> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let headless = arguments.iter().any(|argument| argument == "--headless");
+    let frames = arguments.iter().position(|argument| argument == "--frames").and_then(|at| arguments.get(at + 1)?.parse().ok());
+    let mut app = app(if headless { AppWindow::None } else { AppWindow::where_possible(title) })?;
+    if let Some(frames) = frames {
+        app.insert_resource(FrameLimit { frames, started: Instant::now() })
+            .add_systems(Update, stop_after_frames.in_set(StudioSystems::Report));
+    }
+    Ok(app)
+}
+
+/// Ends the app after so many frames.
+#[derive(Resource)]
+struct FrameLimit {
+    frames: u64,
+    started: Instant,
+}
+
+fn stop_after_frames(limit: Res<FrameLimit>, nodes: Query<(&NodeStatus, &NodeName)>, mut exit: MessageWriter<AppExit>) {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let busiest = nodes.iter().filter_map(|(status, _)| match status {
+        NodeStatus::Running { frames } => Some(*frames),
+        _ => None,
+    });
+    if busiest.max().is_some_and(|frames| frames >= limit.frames) || nodes.iter().any(|(status, _)| *status == NodeStatus::Ended) {
+        exit.write(AppExit::Success);
+    } else if limit.started.elapsed() > PATIENCE {
+        for (status, name) in &nodes {
+            error!("{}: {}", name.0, status.error().unwrap_or("no frame came"));
+        }
+        exit.write(AppExit::error());
+    }
+}

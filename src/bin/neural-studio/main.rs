@@ -1,0 +1,45 @@
+//! The `neural-studio` program.
+
+mod cameras;
+mod demo;
+mod report;
+mod view;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Live 360° from camera to viewer.
+#[derive(Parser)]
+#[command(name = "neural-studio", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Stream a fisheye recording as live 360° to a viewer beside it, and print what it took
+    Demo(demo::DemoArgs),
+    /// Watch a stream: in a window, or headless into files
+    View(view::ViewArgs),
+    /// List the cameras that can be captured
+    Cameras,
+}
+
+/// Why the program could not go on.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Demo(args) => demo::run(args),
+        Command::View(args) => view::run(args),
+        Command::Cameras => cameras::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::complain(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}

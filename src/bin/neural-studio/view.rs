@@ -1,0 +1,277 @@
+//! `neural-studio view`.
+
+use crate::{
+    Failure,
+    report::{ViewerReport, resident_mib, say, stages, write_json},
+};
+use bevy::{
+    app::AppExit,
+    prelude::*,
+    render::renderer::{RenderDevice, RenderQueue},
+};
+use clap::Args;
+use neural_studio::{
+    app::has_display,
+    prelude::*,
+    studio_gpu::readback::read_rgba,
+    studio_stream::viewer_link::ViewerLink,
+    studio_view::stats::ViewStats,
+    studio_vision::nodes::SynthesisCounts,
+};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+#[derive(Args, Clone, Debug)]
+pub struct ViewArgs {
+    /// The link that the server printed
+    link: String,
+    /// Open no window; the view goes into the files asked for
+    #[arg(long)]
+    headless: bool,
+    /// How long to watch, in seconds from the first picture
+    #[arg(long)]
+    seconds: Option<f32>,
+    /// How many received pictures to watch
+    #[arg(long)]
+    frames: Option<u64>,
+    /// Give up if no picture came within this many seconds
+    #[arg(long, default_value_t = 30.0)]
+    patience: f32,
+    /// Width and height of the view in pixels, such as 1280x720
+    #[arg(long, value_parser = parse_size)]
+    size: Option<UVec2>,
+    /// Frames drawn between received ones
+    #[arg(long, value_enum, default_value = "on")]
+    generate: Generate,
+    /// Looking direction in degrees to the right
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
+    yaw: f32,
+    /// Looking direction in degrees up
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
+    pitch: f32,
+    /// Angle of view in degrees
+    #[arg(long, default_value_t = 90.0)]
+    fov: f32,
+    /// Write the last view as a PNG
+    #[arg(long)]
+    picture: Option<PathBuf>,
+    /// Write a view a second as PNGs into this folder
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Record what is received, as it is, into this file (.mp4 or .mkv)
+    #[arg(long)]
+    record: Option<PathBuf>,
+    /// Write the figures as JSON
+    #[arg(long)]
+    report: Option<PathBuf>,
+    /// Lose this share of the datagrams on purpose, 0 to 1
+    #[arg(long, default_value_t = 0.0)]
+    simulate_loss: f32,
+    /// Print no figures at the end
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generate {
+    Off,
+    On,
+    SideBySide,
+}
+
+impl Generate {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::On => "on",
+            Self::SideBySide => "side-by-side",
+        }
+    }
+}
+
+fn parse_size(text: &str) -> Result<UVec2, String> {
+    let parse = || {
+        let (width, height) = text.split_once(['x', '×'])?;
+        Some(UVec2::new(width.parse().ok()?, height.parse().ok()?))
+    };
+    match parse() {
+        Some(size) if size.min_element() >= 16 && size.max_element() <= 16_384 => Ok(size),
+        _ => Err("give width and height from 16 to 16384, such as 1280x720".to_owned()),
+    }
+}
+
+/// What the viewer's systems share.
+#[derive(Resource)]
+struct Viewer {
+    args: ViewArgs,
+    view: Entity,
+    started: Instant,
+    first_picture: Option<Instant>,
+    pictures_written: u32,
+    resident_first_minute: Option<f32>,
+}
+
+pub fn run(args: ViewArgs) -> Result<(), Failure> {
+    let link: ViewerLink = args.link.parse()?;
+    if let Some(folder) = &args.out {
+        std::fs::create_dir_all(folder).map_err(|error| format!("the folder {} cannot be made: {error}", folder.display()))?;
+    }
+    let windowed = !args.headless && has_display();
+    if !args.headless && !windowed {
+        say("there is no display: watching without a window (--headless says so on purpose)");
+    }
+    let window = if windowed { AppWindow::where_possible("Neural Studio viewer") } else { AppWindow::None };
+    let mut app = app(window)?;
+    let world = app.world_mut();
+    let size = args.size.unwrap_or(if windowed { UVec2::new(1280, 720) } else { UVec2::new(640, 360) });
+    let mode = match args.generate {
+        Generate::Off => SynthesisMode::Off,
+        Generate::On => SynthesisMode::On,
+        Generate::SideBySide => SynthesisMode::SideBySide,
+    };
+    let split = if mode == SynthesisMode::SideBySide { 0.5 } else { 0.0 };
+    let input = world.spawn(StreamInput { link: link.to_string(), datagram_loss: args.simulate_loss.clamp(0.0, 1.0), color: None }).id();
+    let synthesis = world.spawn(FrameSynthesis { mode, ..default() }).id();
+    let view = SphereView { size, yaw_deg: args.yaw, pitch_deg: args.pitch.clamp(-90.0, 90.0), fov_deg: args.fov.clamp(20.0, 150.0), split };
+    let view = world.spawn(view).id();
+    world.flush();
+    connect(world, input, "frame", synthesis, "frame")?;
+    connect(world, input, "motion", synthesis, "motion")?;
+    connect(world, synthesis, "frame", view, "frame")?;
+    connect(world, synthesis, "original", view, "reference")?;
+    if windowed {
+        let output = world.spawn(WindowOutput::default()).id();
+        world.flush();
+        connect(world, view, "view", output, "frame")?;
+    }
+    if let Some(path) = &args.record {
+        let recorder = world.spawn(Recorder { path: path.display().to_string(), ..default() }).id();
+        world.flush();
+        connect(world, input, "packets", recorder, "packets")?;
+    }
+    let viewer =
+        Viewer { args, view, started: Instant::now(), first_picture: None, pictures_written: 0, resident_first_minute: None };
+    app.insert_resource(viewer).add_systems(Update, watch.in_set(StudioSystems::Report));
+    match app.run() {
+        AppExit::Success => Ok(()),
+        AppExit::Error(_) => Err("the viewer ended with an error: see the messages above".into()),
+    }
+}
+
+/// Writes pictures as they are due, and ends the app when it is time.
+fn watch(
+    mut viewer: ResMut<Viewer>,
+    stats: Res<ViewStats>,
+    counts: Res<SynthesisCounts>,
+    ledger: Res<LatencyLedger>,
+    inputs: Query<(&StreamInputStats, &NodeStatus)>,
+    pins: Query<&Pins>,
+    frames: Query<&PinFrame>,
+    device: Res<RenderDevice>,
+    queue: Res<RenderQueue>,
+    mut exits: ParamSet<(MessageReader<AppExit>, MessageWriter<AppExit>)>,
+) {
+    let counters = stats.get();
+    if viewer.first_picture.is_none() && counters.shown > 0 {
+        viewer.first_picture = Some(Instant::now());
+    }
+    let watched = viewer.first_picture.map_or(Duration::ZERO, |first| first.elapsed());
+    if viewer.resident_first_minute.is_none() && watched > Duration::from_secs(3) {
+        viewer.resident_first_minute = resident_mib();
+    }
+    let failure = inputs.iter().find(|(input, _)| input.refused).and_then(|(_, status)| status.error().map(str::to_owned));
+    let impatient = viewer.first_picture.is_none() && viewer.started.elapsed().as_secs_f32() > viewer.args.patience;
+    let time_is_up = viewer.args.seconds.is_some_and(|seconds| watched.as_secs_f32() >= seconds && viewer.first_picture.is_some())
+        || viewer.args.frames.is_some_and(|frames| counters.shown >= frames);
+    let leaving = exits.p0().read().next().is_some();
+    let view_node = viewer.view;
+    let snapshot = || {
+        let view = pins.get(view_node).ok()?.iter().find_map(|pin| frames.get(pin).ok())?.get()?;
+        let rgba = read_rgba(device.wgpu_device(), &queue.0, &view.picture.planes[0]).ok()?;
+        image::RgbaImage::from_raw(view.picture.size.x, view.picture.size.y, rgba)
+    };
+    let due = viewer.args.out.clone().filter(|_| watched.as_secs_f32() >= viewer.pictures_written as f32 && viewer.first_picture.is_some());
+    if let (Some(folder), Some(picture)) = (due, snapshot()) {
+        save(&folder.join(format!("view_{:04}.png", viewer.pictures_written)), &picture);
+        viewer.pictures_written += 1;
+    }
+    if !(failure.is_some() || impatient || time_is_up || leaving) {
+        return;
+    }
+    if let (Some(path), Some(picture)) = (&viewer.args.picture, snapshot()) {
+        save(path, &picture);
+    }
+    let report = viewer_report(&viewer, &stats, &counts, &ledger, inputs.iter().map(|(input, _)| input));
+    if let Some(path) = &viewer.args.report
+        && let Err(error) = write_json(path, &report)
+    {
+        crate::report::complain(&error.to_string());
+    }
+    if !viewer.args.quiet {
+        say_report(&report);
+    }
+    let failure = failure.or_else(|| impatient.then(|| format!("no picture came within {} s: {}", viewer.args.patience, connection(&inputs))));
+    match failure {
+        Some(failure) => {
+            crate::report::complain(&failure);
+            exits.p1().write(AppExit::error());
+        }
+        None if !leaving => drop(exits.p1().write(AppExit::Success)),
+        None => {}
+    }
+}
+
+fn connection(inputs: &Query<(&StreamInputStats, &NodeStatus)>) -> String {
+    inputs.iter().map(|(input, _)| input.connection.clone()).collect::<Vec<_>>().join(", ")
+}
+
+fn save(path: &Path, picture: &image::RgbaImage) {
+    if let Err(error) = picture.save(path) {
+        crate::report::complain(&format!("{} cannot be written: {error}", path.display()));
+    }
+}
+
+fn viewer_report<'a>(
+    viewer: &Viewer,
+    stats: &ViewStats,
+    counts: &SynthesisCounts,
+    ledger: &LatencyLedger,
+    inputs: impl Iterator<Item = &'a StreamInputStats>,
+) -> ViewerReport {
+    let counters = stats.get();
+    let mut report = ViewerReport {
+        stages: stages(ledger),
+        decoded: counters.decoded,
+        shown: counters.shown,
+        never_shown: counters.skipped,
+        out_of_order: counters.out_of_order,
+        generated: counts.generated(),
+        without_motion: counts.without_motion(),
+        marks_read: counters.marks_read,
+        marks_wrong: counters.marks_wrong,
+        shown_hz: counters.shown_hz(),
+        drawn_hz: counters.drawn_hz(counts.generated()),
+        resident_mib: viewer.resident_first_minute.zip(resident_mib()).map(|(first, last)| [first, last]),
+        ..ViewerReport::default()
+    };
+    for input in inputs {
+        report.received += input.access_units;
+        report.bitrate_bps += f64::from(input.bitrate_bps);
+        report.tiles += input.tiles;
+        report.lost_tiles += input.lost_tiles;
+        report.reconnects += input.reconnects;
+    }
+    report
+}
+
+fn say_report(report: &ViewerReport) {
+    say(&format!(
+        "received {} · shown {} ({:.1} Hz) · generated {} · lost tiles {} of {}",
+        report.received, report.shown, report.shown_hz, report.generated, report.lost_tiles, report.tiles
+    ));
+    for stage in &report.stages {
+        say(&format!("{:<24}{:>9}{:>11.2}{:>11.2}", stage.stage, stage.count, stage.p50_ms, stage.p95_ms));
+    }
+}
