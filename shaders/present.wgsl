@@ -47,8 +47,8 @@ fn color_at(uv: vec2<f32>) -> vec3<f32> {
 }
 
 @fragment
-fn present(varying: Varying) -> @location(0) vec4<f32> {
-    let uv = varying.at * values.scale * vec2(0.5, -0.5) + 0.5;
+fn present(surface: Varying) -> @location(0) vec4<f32> {
+    let uv = surface.at * values.scale * vec2(0.5, -0.5) + 0.5;
     if any(uv < vec2(0.0)) || any(uv > vec2(1.0)) {
         return vec4(0.0, 0.0, 0.0, 1.0);
     }

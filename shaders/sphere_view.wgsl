@@ -103,15 +103,15 @@ fn cube_place(direction: vec3<f32>) -> vec3<f32> {
 }
 
 @fragment
-fn sphere_view(varying: Varying) -> @location(0) vec4<f32> {
-    let flat = vec3(varying.at * view.shape.xy, -1.0);
+fn sphere_view(surface: Varying) -> @location(0) vec4<f32> {
+    let flat = vec3(surface.at * view.shape.xy, -1.0);
     let rows = view.rotation;
     let direction = normalize(rows[0].xyz * flat.x + rows[1].xyz * flat.y + rows[2].xyz * flat.z);
     let placed = place(direction);
     let uv = view.eye.xy + view.eye.zw * placed.xy;
     var color = vec3(0.0);
     let split_at = view.shape.z * 2.0 - 1.0;
-    if varying.at.x < split_at {
+    if surface.at.x < split_at {
         let first = textureSampleLevel(reference_0, linear, uv, 0.0);
         let second = textureSampleLevel(reference_1, linear, uv, 0.0);
         let third = textureSampleLevel(reference_2, linear, uv, 0.0);
@@ -123,7 +123,7 @@ fn sphere_view(varying: Varying) -> @location(0) vec4<f32> {
         color = color_of(view.picture, first, second, third);
     }
     // A thin line tells the two apart.
-    let line = view.shape.z > 0.0 && abs(varying.at.x - split_at) < 0.003;
+    let line = view.shape.z > 0.0 && abs(surface.at.x - split_at) < 0.003;
     color = select(color * placed.z, vec3(1.0), line);
     return vec4(clamp(color, vec3(0.0), vec3(1.0)), 1.0);
 }

@@ -64,7 +64,7 @@ pub fn app(window: AppWindow) -> Result<App, GpuError> {
         .set(RenderPlugin { synchronous_pipeline_compilation: true, ..default() })
         .set(LogPlugin {
             filter: "warn,neural_studio=info,studio_frame=info,studio_graph=info,studio_gpu=info,studio_media=info,studio_vision=info,\
-                     studio_stream=info,studio_view=info,wgpu_hal=error,wgpu_core=error,calloop=error"
+                     studio_stream=info,studio_view=info,moq_net=error,wgpu_hal=error,wgpu_core=error,calloop=error"
                 .to_owned(),
             ..default()
         });

@@ -16,6 +16,8 @@ pub struct Quality {
     /// How thoroughly motion is looked for.
     #[serde(skip)]
     pub flow: FlowQuality,
+    /// Frames a second; `None` keeps the source's own.
+    pub frame_rate_hz: Option<f32>,
     /// Bit rate of the stream.
     pub bitrate_bps: u32,
 }
@@ -40,9 +42,11 @@ impl Quality {
             picture_size: UVec2::new(width, width / 2),
             view_size: UVec2::new(view_width, view_width * 9 / 16),
             flow,
+            frame_rate_hz: None,
             bitrate_bps,
         };
-        let software = preset("software", 1280, 640, FlowQuality::Fast, 6_000_000);
+        // A rate that two cores keep up with, so that no frame has to be dropped.
+        let software = Self { frame_rate_hz: Some(20.0), ..preset("software", 1280, 640, FlowQuality::Fast, 6_000_000) };
         let widest = machine.max_side_px.min(source_size.x.saturating_mul(2)).min(if machine.hardware_encoder { 7680 } else { 3840 });
         let ladder = [
             preset("8K", 7680, 1920, FlowQuality::High, 80_000_000),

@@ -1,6 +1,7 @@
 //! The driver: uploads what was captured, then runs the GPU nodes in the graph's order, and submits once.
 
 use crate::{
+    device::block_on,
     frame::{GpuFrame, PinFrame, SourceFrame},
     node::GpuNodeRun,
     timer::GpuTimer,
@@ -38,6 +39,13 @@ struct GpuNode {
     seen: Vec<u64>,
     retry_at: Option<Instant>,
     waiting_since: Option<Instant>,
+}
+
+/// The part of an error that people read; a backtrace follows it.
+fn first_lines(error: &str) -> String {
+    let lines: Vec<&str> = error.lines().map(str::trim).filter(|line| !line.is_empty()).take(6).collect();
+    let end = lines.iter().position(|line| line.starts_with("0:") || line.contains("stack backtrace")).unwrap_or(lines.len());
+    lines[..end.max(1).min(lines.len())].join(" ")
 }
 
 /// How long a live node waits for the slower of its inputs.
@@ -262,10 +270,15 @@ fn run_node(
     };
     let frame_id = run.frames().next().map(|frame| frame.stamp.frame_id).unwrap_or_default();
     timer.begin(world.resource_mut::<GraphCommands>().encoder(device), frame_id, stage);
+    // What the GPU refuses (a shader that does not compile, a picture it cannot hold) is this node's failure.
+    let invalid = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let no_memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
     let outcome = match world.run_system_with(system, run) {
         Ok(outcome) => outcome,
         Err(error) => Err(error.to_string().into()),
     };
+    let refused = block_on(no_memory.pop()).or(block_on(invalid.pop()));
+    let outcome = outcome.and_then(|()| refused.map_or(Ok(()), |error| Err(error.to_string().into())));
     timer.end(world.resource_mut::<GraphCommands>().encoder(device));
     let report = world.resource::<FailureReport>().clone();
     let mut nodes = world.resource_mut::<GpuNodes>();
@@ -277,7 +290,7 @@ fn run_node(
         }
         Err(error) => {
             node.retry_at = Some(Instant::now() + NodeStatus::FIRST_RETRY);
-            report.failure(compiled.node, error.to_string().lines().next().unwrap_or_default());
+            report.failure(compiled.node, first_lines(&error.to_string()));
         }
     }
 }

@@ -58,9 +58,9 @@ impl GpuNodeRun {
         self.inputs.iter().filter_map(|(_, frame)| frame.as_ref())
     }
 
-    /// The newest motion field on an input, if one came.
-    pub fn motion_input(&self, name: &str) -> Option<MotionField> {
-        self.motion_inputs.iter().find(|(input, _)| input == name)?.1.get().map(|(field, _)| field)
+    /// The motion field of a frame on an input, if it came.
+    pub fn motion_of(&self, name: &str, frame_id: u64) -> Option<MotionField> {
+        self.motion_inputs.iter().find(|(input, _)| input == name)?.1.of_frame(frame_id)
     }
 
     /// The pin of a motion output, to be written when the field has been read back.

@@ -2,7 +2,7 @@
 
 use bevy::prelude::*;
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 use studio_frame::prelude::*;
 
 /// Takes access units on the encoder's own thread, in order, as soon as they exist.
@@ -115,22 +115,31 @@ impl PacketBus {
     }
 }
 
-/// The newest motion field on an output pin of type [`DataType::MOTION_FIELD`](crate::pin::DataType::MOTION_FIELD):
-/// written once a frame by the flow node, read by everything that needs motion. Clones share it.
+/// The motion fields on an output pin of type [`DataType::MOTION_FIELD`](crate::pin::DataType::MOTION_FIELD): written once
+/// a frame by the flow node, read by everything that needs motion. Clones share them.
+///
+/// The latest few are kept, because a picture and its field may reach a reader at different times.
 #[derive(Component, Clone, Default)]
 pub struct PinMotion(Arc<Mutex<MotionSlot>>);
 
 #[derive(Default)]
 struct MotionSlot {
-    field: Option<MotionField>,
+    fields: VecDeque<MotionField>,
     generation: u64,
 }
 
 impl PinMotion {
+    const KEPT: usize = 8;
+
     /// The newest field and its generation; the generation grows with every field.
-    pub fn get(&self) -> Option<(MotionField, u64)> {
+    pub fn newest(&self) -> Option<(MotionField, u64)> {
         let slot = self.0.lock();
-        slot.field.clone().map(|field| (field, slot.generation))
+        slot.fields.back().cloned().map(|field| (field, slot.generation))
+    }
+
+    /// The field of a frame, if it is among the latest.
+    pub fn of_frame(&self, frame_id: u64) -> Option<MotionField> {
+        self.0.lock().fields.iter().rev().find(|field| field.stamp.frame_id == frame_id).cloned()
     }
 
     /// Grows with every field; 0 before the first.
@@ -141,7 +150,10 @@ impl PinMotion {
     /// Puts a field on the pin.
     pub fn set(&self, field: MotionField) {
         let mut slot = self.0.lock();
-        slot.field = Some(field);
+        if slot.fields.len() == Self::KEPT {
+            slot.fields.pop_front();
+        }
+        slot.fields.push_back(field);
         slot.generation += 1;
     }
 }

@@ -170,7 +170,7 @@ fn feed_outputs(
             None if running.sink.is_some() => running.sink = None,
             _ => {}
         }
-        if let Some((field, generation)) = links.source(node, "motion").and_then(|pin| motions.get(pin).ok()?.get())
+        if let Some((field, generation)) = links.source(node, "motion").and_then(|pin| motions.get(pin).ok()?.newest())
             && generation != running.motion_seen
         {
             running.motion_seen = generation;

@@ -41,6 +41,9 @@ pub struct DemoArgs {
     /// Width of the stitched picture in pixels (default: chosen from the GPU)
     #[arg(long)]
     width: Option<u32>,
+    /// Frames a second (default: the recording's own, fewer on software Vulkan)
+    #[arg(long)]
+    rate: Option<f32>,
     /// Bit rate in bits a second (default: chosen from the GPU)
     #[arg(long)]
     bitrate: Option<u32>,
@@ -102,6 +105,9 @@ pub fn run(args: DemoArgs) -> Result<(), Failure> {
     if let Some(width) = args.width {
         quality.picture_size = UVec2::new(width, width / 2);
     }
+    if args.rate.is_some() {
+        quality.frame_rate_hz = args.rate;
+    }
     if let Some(bitrate_bps) = args.bitrate {
         quality.bitrate_bps = bitrate_bps;
     }
@@ -111,7 +117,7 @@ pub fn run(args: DemoArgs) -> Result<(), Failure> {
 
     let mut app = app(AppWindow::None)?;
     let demo = build_graph(&mut app, args, source, rig, &quality, &recording)?;
-    app.insert_resource(demo).add_systems(Update, (start_viewer, stop_when_done).chain().in_set(StudioSystems::Report));
+    app.insert_resource(demo).add_systems(Update, (start_viewer, stop_when_done).chain().in_set(StudioSystems::Report).run_if(resource_exists::<Demo>));
     let start = Instant::now();
     let outcome = drive(&mut app);
     let report = finish(&mut app, adapter, quality, start)?;
@@ -142,11 +148,16 @@ fn build_graph(app: &mut App, args: DemoArgs, source: String, rig: Rig, quality:
     let pictures = rig.pictures.len() as u32;
     let rig = app.world_mut().resource_mut::<Assets<Rig>>().add(rig);
     let world = app.world_mut();
-    let source = world.spawn(VideoFileInput { source, repeat: true, ..default() }).id();
+    let source = world.spawn(VideoFileInput { source, repeat: true, picture: PictureSettings { rate_hz: quality.frame_rate_hz, ..default() }, ..default() }).id();
     let stitch = world.spawn(Stitch { rig, pictures, settings: StitchSettings::equirectangular(quality.picture_size.x, quality.picture_size.y) }).id();
     let mark = world.spawn(LatencyMark::default()).id();
     let flow = world.spawn(OpticalFlow { quality: quality.flow, ..default() }).id();
-    let encoder = world.spawn(VideoEncoder { codec: args.codec.into(), bitrate_bps: quality.bitrate_bps, ..default() }).id();
+    let encoder = world.spawn(VideoEncoder {
+        codec: args.codec.into(),
+        bitrate_bps: quality.bitrate_bps,
+        frame_rate_hz: quality.frame_rate_hz.unwrap_or(30.0),
+        ..default()
+    }).id();
     let output = world.spawn(WebTransportOutput { bind: args.bind.to_string(), token: args.token.clone(), ..default() }).id();
     let recorder = world.spawn(Recorder { path: recording.display().to_string(), overwrite: true, ..default() }).id();
     world.flush();

@@ -7,7 +7,7 @@ use crate::{
 use bevy::{
     app::AppExit,
     prelude::*,
-    render::renderer::{RenderDevice, RenderQueue},
+    render::renderer::{RenderAdapterInfo, RenderDevice, RenderQueue},
 };
 use clap::Args;
 use neural_studio::{
@@ -16,7 +16,7 @@ use neural_studio::{
     studio_gpu::readback::read_rgba,
     studio_stream::viewer_link::ViewerLink,
     studio_view::stats::ViewStats,
-    studio_vision::nodes::SynthesisCounts,
+    studio_vision::{nodes::SynthesisCounts, synthesis::SynthesisQuality},
 };
 use std::{
     path::{Path, PathBuf},
@@ -133,7 +133,10 @@ pub fn run(args: ViewArgs) -> Result<(), Failure> {
     };
     let split = if mode == SynthesisMode::SideBySide { 0.5 } else { 0.0 };
     let input = world.spawn(StreamInput { link: link.to_string(), datagram_loss: args.simulate_loss.clamp(0.0, 1.0), color: None }).id();
-    let synthesis = world.spawn(FrameSynthesis { mode, ..default() }).id();
+    // Software Vulkan has no time for the sharper filter.
+    let software = world.resource::<RenderAdapterInfo>().device_type == wgpu::DeviceType::Cpu;
+    let quality = if software { SynthesisQuality::Fast } else { SynthesisQuality::Sharp };
+    let synthesis = world.spawn(FrameSynthesis { mode, quality, ..default() }).id();
     let view = SphereView { size, yaw_deg: args.yaw, pitch_deg: args.pitch.clamp(-90.0, 90.0), fov_deg: args.fov.clamp(20.0, 150.0), split };
     let view = world.spawn(view).id();
     world.flush();

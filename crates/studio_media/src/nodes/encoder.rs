@@ -223,7 +223,7 @@ pub(super) fn follow_motion(
 ) {
     seen.retain(|node, _| encoders.contains(*node));
     for node in &encoders {
-        let Some((field, generation)) = links.source(node, "motion").and_then(|pin| motions.get(pin).ok()?.get()) else { continue };
+        let Some((field, generation)) = links.source(node, "motion").and_then(|pin| motions.get(pin).ok()?.newest()) else { continue };
         let newer = seen.insert(node, generation) != Some(generation);
         if newer
             && field.starts_scene()

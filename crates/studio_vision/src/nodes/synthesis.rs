@@ -114,7 +114,7 @@ fn run_frame_synthesis(
         run.set_output("frame", frame.clone())?;
         return Ok(());
     }
-    let motion = run.motion_input("motion").filter(|field| field.stamp.frame_id == frame.stamp.frame_id && !field.starts_scene());
+    let motion = run.motion_of("motion", frame.stamp.frame_id).filter(|field| !field.starts_scene());
     let previous = state.previous.as_ref();
     let pair = motion.zip(previous).filter(|(field, previous)| field.previous_frame_id == previous.stamp.frame_id);
     let Some((field, previous)) = pair else {
