@@ -1,7 +1,7 @@
 // Makes the picture between two decoded pictures, or just after them, from the motion between them.
 //
 // Entry point
-//   synthesize: one thread a pixel
+//   synthesize: one thread a block of 2×2 pixels, which share one motion
 //     @binding(0..2) planes of the previous picture, @binding(3..5) planes of the current one (a picture with fewer planes binds
 //       its first one instead)
 //     @binding(6) the motion grid, one texel a cell: motion in pixels of the picture it was measured in
@@ -13,7 +13,8 @@
 // x = p - (1 - t) m(p), so the picture between shows previous(x - t m) and current(x + (1 - t) m). m belongs to p, which is
 // unknown; two rounds of p = x + (1 - t) m(p) find it. Beyond t = 1 only the current picture is used.
 //
-// Override: SHARP, whether luma (or RGB) is sampled with Catmull-Rom's cubic, which keeps what bilinear samples blur away.
+// Override: SHARP, whether luma (or RGB) is sampled with Catmull-Rom's cubic, which keeps what bilinear samples blur away, and
+// chroma at every pixel instead of once a block.
 
 override SHARP: bool = true;
 
@@ -33,6 +34,9 @@ struct Synthesis {
     phase: f32,
     // 1 where the left and right edges meet.
     wraps: u32,
+    // The part to make: its first pixel (even) and its size; it may run over the right edge.
+    region_origin: vec2u,
+    region_size: vec2u,
 }
 
 @group(0) @binding(0) var previous_0: texture_2d<f32>;
@@ -80,26 +84,22 @@ fn cubic(plane: texture_2d<f32>, uv: vec2f) -> vec3f {
     return sum / (middle.x * middle.y + (w0.x + w3.x) * middle.y + middle.x * (w0.y + w3.y));
 }
 
-// R′G′B′ at a position (0..1), of what the first plane says there and what the others say.
-fn rgb_of(first_plane: vec3f, plane_1: texture_2d<f32>, plane_2: texture_2d<f32>, format: PictureFormat, uv: vec2f) -> vec3f {
-    var code = first_plane;
-    if format.planes.x == 1u {
-        code = vec3f(code.x, textureSampleLevel(plane_1, linear_sampler, uv, 0.0).xy);
-    } else if format.planes.x == 2u {
-        code.y = textureSampleLevel(plane_1, linear_sampler, uv, 0.0).x;
-        code.z = textureSampleLevel(plane_2, linear_sampler, uv, 0.0).x;
+// Cb and Cr at a position (0..1); nothing for RGBA.
+fn chroma_at(plane_1: texture_2d<f32>, plane_2: texture_2d<f32>, planes: u32, uv: vec2f) -> vec2f {
+    if planes == 0u {
+        return vec2f(0.0);
     }
-    let value = vec4f(code, 1.0);
-    let rows = format.rgb_from_yuv;
-    return clamp(vec3f(dot(rows[0], value), dot(rows[1], value), dot(rows[2], value)), vec3f(0.0), vec3f(1.0));
+    let first = textureSampleLevel(plane_1, linear_sampler, uv, 0.0).xy;
+    if planes == 1u {
+        return first;
+    }
+    return vec2f(first.x, textureSampleLevel(plane_2, linear_sampler, uv, 0.0).x);
 }
 
-fn previous_rgb(first_plane: vec3f, uv: vec2f) -> vec3f {
-    return rgb_of(first_plane, previous_1, previous_2, synthesis.previous, uv);
-}
-
-fn current_rgb(first_plane: vec3f, uv: vec2f) -> vec3f {
-    return rgb_of(first_plane, current_1, current_2, synthesis.current, uv);
+fn to_rgb(first_plane: vec3f, chroma: vec2f, format: PictureFormat) -> vec3f {
+    let code = vec4f(select(vec3f(first_plane.x, chroma), first_plane, format.planes.x == 0u), 1.0);
+    let rgb = vec3f(dot(format.rgb_from_yuv[0], code), dot(format.rgb_from_yuv[1], code), dot(format.rgb_from_yuv[2], code));
+    return clamp(rgb, vec3f(0.0), vec3f(1.0));
 }
 
 // Whether a motion is too small to see, so that a plain sample serves.
@@ -122,51 +122,71 @@ fn cell_motion(uv: vec2f) -> vec2f {
     return textureLoad(motion_grid, clamp(cell, vec2i(0), count - 1), 0).xy * synthesis.uv_per_motion;
 }
 
-// What the picture that is made shows at one place.
-struct Sample {
-    // First planes of the two pictures.
-    before: vec3f,
-    after: vec3f,
-    // How much they differ in luma.
+// First planes of the two pictures at the four pixels of the block, and their mean difference in luma.
+struct Block {
+    before: array<vec3f, 4>,
+    after: array<vec3f, 4>,
     difference: f32,
 }
 
-fn sample_along(motion: vec2f, uv: vec2f) -> Sample {
-    var result: Sample;
-    result.before = textureSampleLevel(previous_0, linear_sampler, uv - synthesis.phase * motion, 0.0).rgb;
-    result.after = textureSampleLevel(current_0, linear_sampler, uv + (1.0 - synthesis.phase) * motion, 0.0).rgb;
-    let before = luma_of(result.before, synthesis.previous.planes.x);
-    result.difference = abs(before - luma_of(result.after, synthesis.current.planes.x));
-    return result;
+// Pixel `k` of the block whose first pixel lies at `uv`.
+fn pixel_uv(uv: vec2f, k: u32) -> vec2f {
+    return uv + vec2f(f32(k & 1u), f32(k >> 1u)) / vec2f(textureDimensions(made));
+}
+
+fn luma_difference(before: vec3f, after: vec3f) -> f32 {
+    return abs(luma_of(before, synthesis.previous.planes.x) - luma_of(after, synthesis.current.planes.x));
+}
+
+// The part of a motion that lies before or after the moment. Half way, where both parts are equal and the pictures count
+// alike, whole pixels lose less than a bilinear sample between them would: one picture comes out as far ahead as the other
+// comes out behind.
+fn part_of(motion: vec2f, share: f32) -> vec2f {
+    let part = share * motion;
+    let size = vec2f(textureDimensions(made));
+    return select(part, round(part * size) / size, !SHARP && synthesis.phase == 0.5);
+}
+
+fn sample_along(motion: vec2f, uv: vec2f) -> Block {
+    var block: Block;
+    let toward_previous = part_of(motion, synthesis.phase);
+    let toward_current = part_of(motion, 1.0 - synthesis.phase);
+    for (var k = 0u; k < 4u; k++) {
+        let place = pixel_uv(uv, k);
+        block.before[k] = textureSampleLevel(previous_0, linear_sampler, place - toward_previous, 0.0).rgb;
+        block.after[k] = textureSampleLevel(current_0, linear_sampler, place + toward_current, 0.0).rgb;
+        block.difference += 0.25 * luma_difference(block.before[k], block.after[k]);
+    }
+    return block;
 }
 
 @compute @workgroup_size(8, 8)
 fn synthesize(@builtin(global_invocation_id) id: vec3u) {
     let size = textureDimensions(made);
-    if any(id.xy >= size) {
+    let within = id.xy * 2u;
+    if any(within >= synthesis.region_size) {
         return;
     }
-    let uv = (vec2f(id.xy) + 0.5) / vec2f(size);
+    let run = synthesis.region_origin + within;
+    let origin = vec2u(run.x % size.x, run.y);
+    if any(origin >= size) {
+        return;
+    }
+    let uv = (vec2f(origin) + 0.5) / vec2f(size);
+    let center = (vec2f(origin) + 1.0) / vec2f(size);
     let phase = synthesis.phase;
     let rest = 1.0 - phase;
-    var motion = motion_at(uv);
-    motion = motion_at(uv + rest * motion);
-    motion = motion_at(uv + rest * motion);
-    if phase >= 1.0 {
-        let place = uv + rest * motion;
-        var code = textureSampleLevel(current_0, linear_sampler, place, 0.0).rgb;
-        if SHARP && phase != 1.0 && !is_still(motion) {
-            code = cubic(current_0, place);
-        }
-        textureStore(made, id.xy, vec4f(current_rgb(code, place), 1.0));
-        return;
-    }
+    var motion = motion_at(center);
+    motion = motion_at(center + rest * motion);
+    motion = motion_at(center + rest * motion);
 
-    var best = sample_along(motion, uv);
-    if best.difference > AGREE {
-        // The motion between the cells explains this pixel badly: near an edge of a moving thing one of the cells around, or
+    // Beyond the current picture the previous one has no say.
+    let ahead = phase >= 1.0;
+    var block = sample_along(motion, uv);
+    if block.difference > AGREE && !ahead {
+        // The motion between the cells explains these pixels badly: near an edge of a moving thing one of the cells around, or
         // no motion, may do better. Each must win clearly, or noise would choose.
-        let place = uv + rest * motion;
+        let place = center + rest * motion;
         let half_cell = 0.5 / vec2f(textureDimensions(motion_grid));
         for (var k = 0; k < 5; k++) {
             var candidate = vec2f(0.0);
@@ -174,21 +194,39 @@ fn synthesize(@builtin(global_invocation_id) id: vec3u) {
                 candidate = cell_motion(place + half_cell * (2.0 * vec2f(f32(k & 1), f32(k >> 1u)) - 1.0));
             }
             let with_candidate = sample_along(candidate, uv);
-            if with_candidate.difference < best.difference - 0.5 * AGREE {
-                best = with_candidate;
+            if with_candidate.difference < block.difference - 0.5 * AGREE {
+                block = with_candidate;
                 motion = candidate;
             }
         }
     }
-    let from_previous = uv - phase * motion;
-    let from_current = uv + rest * motion;
-    if SHARP && phase > 0.0 && !is_still(motion) {
-        best.before = cubic(previous_0, from_previous);
-        best.after = cubic(current_0, from_current);
-    }
-    // Where both show different things, one of them is covered: the nearer picture alone is sharp, a mean would be a ghost.
+
+    // A picture on which the moment falls is shown as it is.
+    let sharpen = SHARP && phase != 0.0 && phase != 1.0 && !is_still(motion);
     let nearer = select(0.0, 1.0, phase >= 0.5);
-    let share = mix(phase, nearer, smoothstep(AGREE, DISAGREE, best.difference));
-    let color = mix(previous_rgb(best.before, from_previous), current_rgb(best.after, from_current), share);
-    textureStore(made, id.xy, vec4f(color, 1.0));
+    var chroma_before = chroma_at(previous_1, previous_2, synthesis.previous.planes.x, center - phase * motion);
+    var chroma_after = chroma_at(current_1, current_2, synthesis.current.planes.x, center + rest * motion);
+    for (var k = 0u; k < 4u; k++) {
+        let pixel = origin + vec2u(k & 1u, k >> 1u);
+        if any(pixel >= size) {
+            continue;
+        }
+        var before = block.before[k];
+        var after = block.after[k];
+        // Where both show different things, one of them is covered: the nearer picture alone is sharp, a mean would be a ghost.
+        let doubt = smoothstep(AGREE, DISAGREE, luma_difference(before, after));
+        let share = select(mix(phase, nearer, doubt), 1.0, ahead);
+        let from_previous = pixel_uv(uv, k) - phase * motion;
+        let from_current = pixel_uv(uv, k) + rest * motion;
+        if sharpen {
+            before = cubic(previous_0, from_previous);
+            after = cubic(current_0, from_current);
+        }
+        if SHARP {
+            chroma_before = chroma_at(previous_1, previous_2, synthesis.previous.planes.x, from_previous);
+            chroma_after = chroma_at(current_1, current_2, synthesis.current.planes.x, from_current);
+        }
+        let color = mix(to_rgb(before, chroma_before, synthesis.previous), to_rgb(after, chroma_after, synthesis.current), share);
+        textureStore(made, pixel, vec4f(color, 1.0));
+    }
 }

@@ -43,6 +43,10 @@ impl AppWindow {
     }
 }
 
+/// The GPU that an app runs on, known before the first frame.
+#[derive(Resource, Clone, Debug)]
+pub struct StudioAdapter(pub wgpu::AdapterInfo);
+
 /// Whether a window could be opened.
 pub fn has_display() -> bool {
     cfg!(any(windows, target_os = "macos")) || std::env::var_os("DISPLAY").is_some_and(|display| !display.is_empty())
@@ -56,8 +60,9 @@ pub fn has_display() -> bool {
 /// # Errors
 /// [`GpuError::NoAdapter`] if there is no GPU, not even a software one.
 pub fn app(window: AppWindow) -> Result<App, GpuError> {
-    HeadlessGpu::open()?;
+    let gpu = HeadlessGpu::open()?;
     let mut app = App::new();
+    app.insert_resource(StudioAdapter(gpu.adapter));
     let defaults = DefaultPlugins
         .build()
         .disable::<PipelinedRenderingPlugin>()

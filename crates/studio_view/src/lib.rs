@@ -13,6 +13,7 @@ pub mod stats;
 use bevy::{prelude::*, render::RenderApp, window::PrimaryWindow};
 use bevy_egui::{EguiPlugin, EguiPrimaryContextPass};
 use studio_gpu::prelude::*;
+use studio_graph::prelude::*;
 
 /// The types nearly every user of this crate needs.
 pub mod prelude {
@@ -33,7 +34,8 @@ impl Plugin for StudioViewPlugin {
         app.init_resource::<stats::ViewStats>();
         let stats = app.world().resource::<stats::ViewStats>().clone();
         input::add_stream_input(app);
-        app.add_gpu_node::<sphere::SphereView, _>(sphere::run_sphere_view);
+        app.add_gpu_node::<sphere::SphereView, _>(sphere::run_sphere_view)
+            .add_systems(Update, sphere::limit_synthesis.in_set(StudioSystems::Send));
         if let Some(render_app) = app.get_sub_app_mut(RenderApp) {
             render_app.insert_resource(stats);
         }

@@ -1,7 +1,10 @@
 //! The `SphereView` node: a window into the sphere.
 
 use bevy::prelude::*;
-use std::{f32::consts::FRAC_PI_2, sync::Arc};
+use std::{
+    f32::consts::{FRAC_PI_2, PI},
+    sync::Arc,
+};
 use studio_frame::{
     color::ColorInfo,
     format::PixelFormat,
@@ -14,6 +17,7 @@ use studio_gpu::{
     prelude::*,
 };
 use studio_graph::prelude::*;
+use studio_vision::nodes::FrameSynthesis;
 
 /// Shows the part of the sphere that lies in front of the viewer, as a flat perspective picture.
 ///
@@ -69,6 +73,34 @@ impl SphereView {
         let aspect = self.size.x as f32 / self.size.y.max(1) as f32;
         let flat = Vec3::new(at.x * half, at.y * half / aspect, -1.0);
         (self.rotation() * flat).normalize()
+    }
+
+    /// The part of a picture that the view shows, in shares of its width and height, with a margin; it may run over the right
+    /// edge. `None` where that is not worth working out: other projections than whole spheres, and views with a pole in them.
+    pub fn visible_region(&self, projection: PictureProjection) -> Option<Rect> {
+        const STEPS: i32 = 12;
+        const MARGIN: f32 = 0.01;
+        if projection != PictureProjection::Equirectangular {
+            return None;
+        }
+        // The extremes of longitude and latitude lie on the view's border, or on its vertical middle line.
+        let border = (-STEPS..=STEPS).map(|step| step as f32 / STEPS as f32);
+        let points = border.flat_map(|at| [Vec2::new(at, -1.0), Vec2::new(at, 1.0), Vec2::new(-1.0, at), Vec2::new(1.0, at), Vec2::new(0.0, at)]);
+        let ahead = self.yaw_deg.to_radians();
+        let (mut low, mut high) = (Vec2::splat(f32::MAX), Vec2::splat(f32::MIN));
+        for direction in points.map(|at| self.direction(at)) {
+            let longitude = direction.x.atan2(-direction.z) - ahead;
+            let longitude = (longitude + PI).rem_euclid(2.0 * PI) - PI;
+            let angles = Vec2::new(longitude, direction.y.clamp(-1.0, 1.0).asin());
+            (low, high) = (low.min(angles), high.max(angles));
+        }
+        if high.x - low.x > 1.2 * PI {
+            return None;
+        }
+        let left = (0.5 + (low.x + ahead) / (2.0 * PI) - MARGIN).rem_euclid(1.0);
+        let width = (high.x - low.x) / (2.0 * PI) + 2.0 * MARGIN;
+        let (top, bottom) = (0.5 - high.y / PI - MARGIN, 0.5 - low.y / PI + MARGIN);
+        Some(Rect::new(left, top.max(0.0), left + width, bottom.min(1.0)))
     }
 
     fn rotation(&self) -> Quat {
@@ -175,6 +207,25 @@ impl SpherePass {
         pass.set_pipeline(&self.pipeline);
         pass.set_bind_group(0, &bindings, &[]);
         pass.draw(0..3, 0..1);
+    }
+}
+
+/// Has frames generated only where the view looks.
+pub(crate) fn limit_synthesis(
+    views: Query<(Entity, &SphereView)>,
+    links: GraphLinks,
+    pins: Query<(&PinFrame, &PinOf)>,
+    mut synthesis: Query<&mut FrameSynthesis>,
+) {
+    for (node, view) in &views {
+        let Some((frame, owner)) = links.source(node, "frame").and_then(|pin| pins.get(pin).ok()) else { continue };
+        let Ok(mut synthesis) = synthesis.get_mut(owner.0) else { continue };
+        // With two views on one node, each would make the other's part stale.
+        let alone = views.iter().filter(|(other, _)| links.source(*other, "frame") == links.source(node, "frame")).count() == 1;
+        let region = frame.get().filter(|_| alone).and_then(|frame| view.visible_region(frame.projection));
+        if synthesis.region != region {
+            synthesis.region = region;
+        }
     }
 }
 

@@ -129,3 +129,22 @@ fn the_reference_is_left_of_the_split() {
     let rgba = read_rgba(&gpu.device, &gpu.queue, &pass.target().planes[0]).expect("read back");
     assert_eq!((rgba[4 * 10], rgba[4 * 50]), (50, 200));
 }
+
+#[test]
+fn the_visible_region_holds_every_direction_of_the_view() {
+    for (yaw_deg, pitch_deg, fov_deg) in [(0.0, 0.0, 90.0), (179.0, 10.0, 60.0), (-95.0, -35.0, 100.0), (40.0, 50.0, 70.0), (0.0, 89.0, 90.0)] {
+        let view = SphereView { size: UVec2::new(640, 360), yaw_deg, pitch_deg, fov_deg, split: 0.0 };
+        let Some(region) = view.visible_region(PictureProjection::Equirectangular) else {
+            assert!(pitch_deg > 80.0, "yaw {yaw_deg} pitch {pitch_deg}: no region");
+            continue;
+        };
+        for (x, y) in (0..=40).flat_map(|x| (0..=40).map(move |y| (x, y))) {
+            let direction = view.direction(Vec2::new(x as f32, y as f32) / 20.0 - 1.0);
+            let u = (0.5 + direction.x.atan2(-direction.z) / (2.0 * PI)).rem_euclid(1.0);
+            let v = 0.5 - direction.y.asin() / PI;
+            let inside = (u >= region.min.x && u <= region.max.x) || u + 1.0 <= region.max.x;
+            assert!(inside && v >= region.min.y && v <= region.max.y, "yaw {yaw_deg} pitch {pitch_deg}: {u},{v} is not in {region:?}");
+        }
+        assert!(region.width() * region.height() < 0.5, "{region:?} is most of the picture");
+    }
+}

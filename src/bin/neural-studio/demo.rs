@@ -86,6 +86,10 @@ struct Demo {
 pub fn run(args: DemoArgs) -> Result<(), Failure> {
     let gpu = HeadlessGpu::open()?;
     std::fs::create_dir_all(&args.out).map_err(|error| format!("the folder {} cannot be made: {error}", args.out.display()))?;
+    // A report of an earlier run must not be taken for this one's.
+    for stale in ["viewer.json", "viewer.png", "report.json"] {
+        std::fs::remove_file(args.out.join(stale)).ok();
+    }
     let assets = asset_folder();
     let source = match &args.source {
         Some(source) => source.clone(),

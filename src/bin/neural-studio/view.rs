@@ -7,11 +7,11 @@ use crate::{
 use bevy::{
     app::AppExit,
     prelude::*,
-    render::renderer::{RenderAdapterInfo, RenderDevice, RenderQueue},
+    render::renderer::{RenderDevice, RenderQueue},
 };
 use clap::Args;
 use neural_studio::{
-    app::has_display,
+    app::{StudioAdapter, has_display},
     prelude::*,
     studio_gpu::readback::read_rgba,
     studio_stream::viewer_link::ViewerLink,
@@ -134,7 +134,7 @@ pub fn run(args: ViewArgs) -> Result<(), Failure> {
     let split = if mode == SynthesisMode::SideBySide { 0.5 } else { 0.0 };
     let input = world.spawn(StreamInput { link: link.to_string(), datagram_loss: args.simulate_loss.clamp(0.0, 1.0), color: None }).id();
     // Software Vulkan has no time for the sharper filter.
-    let software = world.resource::<RenderAdapterInfo>().device_type == wgpu::DeviceType::Cpu;
+    let software = world.resource::<StudioAdapter>().0.device_type == wgpu::DeviceType::Cpu;
     let quality = if software { SynthesisQuality::Fast } else { SynthesisQuality::Sharp };
     let synthesis = world.spawn(FrameSynthesis { mode, quality, ..default() }).id();
     let view = SphereView { size, yaw_deg: args.yaw, pitch_deg: args.pitch.clamp(-90.0, 90.0), fov_deg: args.fov.clamp(20.0, 150.0), split };

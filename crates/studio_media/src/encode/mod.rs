@@ -347,6 +347,7 @@ pub fn has_hardware_encoder(codec: VideoCodec) -> Result<bool, EncodeError> {
     let settings = EncoderSettings { codec, ..EncoderSettings::default() };
     let (_, element) = Provider::choose(&settings, UVec2::new(1280, 640))?;
     let class = element.factory().and_then(|factory| factory.metadata("klass").map(str::to_owned));
+    element.set_state(gst::State::Null).ok();
     Ok(class.is_some_and(|class| class.contains("Hardware")))
 }
 

@@ -31,13 +31,16 @@ pub struct FrameSynthesis {
     /// The moment wanted, from 0 (the picture before) over 1 (the newest) to 2 (as long after it).
     #[reflect(@0.0..=2.0_f32)]
     pub phase: f32,
+    /// The part of the picture that is looked at, in shares of its width and height; it may run over the right edge. Only
+    /// this part of a generated frame is made. `None` makes all of it.
+    pub region: Option<Rect>,
     /// How much work goes into a generated frame.
     pub quality: SynthesisQuality,
 }
 
 impl Default for FrameSynthesis {
     fn default() -> Self {
-        Self { mode: SynthesisMode::On, phase: 1.0, quality: SynthesisQuality::default() }
+        Self { mode: SynthesisMode::On, phase: 1.0, region: None, quality: SynthesisQuality::default() }
     }
 }
 
@@ -95,7 +98,7 @@ fn run_frame_synthesis(
     mut gpu: GpuContext,
 ) -> Result {
     let frame = run.input("frame")?;
-    let FrameSynthesis { mode, phase, quality } = settings.of(run.node);
+    let FrameSynthesis { mode, phase, region, quality } = settings.of(run.node);
     let size = frame.picture.size;
     let state = states.get_or_make(
         &gpu,
@@ -123,7 +126,12 @@ fn run_frame_synthesis(
         return Ok(());
     };
     let grid = MotionGrid::upload(gpu.device(), gpu.queue(), &field)?;
-    let inputs = SynthesisInputs { previous: &previous.picture, current: &frame.picture, motion: &grid, phase };
+    let region = region.map(|part| {
+        let pixels = size.as_vec2();
+        let origin = (part.min.max(Vec2::ZERO) * pixels).floor();
+        [origin.as_uvec2(), ((part.max * pixels).ceil() - origin).max(Vec2::ZERO).as_uvec2()]
+    });
+    let inputs = SynthesisInputs { previous: &previous.picture, current: &frame.picture, motion: &grid, phase, region };
     let (device, _, encoder) = gpu.device_and_encoder();
     state.pass.encode(device, encoder, &inputs, &state.made)?;
     counts.0.lock().0 += 1;

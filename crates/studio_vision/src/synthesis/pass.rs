@@ -11,9 +11,9 @@ use wgpu::util::DeviceExt;
 /// How pixels between pixels are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Reflect, Serialize, Deserialize)]
 pub enum SynthesisQuality {
-    /// Bilinear: about half the work, a little blur where things move.
+    /// Bilinear, chroma once a block of 2×2 pixels: about half the work, a little blur where things move.
     Fast,
-    /// Catmull-Rom's cubic for luma (or RGB).
+    /// Catmull-Rom's cubic for luma (or RGB), chroma at every pixel.
     #[default]
     Sharp,
 }
@@ -29,6 +29,9 @@ pub struct SynthesisInputs<'a> {
     pub motion: &'a MotionGrid,
     /// The moment, 0..=2: 0 is the previous picture, 1 the current one, 1.5 half a frame after the current one.
     pub phase: f32,
+    /// The part of the picture to make: first pixel and size, which may run over the right edge and go on at the left. The
+    /// rest of the target stays as it is. `None` makes all of it.
+    pub region: Option<[UVec2; 2]>,
 }
 
 /// `struct Synthesis` of `synthesis.wgsl`.
@@ -40,6 +43,8 @@ struct SynthesisUniform {
     uv_per_motion: [f32; 2],
     phase: f32,
     wraps: u32,
+    region_origin: [u32; 2],
+    region_size: [u32; 2],
 }
 
 /// Makes frames between, or just after, two pictures.
@@ -85,7 +90,7 @@ impl SynthesisPass {
         inputs: &SynthesisInputs<'_>,
         made: &GpuPicture,
     ) -> Result<(), SynthesisError> {
-        let SynthesisInputs { previous, current, motion, phase } = *inputs;
+        let SynthesisInputs { previous, current, motion, phase, region } = *inputs;
         if previous.size != made.size || current.size != made.size {
             return Err(SynthesisError::Sizes { previous: previous.size, current: current.size, made: made.size });
         }
@@ -95,6 +100,10 @@ impl SynthesisPass {
         if !(0.0..=2.0).contains(&phase) {
             return Err(SynthesisError::Phase(phase));
         }
+        // Blocks of 2×2 pixels must not straddle the edge that the region runs over.
+        let [origin, size] = region.unwrap_or([UVec2::ZERO, made.size]);
+        let region_origin = (origin % made.size) / 2 * 2;
+        let region_size = (size + UVec2::splat(2)).min(made.size);
         // A buffer for each frame: one shared buffer could hold only one phase in a submission.
         let uniform = device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
             label: Some("synthesis"),
@@ -104,6 +113,8 @@ impl SynthesisPass {
                 uv_per_motion: motion.picture_size().as_vec2().recip().to_array(),
                 phase,
                 wraps: u32::from(motion.wraps()),
+                region_origin: region_origin.to_array(),
+                region_size: region_size.to_array(),
             }),
             usage: wgpu::BufferUsages::UNIFORM,
         });
@@ -116,7 +127,7 @@ impl SynthesisPass {
             (8, uniform.as_entire_binding()),
             (9, wgpu::BindingResource::TextureView(&target)),
         ]);
-        let dispatch = Dispatch::new(device, &self.pipeline, &resources, made.size, PIXELS_8X8);
+        let dispatch = Dispatch::new(device, &self.pipeline, &resources, (region_size + 1) / 2, PIXELS_8X8);
         let mut pass =
             encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("frame synthesis"), timestamp_writes: None });
         dispatch.record(&mut pass);

@@ -6,6 +6,7 @@ use studio_frame::{motion::MotionField, picture::VideoFrame};
 
 const AGREE: f32 = 5.0 / 255.0;
 const DISAGREE: f32 = 48.0 / 255.0;
+const STILL_PX: f32 = 1.0 / 32.0;
 
 fn wrap_or_clamp(index: i32, count: u32, wraps: bool) -> u32 {
     if wraps { index.rem_euclid(count as i32) as u32 } else { index.clamp(0, count as i32 - 1) as u32 }
@@ -82,26 +83,24 @@ pub(super) fn synthesize(
     phase: f32,
     pixel: UVec2,
 ) -> Vec3 {
-    let here = pixel.as_vec2() + 0.5;
+    let block = (pixel / 2 * 2).as_vec2();
+    let center = block + 1.0;
     let rest = 1.0 - phase;
-    let mut motion = motion_at(field, here);
+    let mut motion = motion_at(field, center);
     for _ in 0..2 {
-        motion = motion_at(field, here + rest * motion);
+        motion = motion_at(field, center + rest * motion);
     }
-    let before = |motion: Vec2| sample(previous, here - phase * motion, field.wraps);
-    let after = |motion: Vec2| sample(current, here + rest * motion, field.wraps);
-    let final_sample = |frame: &VideoFrame, position: Vec2| match quality {
-        SynthesisQuality::Fast => sample(frame, position, field.wraps),
-        SynthesisQuality::Sharp => sample_cubic(frame, position, field.wraps).clamp(Vec3::ZERO, Vec3::ONE),
-    };
-    if phase >= 1.0 {
-        return final_sample(current, here + rest * motion);
-    }
+    let before = |place: Vec2, motion: Vec2| sample(previous, place - phase * motion, field.wraps);
+    let after = |place: Vec2, motion: Vec2| sample(current, place + rest * motion, field.wraps);
     let luma = Vec3::new(0.2126, 0.7152, 0.0722);
-    let difference_of = |motion: Vec2| (before(motion).dot(luma) - after(motion).dot(luma)).abs();
+    let difference_at = |place: Vec2, motion: Vec2| (before(place, motion).dot(luma) - after(place, motion).dot(luma)).abs();
+    let difference_of = |motion: Vec2| {
+        let pixels = [Vec2::ZERO, Vec2::X, Vec2::Y, Vec2::ONE].map(|side| block + 0.5 + side);
+        pixels.into_iter().map(|place| 0.25 * difference_at(place, motion)).sum::<f32>()
+    };
     let mut difference = difference_of(motion);
-    if difference > AGREE {
-        let base = in_cells(field, here + rest * motion).floor().as_ivec2();
+    if difference > AGREE && phase < 1.0 {
+        let base = in_cells(field, center + rest * motion).floor().as_ivec2();
         let cells = [IVec2::ZERO, IVec2::X, IVec2::Y, IVec2::ONE].map(|side| cell_motion(field, base + side));
         for candidate in cells.into_iter().chain([Vec2::ZERO]) {
             if difference_of(candidate) < difference - 0.5 * AGREE {
@@ -110,9 +109,17 @@ pub(super) fn synthesize(
             }
         }
     }
-    let covered = ((difference - AGREE) / (DISAGREE - AGREE)).clamp(0.0, 1.0);
-    let covered = covered * covered * (3.0 - 2.0 * covered);
+    let place = pixel.as_vec2() + 0.5;
+    let doubt = ((difference_at(place, motion) - AGREE) / (DISAGREE - AGREE)).clamp(0.0, 1.0);
+    let doubt = doubt * doubt * (3.0 - 2.0 * doubt);
     let nearer = if phase >= 0.5 { 1.0 } else { 0.0 };
-    let (before, after) = (final_sample(previous, here - phase * motion), final_sample(current, here + rest * motion));
-    before.lerp(after, phase + (nearer - phase) * covered)
+    let share = if phase >= 1.0 { 1.0 } else { phase + (nearer - phase) * doubt };
+    let sharpen = quality == SynthesisQuality::Sharp && phase != 0.0 && phase != 1.0 && motion.abs().max_element() >= STILL_PX;
+    let (before, after) = if sharpen {
+        let at = |frame, place| sample_cubic(frame, place, field.wraps).clamp(Vec3::ZERO, Vec3::ONE);
+        (at(previous, place - phase * motion), at(current, place + rest * motion))
+    } else {
+        (before(place, motion), after(place, motion))
+    };
+    before.lerp(after, share)
 }
