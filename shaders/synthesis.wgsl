@@ -34,9 +34,6 @@ struct Synthesis {
     phase: f32,
     // 1 where the left and right edges meet.
     wraps: u32,
-    // The part to make: its first pixel (even) and its size; it may run over the right edge.
-    region_origin: vec2u,
-    region_size: vec2u,
 }
 
 @group(0) @binding(0) var previous_0: texture_2d<f32>;
@@ -138,23 +135,12 @@ fn luma_difference(before: vec3f, after: vec3f) -> f32 {
     return abs(luma_of(before, synthesis.previous.planes.x) - luma_of(after, synthesis.current.planes.x));
 }
 
-// The part of a motion that lies before or after the moment. Half way, where both parts are equal and the pictures count
-// alike, whole pixels lose less than a bilinear sample between them would: one picture comes out as far ahead as the other
-// comes out behind.
-fn part_of(motion: vec2f, share: f32) -> vec2f {
-    let part = share * motion;
-    let size = vec2f(textureDimensions(made));
-    return select(part, round(part * size) / size, !SHARP && synthesis.phase == 0.5);
-}
-
 fn sample_along(motion: vec2f, uv: vec2f) -> Block {
     var block: Block;
-    let toward_previous = part_of(motion, synthesis.phase);
-    let toward_current = part_of(motion, 1.0 - synthesis.phase);
     for (var k = 0u; k < 4u; k++) {
         let place = pixel_uv(uv, k);
-        block.before[k] = textureSampleLevel(previous_0, linear_sampler, place - toward_previous, 0.0).rgb;
-        block.after[k] = textureSampleLevel(current_0, linear_sampler, place + toward_current, 0.0).rgb;
+        block.before[k] = textureSampleLevel(previous_0, linear_sampler, place - synthesis.phase * motion, 0.0).rgb;
+        block.after[k] = textureSampleLevel(current_0, linear_sampler, place + (1.0 - synthesis.phase) * motion, 0.0).rgb;
         block.difference += 0.25 * luma_difference(block.before[k], block.after[k]);
     }
     return block;
@@ -163,12 +149,7 @@ fn sample_along(motion: vec2f, uv: vec2f) -> Block {
 @compute @workgroup_size(8, 8)
 fn synthesize(@builtin(global_invocation_id) id: vec3u) {
     let size = textureDimensions(made);
-    let within = id.xy * 2u;
-    if any(within >= synthesis.region_size) {
-        return;
-    }
-    let run = synthesis.region_origin + within;
-    let origin = vec2u(run.x % size.x, run.y);
+    let origin = id.xy * 2u;
     if any(origin >= size) {
         return;
     }

@@ -216,7 +216,7 @@ impl GpuClock {
     }
 
     fn read_ms(&self, gpu: &HeadlessGpu) -> AnyResult<f64> {
-        let (sender, receiver) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         // A receiver that is gone means that nobody waits for the answer.
         self.staging.slice(..).map_async(wgpu::MapMode::Read, move |result| drop(sender.send(result)));
         gpu.device.poll(wgpu::PollType::wait_indefinitely())?;

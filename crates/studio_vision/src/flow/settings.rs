@@ -8,7 +8,7 @@ use studio_gpu::device::GpuError;
 /// How much work goes into the flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Reflect, Serialize, Deserialize)]
 pub enum FlowQuality {
-    /// Half of a patch's pixels and few steps: for software Vulkan beside other work.
+    /// Half of a patch's pixels, few steps, no smoothing: for software Vulkan beside other work.
     Fast,
     /// Whole patches, smoothed along the picture's edges.
     #[default]
@@ -21,7 +21,8 @@ pub enum FlowQuality {
 #[derive(Clone, Copy, Debug, PartialEq, Reflect, Serialize, Deserialize)]
 pub struct FlowSettings {
     /// Width at which the flow is computed, in pixels, from 32; the height follows the picture's shape. Pictures that are
-    /// narrower are computed at their own width. A quarter to a half of the picture's width is a good choice.
+    /// narrower are computed at their own width, and both sides are rounded so that every level of the pyramid is exactly half
+    /// of the finer one. A quarter to a half of the picture's width is a good choice.
     pub working_width_px: u32,
     /// How much work goes into it.
     pub quality: FlowQuality,

@@ -11,7 +11,7 @@ use wgpu::util::DeviceExt;
 /// How pixels between pixels are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Reflect, Serialize, Deserialize)]
 pub enum SynthesisQuality {
-    /// Bilinear, chroma once a block of 2×2 pixels: about half the work, a little blur where things move.
+    /// Bilinear, chroma once a block of 2×2 pixels: a third of the work, a little blur where things move. For software Vulkan.
     Fast,
     /// Catmull-Rom's cubic for luma (or RGB), chroma at every pixel.
     #[default]
