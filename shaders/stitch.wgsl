@@ -70,10 +70,23 @@ fn column(tile: u32, x: u32) -> Column {
     );
 }
 
-fn color(column: Column, y: u32) -> vec3<f32> {
+// What does not change from row to row. Read once, before the loop: compilers do not dare to.
+struct Source {
+    red: vec4<f32>,
+    green: vec4<f32>,
+    blue: vec4<f32>,
+    region: vec4<f32>,
+}
+
+fn source() -> Source {
+    let rows = run.rgb_from_samples;
+    return Source(rows[0], rows[1], rows[2], run.region);
+}
+
+fn color(source: Source, column: Column, y: u32) -> vec3<f32> {
     let t = (f32(y) + 0.5) / f32(TILE);
     let point = column.a + t * (column.b + t * column.c);
-    let uv = clamp(point.xy, run.region.xy, run.region.zw);
+    let uv = clamp(point.xy, source.region.xy, source.region.zw);
     var samples = textureSampleLevel(plane_0, linear_sampler, uv, 0.0);
     if LAYOUT == 1u {
         samples = vec4(samples.x, textureSampleLevel(plane_1, linear_sampler, uv, 0.0).xy, 1.0);
@@ -84,8 +97,7 @@ fn color(column: Column, y: u32) -> vec3<f32> {
     } else {
         samples.w = 1.0;
     }
-    let rows = run.rgb_from_samples;
-    return vec3(dot(rows[0], samples), dot(rows[1], samples), dot(rows[2], samples)) * point.z;
+    return vec3(dot(source.red, samples), dot(source.green, samples), dot(source.blue, samples)) * point.z;
 }
 
 @compute @workgroup_size(TILE, LANES)
@@ -100,9 +112,10 @@ fn fill(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
     if local.x >= size.x {
         return;
     }
-    let column = column(tile, local.x);
+    let quadratic = column(tile, local.x);
+    let constant = source();
     for (var y = local.y; y < size.y; y += LANES) {
-        textureStore(output, origin + vec2(local.x, y), vec4(color(column, y), 1.0));
+        textureStore(output, origin + vec2(local.x, y), vec4(color(constant, quadratic, y), 1.0));
     }
 }
 
@@ -123,11 +136,12 @@ fn blend(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) 
     // Weights lie on the corners of cells: the texel's centre is the corner.
     let weight_origin = vec2<f32>(unpack(tiles[tile].weight_origin)) + 0.5;
     let weight_x = weight_origin.x + (f32(local.x) + 0.5) / CELL_PX;
-    let column = column(tile, local.x);
+    let quadratic = column(tile, local.x);
+    let constant = source();
     for (var y = local.y; y < size.y; y += LANES) {
         let weight_y = weight_origin.y + (f32(y) + 0.5) / CELL_PX;
         let weight = textureSampleLevel(weights, linear_sampler, vec2(weight_x, weight_y) * run.weight_scale, 0.0).x;
-        var sum = saturate(color(column, y)) * weight;
+        var sum = saturate(color(constant, quadratic, y)) * weight;
         let at = first_sum + y * TILE;
         if (slot & FIRST) == 0u {
             let before = sums[at];

@@ -16,6 +16,8 @@ pub(super) const CELL_PX: u32 = 8;
 const TILE_SIZES_PX: [u32; 4] = [64, 32, 16, 8];
 /// The largest error of a polynomial, in pixels of the lens's picture, that does not call for smaller tiles.
 const GOOD_ERROR_PX: f64 = 0.04;
+/// Side of the tiles that tiles with several lenses are cut into: the band that costs twice shall be narrow.
+const FINE_TILE_PX: u32 = 16;
 /// About how many tiles a lens are checked against the lens model.
 const CHECKED_TILES: usize = 1000;
 /// Weight blocks a row of the weight texture.
@@ -39,18 +41,27 @@ pub(super) struct Tile {
     pub coefficients: [f32; 28],
 }
 
+/// Tiles of one size.
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    /// Side of a tile in pixels.
+    pub tile_px: u32,
+    /// For each lens, the tiles that it fills alone.
+    pub filled: Vec<Range<u32>>,
+    /// For each lens, the tiles that it has a share in.
+    pub blended: Vec<Range<u32>>,
+    /// The tiles that no lens sees.
+    pub black: Range<u32>,
+}
+
 /// The way from every pixel of the output to the lenses' pixels.
 #[derive(Clone, Debug)]
 pub struct StitchMap {
     pub(super) tiles: Vec<Tile>,
-    /// For each lens, the tiles that it fills alone.
-    pub(super) filled: Vec<Range<u32>>,
-    /// For each lens, the tiles that it has a share in.
-    pub(super) blended: Vec<Range<u32>>,
-    /// The tiles that no lens sees.
-    pub(super) black: Range<u32>,
-    /// How many tiles have several lenses.
-    pub(super) slots: u32,
+    /// Large tiles, and small ones where lenses overlap.
+    pub(super) layers: Vec<Layer>,
+    /// Pixels in all tiles with several lenses.
+    pub(super) sum_px: u64,
     /// Weights of overlap tiles, in blocks of one byte a cell corner.
     pub(super) weights: Vec<u8>,
     pub(super) weights_size: UVec2,
@@ -75,20 +86,25 @@ enum Fill {
     Several,
 }
 
+/// Tiles of one size as they are found.
+struct Found {
+    tile_px: u32,
+    filled: Vec<Vec<Tile>>,
+    blended: Vec<Vec<Tile>>,
+    black: Vec<Tile>,
+}
+
 struct Builder<'a> {
     rig: &'a PreparedRig,
     rig_from_view: DMat3,
     distance_m: Option<f64>,
     rule: WeightRule,
     deg_per_px: f64,
-    tile_px: u32,
-    check_every: usize,
-    /// Single and blended tiles of each lens.
-    single: Vec<Vec<Tile>>,
-    blended: Vec<Vec<Tile>>,
-    black: Vec<Tile>,
+    found: Vec<Found>,
     slots: u32,
     blocks: Vec<Vec<u8>>,
+    tiles_seen: usize,
+    check_every: usize,
     max_error_px: f64,
 }
 
@@ -114,28 +130,28 @@ impl StitchMap {
         let size = UVec2::from_array(settings.size_px);
         let deg_per_px = settings.view.deg_per_px(size, rig);
         let tile_count = (size.x.div_ceil(tile_px) * size.y.div_ceil(tile_px)) as usize;
+        let lenses = rig.lenses.len();
+        let found = |tile_px| Found { tile_px, filled: vec![Vec::new(); lenses], blended: vec![Vec::new(); lenses], black: Vec::new() };
         let mut builder = Builder {
             rig,
             rig_from_view: settings.orientation.matrix(),
             distance_m: settings.distance_m.map(f64::from),
             rule: WeightRule::new(settings.blend, deg_per_px * f64::from(CELL_PX)),
             deg_per_px,
-            tile_px,
-            check_every: (tile_count / CHECKED_TILES).max(1),
-            single: vec![Vec::new(); rig.lenses.len()],
-            blended: vec![Vec::new(); rig.lenses.len()],
-            black: Vec::new(),
+            found: if tile_px > FINE_TILE_PX { vec![found(tile_px), found(FINE_TILE_PX)] } else { vec![found(tile_px)] },
             slots: 0,
             blocks: Vec::new(),
+            tiles_seen: 0,
+            check_every: (tile_count / CHECKED_TILES).max(1),
             max_error_px: 0.0,
         };
         for chart in settings.view.charts(size, rig)? {
-            builder.add_chart(&chart);
+            builder.add_chart(&chart, 0);
         }
         Ok(builder.finish(size))
     }
 
-    /// Side of a tile in pixels.
+    /// Side of a large tile in pixels.
     pub fn tile_px(&self) -> u32 {
         self.tile_px
     }
@@ -145,35 +161,39 @@ impl StitchMap {
         self.max_error_px
     }
 
-    /// The share of the output's pixels that lie in tiles with more than one lens or an edge, 0 to 1.
+    /// The share of the output's pixels that lie in tiles with more than one lens or an edge, about 0 to 1.
     pub fn blended_share(&self) -> f64 {
         self.blended_share
     }
 }
 
 impl Builder<'_> {
-    fn add_chart(&mut self, chart: &Chart) {
+    /// Cuts a chart into tiles of a layer, and those with several lenses into tiles of the next layer.
+    fn add_chart(&mut self, chart: &Chart, layer: usize) {
+        let tile_px = self.found[layer].tile_px;
+        let is_finest = layer + 1 == self.found.len();
         let size = chart.max - chart.min;
-        let tiles = UVec2::new(size.x.div_ceil(self.tile_px), size.y.div_ceil(self.tile_px));
+        let tiles = UVec2::new(size.x.div_ceil(tile_px), size.y.div_ceil(tile_px));
         let grid = tiles * 2 + 1;
-        let nodes = self.nodes(chart, grid);
-        let fills = self.fills(chart, grid, &nodes);
+        let nodes = self.nodes(chart, tile_px, grid);
+        let fills = self.fills(chart, tile_px, grid, &nodes);
         for y in 0..tiles.y {
             for x in 0..tiles.x {
                 let at = |index: u32| ((2 * y + index / 3) * grid.x + 2 * x + index % 3) as usize;
-                let origin = chart.min + UVec2::new(x, y) * self.tile_px;
-                let rectangle = [origin, (chart.max - origin).min(UVec2::splat(self.tile_px))];
+                let min = chart.min + UVec2::new(x, y) * tile_px;
+                let part = chart.part(min, tile_px);
                 let fill = fills[at(0)];
-                let uniform = (1..9).all(|index| fills[at(index)] == fill);
+                let is_uniform = (1..9).all(|index| fills[at(index)] == fill);
                 let values = |nodes: &Vec<Node>| core::array::from_fn(|index| nodes[at(index as u32)]);
                 match fill {
-                    Fill::Nothing if uniform => self.black.push(Tile::new(rectangle, &[Node::default(); 9])),
-                    Fill::Lens(lens) if uniform => {
-                        let tile = Tile::new(rectangle, &values(&nodes[lens]));
-                        self.check(chart, origin, lens, &tile);
-                        self.single[lens].push(tile);
+                    Fill::Nothing if is_uniform => self.found[layer].black.push(Tile::new(&part, &[Node::default(); 9])),
+                    Fill::Lens(lens) if is_uniform => {
+                        let tile = Tile::new(&part, &values(&nodes[lens]));
+                        self.check(&part, tile_px, lens, &tile);
+                        self.found[layer].filled[lens].push(tile);
                     }
-                    _ => self.add_blended(chart, rectangle, &nodes.iter().map(values).collect::<Vec<_>>()),
+                    _ if is_finest => self.add_blended(&part, layer, &nodes.iter().map(values).collect::<Vec<_>>()),
+                    _ => self.add_chart(&part, layer + 1),
                 }
             }
         }
@@ -184,9 +204,9 @@ impl Builder<'_> {
     }
 
     /// Every lens at every node; nodes lie on the corners, edge middles and centres of tiles.
-    fn nodes(&self, chart: &Chart, grid: UVec2) -> Vec<Vec<Node>> {
+    fn nodes(&self, chart: &Chart, tile_px: u32, grid: UVec2) -> Vec<Vec<Node>> {
         let mut nodes = vec![vec![Node::default(); (grid.x * grid.y) as usize]; self.rig.lenses.len()];
-        let step = f64::from(self.tile_px) / 2.0;
+        let step = f64::from(tile_px) / 2.0;
         for y in 0..grid.y {
             for x in 0..grid.x {
                 let point = Self::point(chart, step, f64::from(x), f64::from(y));
@@ -207,10 +227,10 @@ impl Builder<'_> {
         Node { value: [uv.x, uv.y, prepared.vignetting_gain(sample.pixel)], edge_deg: sample.edge_deg }
     }
 
-    fn fills(&self, chart: &Chart, grid: UVec2, nodes: &[Vec<Node>]) -> Vec<Fill> {
-        let step = f64::from(self.tile_px) / 2.0;
+    fn fills(&self, chart: &Chart, tile_px: u32, grid: UVec2, nodes: &[Vec<Node>]) -> Vec<Fill> {
+        let step = f64::from(tile_px) / 2.0;
         // Beyond this distance from a lens's edge, no pixel of a tile can be inside.
-        let out_of_reach = -1.5 * f64::from(self.tile_px) * self.deg_per_px;
+        let out_of_reach = -1.5 * f64::from(tile_px) * self.deg_per_px;
         let mut weights = vec![0.0; nodes.len()];
         (0..grid.x * grid.y)
             .map(|index| {
@@ -218,22 +238,21 @@ impl Builder<'_> {
                 weights.iter_mut().zip(edges.clone()).for_each(|(weight, edge)| *weight = edge);
                 self.rule.weigh(&mut weights);
                 let point = Self::point(chart, step, f64::from(index % grid.x), f64::from(index / grid.x));
-                let soft_px = f64::from(CELL_PX);
-                let coverage = chart.coverage_px(point, self.rig, soft_px);
-                let reach_px = 1.5 * f64::from(self.tile_px);
-                if coverage < -reach_px || edges.fold(f64::MIN, f64::max) < out_of_reach {
+                let reach_px = 1.5 * f64::from(tile_px) + 2.0 * f64::from(CELL_PX);
+                if chart.inside_px(point, self.rig) < -reach_px || edges.fold(f64::MIN, f64::max) < out_of_reach {
                     return Fill::Nothing;
                 }
-                let full = weights.iter().position(|weight| *weight >= 1.0 - 1e-9).filter(|_| coverage >= soft_px);
+                let full = weights.iter().position(|weight| *weight >= 1.0 - 1e-9).filter(|_| chart.coverage(point, self.rig, f64::from(CELL_PX)) >= 1.0);
                 full.map_or(Fill::Several, Fill::Lens)
             })
             .collect()
     }
 
     /// Adds a tile with several lenses or an edge, once for each lens that has a share in it.
-    fn add_blended(&mut self, chart: &Chart, rectangle: [UVec2; 2], nodes: &[[Node; 9]]) {
-        let tiles: Vec<Tile> = nodes.iter().map(|nodes| Tile::new(rectangle, nodes)).collect();
-        let side = self.block_side() as usize;
+    fn add_blended(&mut self, part: &Chart, layer: usize, nodes: &[[Node; 9]]) {
+        let tile_px = self.found[layer].tile_px;
+        let tiles: Vec<Tile> = nodes.iter().map(|nodes| Tile::new(part, nodes)).collect();
+        let side = block_side(tile_px);
         let mut blocks = vec![vec![0_u8; side * side]; nodes.len()];
         let mut weights = vec![0.0; nodes.len()];
         let mut bytes = vec![0; nodes.len()];
@@ -241,45 +260,42 @@ impl Builder<'_> {
             let offset = DVec2::new((corner % side) as f64, (corner / side) as f64) * f64::from(CELL_PX);
             for (lens, tile) in tiles.iter().enumerate() {
                 let prepared = &self.rig.lenses[lens];
-                let [u, v, _] = tile.at(offset / f64::from(self.tile_px));
-                let uv = DVec2::new(u, v);
-                weights[lens] = prepared.edge_deg(uv * self.rig.pictures[prepared.picture].as_dvec2());
+                let [u, v, _] = tile.at(offset / f64::from(tile_px));
+                weights[lens] = prepared.edge_deg(DVec2::new(u, v) * self.rig.pictures[prepared.picture].as_dvec2());
             }
             self.rule.weigh(&mut weights);
-            let point = rectangle[0].as_dvec2() + offset;
-            let soft_px = f64::from(CELL_PX);
-            let coverage = (chart.coverage_px(point, self.rig, soft_px) / soft_px).clamp(0.0, 1.0);
+            let coverage = part.coverage(part.min.as_dvec2() + offset, self.rig, f64::from(CELL_PX));
             weights.iter_mut().for_each(|weight| *weight *= coverage);
             quantise(&weights, &mut bytes);
             blocks.iter_mut().zip(&bytes).for_each(|(block, byte)| block[corner] = *byte);
         }
-        let shares = |block: &Vec<u8>| block.iter().any(|weight| *weight > 0);
-        let (Some(first), Some(last)) = (blocks.iter().position(shares), blocks.iter().rposition(shares)) else {
-            self.black.push(Tile::new(rectangle, &[Node::default(); 9]));
+        let has_share = |block: &Vec<u8>| block.iter().any(|weight| *weight > 0);
+        let (Some(first), Some(last)) = (blocks.iter().position(has_share), blocks.iter().rposition(has_share)) else {
+            self.found[layer].black.push(Tile::new(part, &[Node::default(); 9]));
             return;
         };
-        for (lens, (mut tile, block)) in tiles.into_iter().zip(blocks).enumerate().filter(|(_, (_, block))| shares(block)) {
+        for (lens, (mut tile, block)) in tiles.into_iter().zip(blocks).enumerate().filter(|(_, (_, block))| has_share(block)) {
             let (column, row) = (self.blocks.len() % BLOCKS_PER_ROW, self.blocks.len() / BLOCKS_PER_ROW);
             tile.weight_origin = [(column * side) as u16, (row * side) as u16];
             tile.slot = self.slots | if lens == first { FIRST } else { 0 } | if lens == last { LAST } else { 0 };
-            self.check(chart, rectangle[0], lens, &tile);
-            self.blended[lens].push(tile);
+            self.check(part, tile_px, lens, &tile);
+            self.found[layer].blended[lens].push(tile);
             self.blocks.push(block);
         }
         self.slots += 1;
     }
 
     /// Compares a tile with the lens model between its nodes, for a sample of all tiles.
-    fn check(&mut self, chart: &Chart, origin: UVec2, lens: usize, tile: &Tile) {
-        let index = self.single[lens].len() + self.blended[lens].len();
-        if !index.is_multiple_of(self.check_every) {
+    fn check(&mut self, part: &Chart, tile_px: u32, lens: usize, tile: &Tile) {
+        self.tiles_seen += 1;
+        if !self.tiles_seen.is_multiple_of(self.check_every) {
             return;
         }
         let picture = self.rig.pictures[self.rig.lenses[lens].picture].as_dvec2();
         for (s, t) in [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)] {
-            let point = origin.as_dvec2() + DVec2::new(s, t) * f64::from(self.tile_px);
-            let inside = point.cmplt(chart.max.as_dvec2()).all() && chart.coverage_px(point, self.rig, 0.0) > 0.0;
-            let node = self.node(lens, chart.direction(point, self.rig).map(|direction| self.rig_from_view * direction));
+            let point = part.min.as_dvec2() + DVec2::new(s, t) * f64::from(tile_px);
+            let inside = point.cmplt(part.max.as_dvec2()).all() && part.inside_px(point, self.rig) > 0.0;
+            let node = self.node(lens, part.direction(point, self.rig).map(|direction| self.rig_from_view * direction));
             if inside && node.edge_deg > 0.0 {
                 let [u, v, _] = tile.at(DVec2::new(s, t));
                 let error = (DVec2::new(u - node.value[0], v - node.value[1]) * picture).length();
@@ -288,12 +304,10 @@ impl Builder<'_> {
         }
     }
 
-    fn block_side(&self) -> u32 {
-        self.tile_px / CELL_PX + 1
-    }
-
     fn finish(self, size: UVec2) -> StitchMap {
-        let side = self.block_side() as usize;
+        let tile_px = self.found[0].tile_px;
+        let fine_px = self.found.last().map_or(tile_px, |found| found.tile_px);
+        let side = block_side(fine_px);
         let rows = self.blocks.len().div_ceil(BLOCKS_PER_ROW).max(1);
         let weights_size = UVec2::new((BLOCKS_PER_ROW * side) as u32, (rows * side) as u32);
         let mut weights = vec![0; (weights_size.x * weights_size.y) as usize];
@@ -304,24 +318,39 @@ impl Builder<'_> {
                 weights[start..start + side].copy_from_slice(line);
             }
         }
-        let area = |tiles: &[Vec<Tile>]| tiles.iter().flatten().map(|tile| f64::from(tile.rectangle[2]) * f64::from(tile.rectangle[3])).sum::<f64>();
-        let blended_share = 1.0 - ((area(&self.single) + area(core::slice::from_ref(&self.black))) / (f64::from(size.x) * f64::from(size.y))).min(1.0);
+        let sum_px = u64::from(self.slots) * u64::from(fine_px * fine_px);
         let mut tiles = Vec::new();
         let mut append = |list: Vec<Tile>| {
             let start = tiles.len() as u32;
             tiles.extend(list);
             start..tiles.len() as u32
         };
-        let filled = self.single.into_iter().map(&mut append).collect();
-        let blended = self.blended.into_iter().map(&mut append).collect();
-        let black = append(self.black);
-        let Self { tile_px, max_error_px, slots, .. } = self;
-        StitchMap { tiles, filled, blended, black, slots, weights, weights_size, tile_px, max_error_px, blended_share }
+        let layer = |Found { tile_px, filled, blended, black }| Layer {
+            tile_px,
+            filled: filled.into_iter().map(&mut append).collect(),
+            blended: blended.into_iter().map(&mut append).collect(),
+            black: append(black),
+        };
+        StitchMap {
+            layers: self.found.into_iter().map(layer).collect(),
+            tiles,
+            sum_px,
+            weights,
+            weights_size,
+            tile_px,
+            max_error_px: self.max_error_px,
+            blended_share: sum_px as f64 / (f64::from(size.x) * f64::from(size.y)),
+        }
     }
 }
 
+/// Corners of weight cells across a tile.
+fn block_side(tile_px: u32) -> usize {
+    (tile_px / CELL_PX) as usize + 1
+}
+
 impl Tile {
-    fn new([origin, size]: [UVec2; 2], nodes: &[Node; 9]) -> Self {
+    fn new(part: &Chart, nodes: &[Node; 9]) -> Self {
         let mut coefficients = [0.0; 28];
         for channel in 0..3 {
             let polynomial = biquadratic(core::array::from_fn(|node| nodes[node].value[channel]));
@@ -329,7 +358,8 @@ impl Tile {
                 coefficients[3 * index + channel] = coefficient as f32;
             }
         }
-        let rectangle = [origin.x as u16, origin.y as u16, size.x as u16, size.y as u16];
+        let size = part.max - part.min;
+        let rectangle = [part.min.x, part.min.y, size.x, size.y].map(|px| px as u16);
         Self { rectangle, weight_origin: [0; 2], slot: 0, coefficients }
     }
 
@@ -350,4 +380,58 @@ fn biquadratic(values: [f64; 9]) -> [f64; 9] {
     let rows: [[f64; 3]; 3] = core::array::from_fn(|t| quadratic([values[3 * t], values[3 * t + 1], values[3 * t + 2]]));
     let columns: [[f64; 3]; 3] = core::array::from_fn(|power| quadratic([rows[0][power], rows[1][power], rows[2][power]]));
     core::array::from_fn(|index| columns[index % 3][index / 3])
+}
+
+#[cfg(test)]
+impl StitchMap {
+    /// Calls for every pixel of every tile with the lens and its texture coordinates.
+    pub(super) fn visit(&self, mut each: impl FnMut(usize, DVec2, DVec2)) {
+        for layer in &self.layers {
+            let lists = layer.filled.iter().enumerate().chain(layer.blended.iter().enumerate());
+            for (lens, tile) in lists.flat_map(|(lens, tiles)| tiles.clone().map(move |tile| (lens, tile))) {
+                let tile = &self.tiles[tile as usize];
+                let [left, top, width, height] = tile.rectangle.map(u32::from);
+                for index in 0..width * height {
+                    let local = DVec2::new(f64::from(index % width) + 0.5, f64::from(index / width) + 0.5);
+                    let [u, v, _] = tile.at(local / f64::from(layer.tile_px));
+                    each(lens, local + DVec2::new(f64::from(left), f64::from(top)), DVec2::new(u, v));
+                }
+            }
+        }
+    }
+
+    /// Calls for every pixel of every tile with the lens's weight there.
+    pub(super) fn visit_weights(&self, mut each: impl FnMut(u32, u32, f64)) {
+        for layer in &self.layers {
+            for (blended, tile) in [(false, &layer.filled), (true, &layer.blended)]
+                .into_iter()
+                .flat_map(|(blended, lists)| lists.iter().cloned().flatten().map(move |tile| (blended, tile)))
+            {
+                let tile = &self.tiles[tile as usize];
+                let [left, top, width, height] = tile.rectangle.map(u32::from);
+                for index in 0..width * height {
+                    let (x, y) = (index % width, index / width);
+                    let corner = |dx: u32, dy: u32| {
+                        let column = u32::from(tile.weight_origin[0]) + x / CELL_PX + dx;
+                        let row = u32::from(tile.weight_origin[1]) + y / CELL_PX + dy;
+                        f64::from(self.weights[(row * self.weights_size.x + column) as usize]) / 255.0
+                    };
+                    let part = |offset: u32| (f64::from(offset % CELL_PX) + 0.5) / f64::from(CELL_PX);
+                    let mix = |a: f64, b: f64, part: f64| a + (b - a) * part;
+                    let weight = mix(mix(corner(0, 0), corner(1, 0), part(x)), mix(corner(0, 1), corner(1, 1), part(x)), part(y));
+                    each(left + x, top + y, if blended { weight } else { 1.0 });
+                }
+            }
+        }
+    }
+
+    /// How many pixels are written.
+    pub(super) fn drawn_px(&self) -> u64 {
+        let tiles = self.layers.iter().flat_map(|layer| {
+            let alone = layer.filled.iter().chain([&layer.black]).cloned().flatten();
+            let last = layer.blended.iter().cloned().flatten().filter(|tile| self.tiles[*tile as usize].slot & LAST != 0);
+            alone.chain(last).map(|tile| &self.tiles[tile as usize])
+        });
+        tiles.map(|tile| u64::from(tile.rectangle[2]) * u64::from(tile.rectangle[3])).sum()
+    }
 }

@@ -6,7 +6,7 @@ use super::{
     map::{StitchMap, Tile},
 };
 use crate::rig::{PreparedRig, Rig, YawPitchRoll};
-use bevy::math::UVec2;
+use bevy::{math::UVec2, platform::collections::HashMap};
 use bytemuck::{Pod, Zeroable};
 use core::ops::Range;
 use studio_gpu::{device::GpuError, picture::GpuPicture};
@@ -32,7 +32,7 @@ struct RunUniform {
 const UNIFORM_BYTES: u64 = size_of::<RunUniform>() as u64;
 
 /// What a run of tiles is drawn with.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kernel {
     Fill,
     Blend,
@@ -41,17 +41,10 @@ enum Kernel {
 
 /// Tiles that one dispatch draws.
 struct Run {
+    tile_px: u32,
     kernel: Kernel,
     lens: usize,
     tiles: Range<u32>,
-}
-
-/// Pipelines for a layout of planes and a size of tiles.
-struct Pipelines {
-    key: (u32, u32),
-    fill: wgpu::ComputePipeline,
-    blend: wgpu::ComputePipeline,
-    black: wgpu::ComputePipeline,
 }
 
 /// A map on the GPU.
@@ -72,7 +65,8 @@ pub struct StitchPass {
     map: GpuMap,
     program: Program,
     lanes: u32,
-    pipelines: Vec<Pipelines>,
+    /// By kernel, layout of planes and size of tiles.
+    pipelines: HashMap<(Kernel, u32, u32), wgpu::ComputePipeline>,
     written: Vec<u8>,
 }
 
@@ -88,7 +82,7 @@ impl StitchPass {
         let more = [gpu::storage(true, size_of::<Tile>()), gpu::OUTPUT, gpu::sampled(true), gpu::storage(false, 8)];
         let program = Program::new(device, "stitch", SHADER, UNIFORM_BYTES, true, &more);
         let lanes = lanes(device);
-        Ok(Self { rig, settings: settings.clone(), map, program, lanes, pipelines: Vec::new(), written: Vec::new() })
+        Ok(Self { rig, settings: settings.clone(), map, program, lanes, pipelines: HashMap::default(), written: Vec::new() })
     }
 
     /// Changes the settings; works out the map again if they differ.
@@ -153,7 +147,7 @@ impl StitchPass {
     ) -> Result<(), StitchError> {
         self.check_pictures(inputs, output)?;
         self.write_uniforms(queue, inputs);
-        let pipelines: Vec<usize> = inputs.iter().map(|input| self.pipelines(device, input.uniform().plane_layout[0])).collect();
+        self.make_pipelines(device, inputs);
         let GpuMap { tiles, weights, sums, runs, uniforms, .. } = &self.map;
         let view = output.planes[0].create_view(&wgpu::TextureViewDescriptor::default());
         let more = [
@@ -167,12 +161,10 @@ impl StitchPass {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("stitch"), timestamp_writes });
         for (run, slot) in runs.iter().zip(0..) {
             let picture = self.rig.lenses[run.lens].picture;
-            let Pipelines { fill, blend, black, .. } = &self.pipelines[pipelines[picture]];
-            pass.set_pipeline(match run.kernel {
-                Kernel::Fill => fill,
-                Kernel::Blend => blend,
-                Kernel::Black => black,
-            });
+            let Some(pipeline) = self.pipelines.get(&(run.kernel, inputs[picture].uniform().plane_layout[0], run.tile_px)) else {
+                continue;
+            };
+            pass.set_pipeline(pipeline);
             pass.set_bind_group(0, &groups[picture], &[UNIFORM_STRIDE as u32 * slot]);
             let count = run.tiles.len() as u32;
             pass.dispatch_workgroups(count.min(GROUPS_PER_ROW), count.div_ceil(GROUPS_PER_ROW), 1);
@@ -239,16 +231,24 @@ impl StitchPass {
         }
     }
 
-    /// The index of the pipelines for a layout of planes, made if there are none yet.
-    fn pipelines(&mut self, device: &wgpu::Device, layout: u32) -> usize {
-        let key = (layout, self.map.tile_px);
-        if let Some(index) = self.pipelines.iter().position(|pipelines| pipelines.key == key) {
-            return index;
+    /// Makes the pipelines that the runs need and that are not there yet.
+    fn make_pipelines(&mut self, device: &wgpu::Device, inputs: &[&GpuPicture]) {
+        for run in &self.map.runs {
+            let layout = inputs[self.rig.lenses[run.lens].picture].uniform().plane_layout[0];
+            let constants = [("LAYOUT", f64::from(layout)), ("TILE", f64::from(run.tile_px)), ("LANES", f64::from(self.lanes))];
+            let make = || self.program.pipeline(device, run.kernel.entry_point(), &constants);
+            self.pipelines.entry((run.kernel, layout, run.tile_px)).or_insert_with(make);
         }
-        let constants = [("LAYOUT", f64::from(layout)), ("TILE", f64::from(self.map.tile_px)), ("LANES", f64::from(self.lanes))];
-        let pipeline = |entry_point| self.program.pipeline(device, entry_point, &constants);
-        self.pipelines.push(Pipelines { key, fill: pipeline("fill"), blend: pipeline("blend"), black: pipeline("black") });
-        self.pipelines.len() - 1
+    }
+}
+
+impl Kernel {
+    fn entry_point(self) -> &'static str {
+        match self {
+            Self::Fill => "fill",
+            Self::Blend => "blend",
+            Self::Black => "black",
+        }
     }
 }
 
@@ -264,16 +264,16 @@ impl GpuMap {
         let buffer = |label, size, usage| {
             device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
         };
-        let runs = |kernel, lists: &[Range<u32>]| {
-            let run = move |(lens, tiles): (usize, &Range<u32>)| Run { kernel, lens, tiles: tiles.clone() };
-            lists.iter().enumerate().filter(|(_, tiles)| !tiles.is_empty()).map(run).collect::<Vec<_>>()
-        };
-        // A tile's shares are added up in the order of the lenses, each run seeing what the one before it wrote.
-        let mut all = runs(Kernel::Fill, &map.filled);
-        all.extend(runs(Kernel::Blend, &map.blended));
-        all.extend(runs(Kernel::Black, core::slice::from_ref(&map.black)));
-        let tile_px = map.tile_px();
-        let sum_bytes = u64::from(map.slots.max(1)) * u64::from(tile_px * tile_px) * 8;
+        let mut runs = Vec::new();
+        for layer in &map.layers {
+            // A tile's shares are added up in the order of the lenses, each run seeing what the one before it wrote.
+            for (kernel, lists) in
+                [(Kernel::Fill, &*layer.filled), (Kernel::Blend, &*layer.blended), (Kernel::Black, core::slice::from_ref(&layer.black))]
+            {
+                let lists = lists.iter().enumerate().filter(|(_, tiles)| !tiles.is_empty());
+                runs.extend(lists.map(|(lens, tiles)| Run { tile_px: layer.tile_px, kernel, lens, tiles: tiles.clone() }));
+            }
+        }
         let tiles = buffer("stitch tiles", size_of::<Tile>().max(size_of_val(map.tiles.as_slice())) as u64, U::STORAGE | U::COPY_DST);
         queue.write_buffer(&tiles, 0, bytemuck::cast_slice(&map.tiles));
         Self {
@@ -287,10 +287,10 @@ impl GpuMap {
                 &map.weights,
             ),
             weights_size: map.weights_size,
-            sums: buffer("stitch sums", sum_bytes, U::STORAGE),
-            tile_px,
-            uniforms: buffer("stitch runs", UNIFORM_STRIDE * all.len().max(1) as u64, U::UNIFORM | U::COPY_DST),
-            runs: all,
+            sums: buffer("stitch sums", map.sum_px.max(1) * 8, U::STORAGE),
+            tile_px: map.tile_px(),
+            uniforms: buffer("stitch runs", UNIFORM_STRIDE * runs.len().max(1) as u64, U::UNIFORM | U::COPY_DST),
+            runs,
         }
     }
 }

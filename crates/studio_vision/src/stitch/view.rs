@@ -180,6 +180,11 @@ impl ChartKind {
 }
 
 impl Chart {
+    /// A part of the chart, from `min` at most `size_px` wide and high.
+    pub fn part(&self, min: UVec2, size_px: u32) -> Self {
+        Self { min, max: self.max.min(min + size_px), kind: self.kind.clone() }
+    }
+
     /// The direction (of length 1, in the view's frame) of a point of the picture; pixel centres are at halves. Smooth
     /// also beyond the chart's edges.
     pub fn direction(&self, point: DVec2, rig: &PreparedRig) -> Option<DVec3> {
@@ -203,15 +208,21 @@ impl Chart {
         }
     }
 
-    /// How far inside of the part that has a picture a point is, in pixels, counted from `soft_px` outside of its edge.
-    pub fn coverage_px(&self, point: DVec2, rig: &PreparedRig, soft_px: f64) -> f64 {
+    /// How far inside of the part that has a picture a point is, in pixels; negative outside.
+    pub fn inside_px(&self, point: DVec2, rig: &PreparedRig) -> f64 {
         match &self.kind {
             ChartKind::Sphere { .. } | ChartKind::Plane { .. } => f64::MAX,
-            ChartKind::Circle { center, radius, .. } => radius + soft_px - point.distance(*center),
+            ChartKind::Circle { center, radius, .. } => radius - point.distance(*center),
             ChartKind::Lens { lens, scale } => {
                 let lens = &rig.lenses[*lens];
-                lens.edge_deg(point / scale) * lens.projector.px_per_deg() * scale.min_element() + soft_px
+                lens.edge_deg(point / scale) * lens.projector.px_per_deg() * scale.min_element()
             }
         }
+    }
+
+    /// The share that a point has of a picture: 1 inside of the part that has one, fading to 0 just outside of it. The fade
+    /// keeps clear of the edge by its own width, `fade_px`, so that interpolating it does not reach inside.
+    pub fn coverage(&self, point: DVec2, rig: &PreparedRig, fade_px: f64) -> f64 {
+        (2.0 + self.inside_px(point, rig) / fade_px).clamp(0.0, 1.0)
     }
 }

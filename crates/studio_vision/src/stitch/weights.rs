@@ -2,6 +2,9 @@
 
 use super::Blend;
 
+/// Widest fade to black in degrees: in a small picture, a step must not reach from the edge of a lens to its seam.
+const WIDEST_EDGE_DEG: f64 = 1.0;
+
 /// The weights of lenses at one point.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WeightRule {
@@ -18,7 +21,7 @@ impl WeightRule {
             Blend::Nearest => 0.0,
             Blend::Feather { width_deg } => f64::from(width_deg),
         };
-        Self { fade_deg: width.max(step_deg), edge_deg: step_deg }
+        Self { fade_deg: width.max(step_deg), edge_deg: step_deg.min(WIDEST_EDGE_DEG) }
     }
 
     /// Replaces each lens's distance inside of its picture's edge (degrees; negative is outside) by its weight. The
