@@ -211,8 +211,11 @@ impl Builder<'_> {
             for x in 0..grid.x {
                 let point = Self::point(chart, step, f64::from(x), f64::from(y));
                 let direction = chart.direction(point, self.rig).map(|direction| self.rig_from_view * direction);
+                let brightness = chart.brightness(point, self.rig);
                 for (lens, nodes) in nodes.iter_mut().enumerate() {
-                    nodes[(y * grid.x + x) as usize] = self.node(lens, direction);
+                    let mut node = self.node(lens, direction);
+                    node.value[2] *= brightness;
+                    nodes[(y * grid.x + x) as usize] = node;
                 }
             }
         }

@@ -79,7 +79,7 @@ pub(super) fn stitch(rig: &PreparedRig, settings: &StitchSettings, pictures: &[I
             let picture = &pictures[lens.picture];
             let scale = picture.size.as_dvec2() / rig.pictures[lens.picture].as_dvec2();
             let color = picture.sample(pixel * scale) / 255.0;
-            let gain = DVec3::from_array(lens.color_gain) * lens.vignetting_gain(pixel);
+            let gain = DVec3::from_array(lens.color_gain) * lens.vignetting_gain(pixel) * chart.brightness(point, rig);
             (color * gain).min(DVec3::ONE) * weight
         };
         let used = weights.into_iter().enumerate().filter(|(_, weight)| *weight > 0.0);

@@ -37,7 +37,8 @@ pub enum StitchView {
         /// Full horizontal angle in degrees, above 0 and below 180.
         fov_deg: f32,
     },
-    /// One of the rig's own pictures, as its camera would deliver it if it were turned: for making test material.
+    /// One of the rig's own pictures, as its camera would deliver it if it were turned, vignetting and all (but not the
+    /// differences of exposure between its lenses): for making test material.
     RigPicture {
         /// Index of the picture in the rig.
         picture: u32,
@@ -205,6 +206,14 @@ impl Chart {
                 Some((ahead + across * offset.x + down * offset.y).normalize())
             }
             ChartKind::Lens { lens, scale } => rig.lenses[*lens].direction(point / scale),
+        }
+    }
+
+    /// How bright the chart shows a point, for gamma-coded colours: a lens of the rig is as dark at its edge as it is.
+    pub fn brightness(&self, point: DVec2, rig: &PreparedRig) -> f64 {
+        match &self.kind {
+            ChartKind::Lens { lens, scale } => 1.0 / rig.lenses[*lens].vignetting_gain(point / scale),
+            ChartKind::Sphere { .. } | ChartKind::Circle { .. } | ChartKind::Plane { .. } => 1.0,
         }
     }
 
