@@ -34,6 +34,9 @@ struct Synthesis {
     phase: f32,
     // 1 where the left and right edges meet.
     wraps: u32,
+    // The part to make: its first pixel (even) and its size; it may run over the right edge.
+    region_origin: vec2u,
+    region_size: vec2u,
 }
 
 @group(0) @binding(0) var previous_0: texture_2d<f32>;
@@ -149,7 +152,12 @@ fn sample_along(motion: vec2f, uv: vec2f) -> Block {
 @compute @workgroup_size(8, 8)
 fn synthesize(@builtin(global_invocation_id) id: vec3u) {
     let size = textureDimensions(made);
-    let origin = id.xy * 2u;
+    let within = id.xy * 2u;
+    if any(within >= synthesis.region_size) {
+        return;
+    }
+    let run = synthesis.region_origin + within;
+    let origin = vec2u(run.x % size.x, run.y);
     if any(origin >= size) {
         return;
     }

@@ -103,7 +103,7 @@ impl SynthesisPass {
         // Blocks of 2×2 pixels must not straddle the edge that the region runs over.
         let [origin, size] = region.unwrap_or([UVec2::ZERO, made.size]);
         let region_origin = (origin % made.size) / 2 * 2;
-        let region_size = (size + UVec2::splat(2)).min(made.size);
+        let region_size = size.saturating_add(UVec2::splat(2)).min(made.size);
         // A buffer for each frame: one shared buffer could hold only one phase in a submission.
         let uniform = device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
             label: Some("synthesis"),

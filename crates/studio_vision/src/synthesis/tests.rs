@@ -25,7 +25,7 @@ fn field_of(picture_size: UVec2, grid: UVec2, wraps: bool, motion_px: impl Fn(u3
 
 /// Makes a frame and reads it back as RGBA.
 fn make(previous: &VideoFrame, current: &VideoFrame, field: &MotionField, phase: f32) -> Result<Vec<u8>, SynthesisError> {
-    make_as(SynthesisQuality::Sharp, previous, current, field, phase)
+    make_as(SynthesisQuality::Sharp, previous, current, field, phase, None)
 }
 
 fn make_as(
@@ -34,17 +34,18 @@ fn make_as(
     current: &VideoFrame,
     field: &MotionField,
     phase: f32,
+    region: Option<[UVec2; 2]>,
 ) -> Result<Vec<u8>, SynthesisError> {
     static PASSES: OnceLock<[SynthesisPass; 2]> = OnceLock::new();
     let HeadlessGpu { device, queue, .. } = gpu();
-    let [fast, sharp] = PASSES
-        .get_or_init(|| [SynthesisQuality::Fast, SynthesisQuality::Sharp].map(|quality| SynthesisPass::new(device, quality)));
+    let qualities = [SynthesisQuality::Fast, SynthesisQuality::Sharp];
+    let [fast, sharp] = PASSES.get_or_init(|| qualities.map(|quality| SynthesisPass::new(device, quality)));
     let pass = if quality == SynthesisQuality::Fast { fast } else { sharp };
     let made = GpuPicture::rgba(device, "made", current.size).expect("picture fits");
     let (previous, current) = (upload(previous), upload(current));
     let motion = &MotionGrid::upload(device, queue, field)?;
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    let inputs = SynthesisInputs { previous: &previous, current: &current, motion, phase, region: None };
+    let inputs = SynthesisInputs { previous: &previous, current: &current, motion, phase, region };
     pass.encode(device, &mut encoder, &inputs, &made)?;
     queue.submit([encoder.finish()]);
     Ok(read_texture(&made.planes[0], 4))
@@ -78,7 +79,7 @@ fn shader_agrees_with_the_cpu() {
     for (wraps, quality) in [(false, SynthesisQuality::Fast), (true, SynthesisQuality::Fast), (true, SynthesisQuality::Sharp)] {
         let field = field_of(size, UVec2::new(6, 3), wraps, |column, row| Vec2::new(3.0 - column as f32, row as f32 * 2.0 - 1.5));
         for phase in [0.0, 0.25, 0.5, 0.8, 1.0, 1.5] {
-            let made = make_as(quality, &previous, &current, &field, phase).expect("sizes fit");
+            let made = make_as(quality, &previous, &current, &field, phase, None).expect("sizes fit");
             let mut far = 0;
             for (index, texel) in made.as_chunks::<4>().0.iter().enumerate() {
                 let pixel = UVec2::new(index as u32 % size.x, index as u32 / size.x);
@@ -129,6 +130,32 @@ fn what_does_not_move_stays_beside_what_does() {
     let rows = made.chunks_exact(size.x as usize * 4);
     let dim = rows.flat_map(|row| row[60 * 4..68 * 4].as_chunks::<4>().0).filter(|texel| texel[0] < 250).count();
     assert_eq!(dim, 0, "{dim} pixels of the standing bar were mixed with the background");
+}
+
+#[test]
+fn a_region_is_made_alone_also_over_the_seam() {
+    let size = UVec2::new(128, 64);
+    let motion = Vec2::new(6.0, 1.0);
+    let (previous, current) = (ring(size, Vec2::ZERO), ring(size, motion));
+    let field = field_of(size, UVec2::new(8, 4), true, |_, _| motion);
+    let whole = make(&previous, &current, &field, 0.5).expect("sizes fit");
+    for [origin, extent] in
+        [[UVec2::new(20, 10), UVec2::new(30, 16)], [UVec2::new(101, 7), UVec2::new(60, 20)], [UVec2::ZERO, UVec2::MAX]]
+    {
+        let part = make_as(SynthesisQuality::Sharp, &previous, &current, &field, 0.5, Some([origin, extent])).expect("sizes fit");
+        for (index, (part, whole)) in part.as_chunks::<4>().0.iter().zip(whole.as_chunks::<4>().0).enumerate() {
+            let pixel = UVec2::new(index as u32 % size.x, index as u32 / size.x);
+            // How far right of and below the region's first pixel, around the seam.
+            let within = (pixel + size - origin) % size;
+            let grown = (pixel + size + 2 - origin) % size;
+            if within.cmplt(extent).all() {
+                assert_eq!(part, whole, "{pixel} of the region at {origin}");
+            } else if grown.cmpgt(extent.saturating_add(UVec2::splat(4))).any() {
+                // Regions grow to whole blocks, by two pixels at most.
+                assert_eq!(part, &[0; 4], "{pixel} lies outside of the region at {origin}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -216,7 +243,7 @@ fn withheld_frames_of_real_footage() {
             let mean: Vec<u8> = before.iter().zip(&after).map(|(&a, &b)| a.midpoint(b)).collect();
             repeat += mean_squared_error(&before, &truth);
             blend += mean_squared_error(&mean, &truth);
-            fast += mean_squared_error(&make_as(SynthesisQuality::Fast, a, c, &field, 0.5).expect("sizes fit"), &truth);
+            fast += mean_squared_error(&make_as(SynthesisQuality::Fast, a, c, &field, 0.5, None).expect("sizes fit"), &truth);
             sharp += mean_squared_error(&make(a, c, &field, 0.5).expect("sizes fit"), &truth);
         }
         let [repeat, blend, fast, sharp] = [repeat, blend, fast, sharp].map(|sum| psnr_db(sum / triples.len() as f64));
