@@ -23,7 +23,7 @@ fn set_up(mut commands: Commands) {
 }
 
 fn studio_camera() -> bool {
-    neural_studio::studio_media::capture::list_cameras().is_ok_and(|cameras| !cameras.is_empty())
+    list_cameras().is_ok_and(|cameras| !cameras.is_empty())
 }
 
 fn say_copies(copies: Res<CopyCounters>, mut exits: MessageReader<AppExit>) {

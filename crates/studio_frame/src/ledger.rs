@@ -32,8 +32,8 @@ impl Stage {
     pub const NETWORK: Self = Self("network");
     /// From the access unit to a decoded picture in the viewer.
     pub const DECODE: Self = Self("decode");
-    /// From the decoded picture until it was drawn.
-    pub const PRESENT: Self = Self("present");
+    /// From capture until a viewer uploads the decoded picture.
+    pub const ARRIVAL: Self = Self("capture to viewer");
     /// From capture until the GPU had drawn the frame into a local window.
     pub const WINDOW: Self = Self("window");
     /// From capture to the picture in the viewer, read from the mark in the picture.

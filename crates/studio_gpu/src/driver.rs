@@ -206,11 +206,11 @@ pub(crate) fn run_gpu_graph(world: &mut World) {
 fn upload_pending(world: &mut World, device: &wgpu::Device, queue: &wgpu::Queue, pins: &EntityHashMap<PinFrame>) -> bool {
     let mut uploaded = false;
     for pin in pins.values() {
-        let Some(SourceFrame { frame, projection, stereo }) = pin.take_pending() else { continue };
+        let Some(SourceFrame { frame, projection, stereo, stage }) = pin.take_pending() else { continue };
         let (ledger, copies) = (world.resource::<LatencyLedger>(), world.resource::<CopyCounters>());
         let start = Instant::now();
         let stamp = frame.stamp;
-        ledger.record(stamp.frame_id, Stage::CAPTURE, UnixTime::now().since(stamp.captured_at));
+        ledger.record(stamp.frame_id, stage, UnixTime::now().since(stamp.captured_at));
         let picture = match pin.upload_target(device, &frame) {
             Ok(picture) => picture,
             Err(error) => {

@@ -31,11 +31,13 @@ pub struct SourceFrame {
     pub projection: PictureProjection,
     /// Where the eyes' pictures lie.
     pub stereo: StereoLayout,
+    /// What the ledger calls the time from the frame's capture to its upload.
+    pub stage: Stage,
 }
 
 impl From<VideoFrame> for SourceFrame {
     fn from(frame: VideoFrame) -> Self {
-        Self { frame, projection: PictureProjection::Rectilinear { fov_deg: 90.0 }, stereo: StereoLayout::Mono }
+        Self { frame, projection: PictureProjection::Rectilinear { fov_deg: 90.0 }, stereo: StereoLayout::Mono, stage: Stage::CAPTURE }
     }
 }
 

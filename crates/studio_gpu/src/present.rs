@@ -57,7 +57,8 @@ impl Plugin for PresentPlugin {
     fn build(&self, app: &mut App) {
         app.add_gpu_node::<WindowOutput, _>(run_window_output)
             .add_plugins(ExtractComponentPlugin::<WindowOutputCamera>::default())
-            .add_observer(add_camera);
+            .add_observer(add_camera)
+            .add_observer(remove_camera);
         let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return };
         render_app
             .init_resource::<Presented>()
@@ -77,8 +78,13 @@ fn add_camera(added: On<Add, WindowOutput>, windows: Query<(), With<PrimaryWindo
         Msaa::Off,
         RenderTarget::Window(WindowRef::Primary),
         WindowOutputCamera(added.entity),
-        ChildOf(added.entity),
     ));
+}
+
+fn remove_camera(removed: On<Remove, WindowOutput>, cameras: Query<(Entity, &WindowOutputCamera)>, mut commands: Commands) {
+    for (camera, _) in cameras.iter().filter(|(_, camera)| camera.0 == removed.entity) {
+        commands.entity(camera).despawn();
+    }
 }
 
 fn run_window_output(In(run): In<GpuNodeRun>, mut presented: ResMut<Presented>) -> Result {

@@ -96,10 +96,25 @@ pub(crate) fn press_keys(
     }
 }
 
+/// How many pixels of the view go into one of the window, along a side: below 1, the view is drawn smaller and enlarged.
+#[derive(Resource, Clone, Copy, Debug, PartialEq)]
+pub struct ViewScale(pub f32);
+
+impl Default for ViewScale {
+    fn default() -> Self {
+        Self(1.0)
+    }
+}
+
 /// Keeps the view as large as the window.
-pub(crate) fn follow_window(windows: Query<&Window, (With<PrimaryWindow>, Changed<Window>)>, mut views: Query<&mut SphereView>) {
+pub(crate) fn follow_window(
+    windows: Query<&Window, (With<PrimaryWindow>, Changed<Window>)>,
+    scale: Res<ViewScale>,
+    mut views: Query<&mut SphereView>,
+) {
     let Ok(window) = windows.single() else { return };
-    let size = UVec2::new(window.physical_width(), window.physical_height()).max(UVec2::splat(16));
+    let pixels = Vec2::new(window.physical_width() as f32, window.physical_height() as f32) * scale.0.clamp(0.1, 1.0);
+    let size = pixels.as_uvec2().max(UVec2::splat(16));
     for mut view in &mut views {
         if view.size != size {
             view.size = size;

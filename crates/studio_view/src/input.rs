@@ -153,8 +153,12 @@ fn take_pictures(
             frame.color = color;
         }
         status.count_frame();
-        let frame = SourceFrame { frame, projection: state.info.projection, stereo: state.info.stereo };
-        pace::show(&mut pace, pin, frame, synthesis, &waker);
+        let frame = SourceFrame { frame, projection: state.info.projection, stereo: state.info.stereo, stage: Stage::ARRIVAL };
+        let behind = !running.receiver.frames().is_empty();
+        pace::show(&mut pace, pin, frame, behind, synthesis, &waker);
+        if behind {
+            waker.wake();
+        }
     }
 }
 

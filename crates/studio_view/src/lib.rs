@@ -44,6 +44,7 @@ impl Plugin for StudioViewPlugin {
         if windowed {
             let viewing = any_with_component::<sphere::SphereView>;
             app.init_resource::<hud::HudVisible>()
+                .init_resource::<controls::ViewScale>()
                 .add_plugins(EguiPlugin::default())
                 .add_systems(
                     Update,

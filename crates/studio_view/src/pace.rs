@@ -35,13 +35,21 @@ impl Pace {
     }
 }
 
-/// Shows a new picture: at once, or first the picture halfway before it and itself half a frame later.
-pub(crate) fn show(pace: &mut Pace, pin: &PinFrame, frame: SourceFrame, synthesis: Option<Mut<FrameSynthesis>>, waker: &StudioWaker) {
+/// Shows a new picture: first the picture halfway before it and itself half a frame later, or itself at once where none is
+/// generated or the viewer is `behind` (the next picture waits already).
+pub(crate) fn show(
+    pace: &mut Pace,
+    pin: &PinFrame,
+    frame: SourceFrame,
+    behind: bool,
+    synthesis: Option<Mut<FrameSynthesis>>,
+    waker: &StudioWaker,
+) {
     let now = Instant::now();
     pace.arrived(now);
     pin.submit(frame);
     let Some(mut synthesis) = synthesis else { return };
-    let halfway = synthesis.mode != SynthesisMode::Off && pace.half_interval().is_some();
+    let halfway = synthesis.mode != SynthesisMode::Off && !behind && pace.half_interval().is_some();
     let phase = if halfway { 0.5 } else { 1.0 };
     if synthesis.phase != phase {
         synthesis.phase = phase;

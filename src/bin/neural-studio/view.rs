@@ -15,7 +15,7 @@ use neural_studio::{
     prelude::*,
     studio_gpu::readback::read_rgba,
     studio_stream::viewer_link::ViewerLink,
-    studio_view::stats::ViewStats,
+    studio_view::{controls::ViewScale, stats::ViewStats},
     studio_vision::{nodes::SynthesisCounts, synthesis::SynthesisQuality},
 };
 use std::{
@@ -145,6 +145,9 @@ pub fn run(args: ViewArgs) -> Result<(), Failure> {
     connect(world, synthesis, "frame", view, "frame")?;
     connect(world, synthesis, "original", view, "reference")?;
     if windowed {
+        if software {
+            world.insert_resource(ViewScale(0.5));
+        }
         let output = world.spawn(WindowOutput::default()).id();
         world.flush();
         connect(world, view, "view", output, "frame")?;
