@@ -138,6 +138,7 @@ fn told(name: &str, (open, worst): (bool, [f64; 3])) -> bool {
 
 #[test]
 fn the_viewer_shows_what_was_sent_and_the_gate_shuts_on_faults() {
+    let _alone = crate::alone();
     for content in [Content::Clip, Content::Bars] {
         let (sources, viewers) = stream(content, ColorInfo::BT709, None);
         assert!(told(&format!("{content:?} as sent"), gate(&sources, &viewers)), "{content:?} is not what was sent");

@@ -8,3 +8,11 @@ mod preview;
 mod programs;
 mod shaders;
 mod tap;
+
+/// Held by tests that stream: two at once would measure each other's load on a small machine.
+static STREAMING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+/// Waits until no other test streams.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    STREAMING.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -46,6 +46,7 @@ fn json(path: &Path) -> serde_json::Value {
 
 #[test]
 fn the_demo_streams_and_reports() {
+    let _alone = crate::alone();
     let out = tempfile::tempdir().expect("a folder");
     let mut command = program(&["demo", "--headless", "--seconds", "8", "--out"]);
     command.arg(out.path());
@@ -77,6 +78,7 @@ fn the_demo_streams_and_reports() {
 
 #[test]
 fn a_viewer_records_and_takes_pictures() {
+    let _alone = crate::alone();
     let out = tempfile::tempdir().expect("a folder");
     let (mut studio, link) = serve(out.path(), &["--token", "let me in"]);
     let mut command = program(&["view", &link, "--headless", "--seconds", "3", "--generate", "side-by-side", "--out"]);
@@ -95,6 +97,7 @@ fn a_viewer_records_and_takes_pictures() {
 
 #[test]
 fn a_recording_survives_kill_9() {
+    let _alone = crate::alone();
     let out = tempfile::tempdir().expect("a folder");
     let (mut studio, _link) = serve(out.path(), &[]);
     std::thread::sleep(Duration::from_secs(6));
@@ -113,6 +116,7 @@ fn a_recording_survives_kill_9() {
 
 #[test]
 fn bad_input_is_named_and_ends_the_program() {
+    let _alone = crate::alone();
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(folder.path().join("empty.mp4"), "").expect("written");

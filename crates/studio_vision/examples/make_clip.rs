@@ -25,6 +25,8 @@ use studio_vision::{
 };
 
 const SIZE_PX: [u32; 2] = [1920, 960];
+/// The still was taken with a tilted camera; this stands it upright.
+const LEVEL: YawPitchRoll = YawPitchRoll::new(0.0, 0.0, -11.8);
 const FRAMES_PER_S: u32 = 30;
 const FRAMES: u32 = 8 * FRAMES_PER_S;
 
@@ -63,7 +65,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn camera_at(time: f64) -> YawPitchRoll {
     let sway = (TAU * time).sin();
     let nod = (2.0 * TAU * time).sin();
-    YawPitchRoll::new(25.0 * sway, 6.0 * nod, 4.0 * (TAU * time).cos())
+    let motion = YawPitchRoll::new(25.0 * sway, 6.0 * nod, 4.0 * (TAU * time).cos());
+    YawPitchRoll::from_matrix(LEVEL.matrix() * motion.matrix())
 }
 
 fn encoder(clip: &Path) -> Command {

@@ -250,7 +250,7 @@ fn finish(app: &mut App, adapter: String, quality: Quality, start: Instant) -> R
     let world = app.world_mut();
     let source = world.get::<SourceStats>(demo.source).copied().unwrap_or_default();
     let encoded = world.query::<&PacketBus>().iter(world).next().map(PacketBus::stats).unwrap_or_default();
-    let recording = world.query::<&RecorderStatus>().iter(world).next().map(|status| status.path.display().to_string());
+    let recording = world.query::<&RecorderStatus>().iter(world).next().and_then(|status| Some(status.path.as_ref()?.display().to_string()));
     let seconds = demo.streaming_since.unwrap_or(start).elapsed().as_secs_f32();
     let studio = StudioReport {
         adapter,

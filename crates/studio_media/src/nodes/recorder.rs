@@ -4,11 +4,13 @@ use crate::record::{self, Container, RecordError, RecordSettings};
 use bevy::prelude::*;
 use parking_lot::Mutex;
 use std::{path::PathBuf, sync::Arc, time::Instant};
+use studio_frame::packet::{AccessUnit, StreamInfo};
 use studio_graph::prelude::*;
 
 /// Writes the coded pictures that come in to a file that plays whenever the program dies, and that players show as 360°
 /// where it is. Nothing is left out: while the disk is behind, the encoder waits.
 #[derive(Component, Reflect, Clone, Debug, Default, PartialEq)]
+#[require(RecorderStatus)]
 #[reflect(Component, Default, Node)]
 pub struct Recorder {
     /// The file; its folders are made.
@@ -31,17 +33,23 @@ impl NodeKind for Recorder {
 /// What a [`Recorder`] writes now.
 #[derive(Component, Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecorderStatus {
-    /// The file that is written.
-    pub path: PathBuf,
+    /// The file that is written, once the first picture came.
+    pub path: Option<PathBuf>,
 }
 
-/// The recording, shared with the sink on the encoder's thread. Taken out when it ends.
-type Shared = Arc<Mutex<Option<record::Recorder>>>;
+/// The recording, shared with the sink on the encoder's thread: opened with the first access unit, so that none is missed,
+/// and taken out when it ends.
+#[derive(Default)]
+struct Recording {
+    recorder: Option<record::Recorder>,
+    path: Option<PathBuf>,
+    failed: bool,
+}
 
 #[derive(Component)]
 struct RunningRecorder {
     settings: Recorder,
-    recording: Shared,
+    recording: Arc<Mutex<Recording>>,
     sink: Option<SinkGuard>,
 }
 
@@ -49,8 +57,8 @@ impl Drop for RunningRecorder {
     fn drop(&mut self) {
         // First off the bus, so that nothing comes while the file is closed.
         self.sink = None;
-        let Some(recording) = self.recording.lock().take() else { return };
-        match recording.finish() {
+        let Some(recorder) = self.recording.lock().recorder.take() else { return };
+        match recorder.finish() {
             Ok(done) => info!("{}: {} frames, {:.1} s", done.path.display(), done.frames, done.duration.as_secs_f32()),
             Err(error) => error!("{}: {error}", Recorder::DISPLAY_NAME),
         }
@@ -62,65 +70,62 @@ pub(super) fn add_recorder(app: &mut App) {
 }
 
 fn run_recorders(
-    mut recorders: Query<(Entity, &Recorder, &mut NodeStatus, Option<&RunningRecorder>)>,
+    mut recorders: Query<(Entity, &Recorder, &mut RecorderStatus, &NodeStatus, Option<&RunningRecorder>)>,
     links: GraphLinks,
     buses: Query<&PacketBus>,
     reports: Res<FailureReport>,
     mut commands: Commands,
 ) {
-    for (node, settings, mut status, running) in &mut recorders {
+    for (node, settings, mut shown, status, running) in &mut recorders {
         let bus = links.source(node, "packets").and_then(|pin| buses.get(pin).ok());
         if let Some(running) = running {
-            let failed = running.recording.lock().as_ref().and_then(record::Recorder::failure);
             let unplugged = bus.is_none_or(|bus| running.sink.as_ref().is_none_or(|sink| !sink.is_on(bus)));
-            if running.settings != *settings || unplugged || failed.is_some() {
-                commands.entity(node).remove::<(RunningRecorder, RecorderStatus)>();
+            let recording = running.recording.lock();
+            if shown.path != recording.path {
+                shown.path.clone_from(&recording.path);
             }
-            if let Some(error) = failed {
-                reports.failure(node, error);
+            if running.settings != *settings || unplugged || recording.failed {
+                commands.entity(node).remove::<RunningRecorder>();
             }
             continue;
         }
-        // The stream is known once the encoder has made its first picture.
-        let (Some(bus), Some(info)) = (bus, bus.and_then(PacketBus::info)) else { continue };
+        let Some(bus) = bus else { continue };
         if settings.path.is_empty() || !status.may_run(Instant::now()) {
             continue;
         }
-        let record_settings = RecordSettings { container: settings.container, overwrite: settings.overwrite };
-        match record::Recorder::start(&settings.path, &info, &record_settings) {
-            Ok(recording) => {
-                let path = recording.path().to_owned();
-                let recording: Shared = Arc::new(Mutex::new(Some(recording)));
-                let sink = bus.add_sink(node, packet_sink(node, recording.clone(), reports.clone()));
-                let running = RunningRecorder { settings: settings.clone(), recording, sink: Some(sink) };
-                commands.entity(node).insert((running, RecorderStatus { path }));
-                status.count_frame();
-            }
-            Err(error) => fail(&mut status, &error),
-        }
+        let recording = Arc::<Mutex<Recording>>::default();
+        let sink = bus.add_sink(node, packet_sink(node, settings.clone(), recording.clone(), reports.clone()));
+        commands.entity(node).insert(RunningRecorder { settings: settings.clone(), recording, sink: Some(sink) });
     }
-}
-
-fn fail(status: &mut NodeStatus, error: &RecordError) {
-    let error = error.to_string();
-    if status.error() != Some(&error) {
-        error!("{}: {error}", Recorder::DISPLAY_NAME);
-    }
-    status.fail(error);
 }
 
 fn packet_sink(
     node: Entity,
-    recording: Shared,
+    settings: Recorder,
+    recording: Arc<Mutex<Recording>>,
     reports: FailureReport,
-) -> impl Fn(&studio_frame::packet::StreamInfo, &studio_frame::packet::AccessUnit) + Send + Sync {
-    move |_, unit| {
-        let recording = recording.lock();
+) -> impl Fn(&StreamInfo, &AccessUnit) + Send + Sync {
+    let write = move |recording: &mut Recording, info: &StreamInfo, unit: &AccessUnit| -> Result<(), RecordError> {
+        if recording.recorder.is_none() {
+            let record_settings = RecordSettings { container: settings.container, overwrite: settings.overwrite };
+            let recorder = record::Recorder::start(&settings.path, info, &record_settings)?;
+            recording.path = Some(recorder.path().to_owned());
+            recording.recorder = Some(recorder);
+        }
+        recording.recorder.as_ref().map_or(Ok(()), |recorder| recorder.push(unit))
+    };
+    move |info, unit| {
+        let mut recording = recording.lock();
         // A recording that stopped says why once; the node then opens another file.
-        let Some(writer) = recording.as_ref().filter(|writer| writer.failure().is_none()) else { return };
-        match writer.push(unit) {
+        if recording.failed {
+            return;
+        }
+        match write(&mut recording, info, unit) {
             Ok(()) => reports.success(node),
-            Err(error) => reports.failure(node, error),
+            Err(error) => {
+                recording.failed = true;
+                reports.failure(node, error);
+            }
         }
     }
 }

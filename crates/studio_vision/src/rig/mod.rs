@@ -21,7 +21,7 @@ pub use opencv::{OpenCvCamera, OpenCvModel};
 
 use crate::lens::Lens;
 use bevy::{
-    math::{DMat3, DQuat},
+    math::{DMat3, DQuat, EulerRot},
     prelude::*,
 };
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,13 @@ impl YawPitchRoll {
         DMat3::from_rotation_y(self.yaw_deg.to_radians())
             * DMat3::from_rotation_x(self.pitch_deg.to_radians())
             * DMat3::from_rotation_z(self.roll_deg.to_radians())
+    }
+
+    /// The angles of a rotation: yaw and roll from −180 to 180, pitch from −90 to 90. The inverse of
+    /// [`matrix`](Self::matrix).
+    pub fn from_matrix(rotation: DMat3) -> Self {
+        let (yaw, pitch, roll) = rotation.to_euler(EulerRot::YXZ);
+        Self::new(yaw.to_degrees(), pitch.to_degrees(), roll.to_degrees())
     }
 }
 

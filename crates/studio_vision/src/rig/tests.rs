@@ -34,6 +34,15 @@ fn angles_turn_right_up_and_clockwise() {
 }
 
 #[test]
+fn angles_come_back_from_their_rotation() {
+    for angles in [YawPitchRoll::new(25.0, -40.0, 170.0), YawPitchRoll::new(-170.0, 80.0, -3.0), YawPitchRoll::default()] {
+        let back = YawPitchRoll::from_matrix(angles.matrix());
+        let error = [back.yaw_deg - angles.yaw_deg, back.pitch_deg - angles.pitch_deg, back.roll_deg - angles.roll_deg];
+        assert!(error.iter().all(|degrees| degrees.abs() < 1e-9), "{angles:?} became {back:?}");
+    }
+}
+
+#[test]
 fn a_rig_survives_its_text_file() {
     let mut rig = dual();
     rig.lenses[0].lens.model = LensModel::KannalaBrandt { k: [0.01, -0.002, 0.0003, 0.0] };
