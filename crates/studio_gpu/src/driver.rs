@@ -5,6 +5,7 @@ use crate::{
     frame::{GpuFrame, PinFrame, SourceFrame},
     node::GpuNodeRun,
     timer::GpuTimer,
+    upload::Uploader,
 };
 use bevy::{
     ecs::{entity::EntityHashMap, system::SystemId},
@@ -93,6 +94,10 @@ pub(crate) fn extract_graph(
         extracted.pins = pins.iter().map(|(pin, frame)| (pin, frame.clone())).collect();
     }
 }
+
+/// Uploads what was captured.
+#[derive(Resource, Default)]
+pub(crate) struct FrameUploader(Uploader);
 
 /// The commands of this frame's GPU nodes.
 #[derive(Resource, Default)]
@@ -195,6 +200,7 @@ pub(crate) fn run_gpu_graph(world: &mut World) {
             count.fetch_sub(1, Ordering::AcqRel);
             waker.wake();
         });
+        world.resource_mut::<FrameUploader>().0.submitted();
         after_submit.into_iter().for_each(|action| action());
         timer.deliver(ledger);
         in_flight.submissions.send((device, index));
@@ -207,7 +213,7 @@ fn upload_pending(world: &mut World, device: &wgpu::Device, queue: &wgpu::Queue,
     let mut uploaded = false;
     for pin in pins.values() {
         let Some(SourceFrame { frame, projection, stereo, stage }) = pin.take_pending() else { continue };
-        let (ledger, copies) = (world.resource::<LatencyLedger>(), world.resource::<CopyCounters>());
+        let (ledger, copies) = (world.resource::<LatencyLedger>().clone(), world.resource::<CopyCounters>().clone());
         let start = Instant::now();
         let stamp = frame.stamp;
         ledger.record(stamp.frame_id, stage, UnixTime::now().since(stamp.captured_at));
@@ -218,7 +224,10 @@ fn upload_pending(world: &mut World, device: &wgpu::Device, queue: &wgpu::Queue,
                 continue;
             }
         };
-        picture.upload(queue, &frame);
+        let mut commands = core::mem::take(&mut *world.resource_mut::<GraphCommands>());
+        let mut uploader = world.resource_mut::<FrameUploader>();
+        uploader.0.upload(device, queue, commands.encoder(device), &picture, &frame);
+        world.insert_resource(commands);
         copies.count(stamp.frame_id, CopyKind::Upload, frame.format.picture_bytes(frame.size));
         ledger.record(stamp.frame_id, Stage::UPLOAD, start.elapsed());
         pin.set(GpuFrame { picture, stamp, projection, stereo });
@@ -319,4 +328,5 @@ pub(crate) fn start_epoch(mut epoch: ResMut<GpuEpoch>, mut nodes: ResMut<GpuNode
     }
     commands.remove_resource::<GpuTimer>();
     commands.insert_resource(GraphCommands::default());
+    commands.insert_resource(FrameUploader::default());
 }

@@ -8,6 +8,7 @@
 //! | [`node`] | registers a node kind's system in the render world |
 //! | [`driver`] | uploads, runs the nodes in the graph's order, submits once |
 //! | [`readback`] | a ring of mapped buffers, delivered without a copy |
+//! | [`upload`] | staging buffers used again, filled by several threads |
 //! | [`yuv`] | RGBA to NV12 or P010 |
 //! | [`mark`] | the `LatencyMark` node |
 //! | [`present`] | the `WindowOutput` node: pictures in a window |
@@ -26,6 +27,7 @@ pub mod present;
 pub mod readback;
 pub mod rgba;
 pub mod timer;
+pub mod upload;
 pub mod yuv;
 
 use bevy::{
@@ -90,6 +92,7 @@ impl Plugin for StudioGpuPlugin {
             .init_resource::<driver::GpuNodes>()
             .init_resource::<driver::GpuGraph>()
             .init_resource::<driver::GraphCommands>()
+            .init_resource::<driver::FrameUploader>()
             .add_systems(RenderStartup, driver::start_epoch)
             .add_systems(ExtractSchedule, driver::extract_graph)
             .add_systems(RenderGraph, driver::run_gpu_graph.in_set(RenderGraphSystems::Render).before(camera_driver));

@@ -9,6 +9,7 @@ use studio_gpu::{
     picture::GpuPicture,
     readback::{ReadbackRing, read_rgba},
     rgba::RgbaPass,
+    upload::Uploader,
     yuv::YuvPass,
 };
 
@@ -114,4 +115,27 @@ fn a_picture_beyond_the_gpu_is_refused_by_size() {
     let limit = gpu.device.limits().max_texture_dimension_2d;
     let error = GpuPicture::rgba(&gpu.device, "huge", UVec2::new(limit + 1, 16)).expect_err("too large");
     assert!(error.to_string().contains(&format!("at most {limit} pixels")), "{error}");
+}
+
+#[test]
+fn a_large_frame_arrives_whole_through_the_staging_buffers() {
+    let gpu = gpu();
+    // Large enough for several threads, with rows that are no multiple of anything.
+    let size = UVec2::new(2047, 1031);
+    let mut uploader = Uploader::with_threads(4);
+    for round in 0..4_u32 {
+        let stride = size.x as usize * 4 + 12;
+        let data: Vec<u8> = (0..stride * size.y as usize).map(|index| (index as u32).wrapping_mul(2_654_435_761 + round).to_be_bytes()[0]).collect();
+        let planes = vec![Plane { data: Bytes::from(data), stride }];
+        let frame = VideoFrame::new(FrameStamp::default(), PixelFormat::Rgba8, size, ColorInfo::default(), planes).expect("whole");
+        let picture = GpuPicture::for_upload(&gpu.device, &frame).expect("small");
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        uploader.upload(&gpu.device, &gpu.queue, &mut encoder, &picture, &frame);
+        gpu.queue.submit([encoder.finish()]);
+        uploader.submitted();
+        let rgba = read_rgba(&gpu.device, &gpu.queue, &picture.planes[0]).expect("read back");
+        for y in 0..size.y {
+            assert_eq!(frame.row(0, y), &rgba[(y * size.x) as usize * 4..][..size.x as usize * 4], "round {round}, row {y}");
+        }
+    }
 }
