@@ -34,13 +34,23 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 
 type State = (wgpu::ComputePipeline, wgpu::Buffer, Arc<GpuPicture>);
 
-fn tint(In(run): In<GpuNodeRun>, tints: Res<NodeSettings<Tint>>, mut states: Local<NodeStates<State>>, mut gpu: GpuContext) -> Result {
+fn tint(
+    In(run): In<GpuNodeRun>,
+    tints: Res<NodeSettings<Tint>>,
+    mut states: Local<NodeStates<State>>,
+    mut gpu: GpuContext,
+) -> Result {
     let frame = run.input("frame")?.clone();
     let size = frame.picture.size;
-    let (pipeline, uniform, target) = states.get_or_make(&gpu, run.node, |state| state.2.size == size, || {
-        let target = Arc::new(GpuPicture::rgba(gpu.device(), "tint", size)?);
-        Ok((compute_pipeline(gpu.device(), "tint", SHADER, "main"), uniform_buffer::<[f32; 4]>(gpu.device(), "tint"), target))
-    })?;
+    let (pipeline, uniform, target) = states.get_or_make(
+        &gpu,
+        run.node,
+        |state| state.2.size == size,
+        || {
+            let target = Arc::new(GpuPicture::rgba(gpu.device(), "tint", size)?);
+            Ok((compute_pipeline(gpu.device(), "tint", SHADER, "main"), uniform_buffer::<[f32; 4]>(gpu.device(), "tint"), target))
+        },
+    )?;
     gpu.queue().write_buffer(uniform, 0, bytemuck::bytes_of(&tints.of(run.node).rgb.extend(1.0).to_array()));
     let (source, result) = (view_of(&frame.picture), view_of(target));
     let textures = [&source, &result].map(wgpu::BindingResource::TextureView);

@@ -17,7 +17,8 @@ use neural_studio::{
 use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--") && argument.parse::<u64>().is_err());
+    let mut arguments =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--") && argument.parse::<u64>().is_err());
     let assets = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/assets"));
     let picture = arguments.next().map_or_else(|| assets.join("stills/gear360.jpg"), PathBuf::from);
     let rig = Rig::read(&arguments.next().map_or_else(|| assets.join("rigs/gear360.rig.ron"), PathBuf::from))?;
@@ -25,8 +26,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let source = image::open(&picture).map_err(|error| format!("{}: {error}", picture.display()))?.to_rgba8();
     let size = UVec2::new(source.width(), source.height());
-    let frame =
-        VideoFrame::from_packed(FrameStamp::default(), PixelFormat::Rgba8, size, ColorInfo::default(), Bytes::from(source.into_raw()))?;
+    let frame = VideoFrame::from_packed(
+        FrameStamp::default(),
+        PixelFormat::Rgba8,
+        size,
+        ColorInfo::default(),
+        Bytes::from(source.into_raw()),
+    )?;
 
     let HeadlessGpu { device, queue, .. } = HeadlessGpu::open()?;
     let input = GpuPicture::for_upload(&device, &frame)?;

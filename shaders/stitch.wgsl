@@ -1,27 +1,31 @@
 // Draws a stitch map tile by tile. A thread walks down a column of a tile: with the column fixed, the tile's biquadratic is a
 // quadratic of the row.
 //
-// Entry points (compute, TILE × LANES threads a tile; tile = workgroup x + 65535 · workgroup y of the uniform's run):
+// Entry points (compute, TILE · LANES threads a tile; tile = workgroup x + 65535 · workgroup y of the uniform's run):
 // `fill` for tiles that one lens fills; `blend` for one lens's share of tiles that several fill: shares are added up in
 // `sums`, and the last lens of a tile writes it out; `black` for tiles that no lens sees.
-// Overrides: `LAYOUT` (0: RGBA; 1: luma and interleaved chroma; 2: luma, Cb, Cr); `TILE` side of a tile in pixels; `LANES`
-// threads that share a column.
-// Bindings (group 0): 0 sampler (linear, clamped); 1, 2, 3 the planes of the lens's picture; 4 `RunUniform`, by dynamic
-// offset; 5 the tiles; 6 the output; 7 the weights of `blend` tiles (R8); 8 the sums, two words a pixel.
+// Overrides: `LAYOUT` (0: RGBA; 1: luma and interleaved chroma; 2: luma, Cb, Cr); `TILE` side of a tile in pixels, a multiple
+// of 8; `LANES` threads that share a column.
+// Bindings (group 0): 0 sampler (linear, clamped); 1, 2, 3 the planes of the picture; 4 `RunUniform`, by dynamic offset; 5 the
+// tiles; 6 the output; 7 the weights of `blend` tiles (R8); 8 the sums, two words a pixel.
 
 override LAYOUT: u32 = 0u;
 override TILE: u32 = 64u;
 override LANES: u32 = 1u;
 
-struct RunUniform {
+struct Lens {
     // Rows of the affine map from the picture's samples to R'G'B', with the lens's colour gains in it.
     rgb_from_samples: array<vec4<f32>, 3>,
     // Left, top, right, bottom of what may be read, in texture coordinates.
     region: vec4<f32>,
+}
+
+struct RunUniform {
     // One over width and height of the weight texture.
     weight_scale: vec2<f32>,
     // First tile of the run and how many there are.
     tiles: vec2<u32>,
+    lenses: array<Lens, 16>,
 }
 
 struct Tile {
@@ -29,7 +33,7 @@ struct Tile {
     rectangle: vec2<u32>,
     // Left and top texel of the tile's weights, two to a word.
     weight_origin: u32,
-    // Which tile of the sums; the highest bit marks the tile's first lens, the next its last.
+    // Bits 0 to 25: which tile of the sums; 26 to 29: the lens; 30 and 31 mark the tile's last and first lens.
     slot: u32,
     // Nine coefficients of the biquadratic for (u, v, gain), in the order 1, s, s², t, st, s²t, t², st², s²t².
     c: array<vec4<f32>, 7>,
@@ -37,6 +41,8 @@ struct Tile {
 
 const FIRST: u32 = 0x80000000u;
 const LAST: u32 = 0x40000000u;
+const SLOT: u32 = 0x03ffffffu;
+const LENS_SHIFT: u32 = 26u;
 const CELL_PX: f32 = 8.0;
 
 @group(0) @binding(0) var linear_sampler: sampler;
@@ -51,6 +57,12 @@ const CELL_PX: f32 = 8.0;
 
 fn unpack(pair: u32) -> vec2<u32> {
     return vec2(pair & 0xffffu, pair >> 16u);
+}
+
+// The column of a thread and the first row of it. Threads that run together lie in blocks of 8 × LANES pixels: what they read
+// and write lies close together too.
+fn place(thread: u32) -> vec2<u32> {
+    return vec2(thread / (8u * LANES) * 8u + thread % 8u, thread / 8u % LANES);
 }
 
 // A column of a tile: the quadratic of the row for (u, v, gain).
@@ -78,9 +90,10 @@ struct Source {
     region: vec4<f32>,
 }
 
-fn source() -> Source {
-    let rows = run.rgb_from_samples;
-    return Source(rows[0], rows[1], rows[2], run.region);
+fn source(tile: u32) -> Source {
+    let lens = (tiles[tile].slot >> LENS_SHIFT) & 15u;
+    let rows = run.lenses[lens].rgb_from_samples;
+    return Source(rows[0], rows[1], rows[2], run.lenses[lens].region);
 }
 
 fn color(source: Source, column: Column, y: u32) -> vec3<f32> {
@@ -100,8 +113,9 @@ fn color(source: Source, column: Column, y: u32) -> vec3<f32> {
     return vec3(dot(source.red, samples), dot(source.green, samples), dot(source.blue, samples)) * point.z;
 }
 
-@compute @workgroup_size(TILE, LANES)
-fn fill(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+@compute @workgroup_size(TILE * LANES)
+fn fill(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let local = place(thread);
     let index = group.x + 65535u * group.y;
     if index >= run.tiles.y {
         return;
@@ -113,14 +127,15 @@ fn fill(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
         return;
     }
     let quadratic = column(tile, local.x);
-    let constant = source();
+    let constant = source(tile);
     for (var y = local.y; y < size.y; y += LANES) {
         textureStore(output, origin + vec2(local.x, y), vec4(color(constant, quadratic, y), 1.0));
     }
 }
 
-@compute @workgroup_size(TILE, LANES)
-fn blend(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+@compute @workgroup_size(TILE * LANES)
+fn blend(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let local = place(thread);
     let index = group.x + 65535u * group.y;
     if index >= run.tiles.y {
         return;
@@ -132,12 +147,12 @@ fn blend(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) 
         return;
     }
     let slot = tiles[tile].slot;
-    let first_sum = (slot & ~(FIRST | LAST)) * TILE * TILE + local.x;
+    let first_sum = (slot & SLOT) * TILE * TILE + local.x;
     // Weights lie on the corners of cells: the texel's centre is the corner.
     let weight_origin = vec2<f32>(unpack(tiles[tile].weight_origin)) + 0.5;
     let weight_x = weight_origin.x + (f32(local.x) + 0.5) / CELL_PX;
     let quadratic = column(tile, local.x);
-    let constant = source();
+    let constant = source(tile);
     for (var y = local.y; y < size.y; y += LANES) {
         let weight_y = weight_origin.y + (f32(y) + 0.5) / CELL_PX;
         let weight = textureSampleLevel(weights, linear_sampler, vec2(weight_x, weight_y) * run.weight_scale, 0.0).x;
@@ -155,8 +170,9 @@ fn blend(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) 
     }
 }
 
-@compute @workgroup_size(TILE, LANES)
-fn black(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+@compute @workgroup_size(TILE * LANES)
+fn black(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let local = place(thread);
     let index = group.x + 65535u * group.y;
     if index >= run.tiles.y {
         return;

@@ -150,7 +150,8 @@ fn stop_after_frames(limit: Res<FrameLimit>, nodes: Query<(&NodeStatus, &NodeNam
         NodeStatus::Running { frames } => Some(*frames),
         _ => None,
     });
-    if busiest.max().is_some_and(|frames| frames >= limit.frames) || nodes.iter().any(|(status, _)| *status == NodeStatus::Ended) {
+    if busiest.max().is_some_and(|frames| frames >= limit.frames) || nodes.iter().any(|(status, _)| *status == NodeStatus::Ended)
+    {
         exit.write(AppExit::Success);
     } else if limit.started.elapsed() > PATIENCE {
         for (status, name) in &nodes {

@@ -47,7 +47,8 @@ impl Quality {
         };
         // A rate that two cores keep up with, so that no frame has to be dropped.
         let software = Self { frame_rate_hz: Some(15.0), ..preset("software", 1280, 640, FlowQuality::Fast, 6_000_000) };
-        let widest = machine.max_side_px.min(source_size.x.saturating_mul(2)).min(if machine.hardware_encoder { 7680 } else { 3840 });
+        let widest =
+            machine.max_side_px.min(source_size.x.saturating_mul(2)).min(if machine.hardware_encoder { 7680 } else { 3840 });
         let ladder = [
             preset("8K", 7680, 1920, FlowQuality::High, 80_000_000),
             preset("6K", 5760, 1920, FlowQuality::High, 50_000_000),

@@ -50,11 +50,16 @@ fn one_computation_of_motion_serves_the_encoder_and_the_stream() {
         app.world().get::<WebTransportStatus>(output).is_some_and(|status| status.stats.motion_fields >= 10)
     });
     let world = app.world_mut();
-    let flows: Vec<u64> = world.query::<(&OpticalFlow, &NodeStatus)>().iter(world).map(|(_, status)| match status {
-        NodeStatus::Running { frames } => *frames,
-        _ => 0,
-    }).collect();
-    let fields: Vec<u64> = world.query::<&PinMotion>().iter(world).map(PinMotion::generation).filter(|fields| *fields > 0).collect();
+    let flows: Vec<u64> = world
+        .query::<(&OpticalFlow, &NodeStatus)>()
+        .iter(world)
+        .map(|(_, status)| match status {
+            NodeStatus::Running { frames } => *frames,
+            _ => 0,
+        })
+        .collect();
+    let fields: Vec<u64> =
+        world.query::<&PinMotion>().iter(world).map(PinMotion::generation).filter(|fields| *fields > 0).collect();
     assert_eq!((flows.len(), fields.len()), (1, 1), "one node computes, one pin holds");
     assert!(fields[0] <= flows[0] && flows[0] <= fields[0] + 5, "one field a frame: {flows:?} runs, {fields:?} fields");
 }
@@ -63,7 +68,9 @@ fn one_computation_of_motion_serves_the_encoder_and_the_stream() {
 fn a_source_that_fails_is_shown_retried_and_does_not_stop_the_rest() {
     let (mut app, source, output) = studio();
     let broken = app.world_mut().spawn(VideoFileInput { source: "/nonexistent/film.mp4".to_owned(), ..default() }).id();
-    until(&mut app, "the broken source says so", |app| app.world().get::<NodeStatus>(broken).and_then(NodeStatus::error).is_some());
+    until(&mut app, "the broken source says so", |app| {
+        app.world().get::<NodeStatus>(broken).and_then(NodeStatus::error).is_some()
+    });
     let error = app.world().get::<NodeStatus>(broken).and_then(NodeStatus::error).expect("an error").to_owned();
     assert!(error.contains("/nonexistent/film.mp4"), "{error}");
     let before = frames(&app, source);
@@ -85,7 +92,9 @@ fn a_stitch_with_the_wrong_picture_says_which_and_the_graph_goes_on() {
     let stitch = world.spawn(Stitch { rig, pictures: 1, ..default() }).id();
     world.flush();
     connect(world, source, "frame", stitch, "picture 1").expect("links");
-    until(&mut app, "the stitch says what is wrong", |app| app.world().get::<NodeStatus>(stitch).and_then(NodeStatus::error).is_some());
+    until(&mut app, "the stitch says what is wrong", |app| {
+        app.world().get::<NodeStatus>(stitch).and_then(NodeStatus::error).is_some()
+    });
     let error = app.world().get::<NodeStatus>(stitch).and_then(NodeStatus::error).expect("an error").to_owned();
     assert!(error.contains("320×160") && error.contains("1000×1000"), "{error}");
     let before = frames(&app, source);

@@ -31,7 +31,9 @@ fn stream(content: Content, coded: ColorInfo, read_as: Option<ColorInfo>) -> (Ve
             let assets = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
             let rig = Rig::read(format!("{assets}/rigs/gear360.rig.ron").as_ref()).expect("the shipped rig");
             let rig = world.resource_mut::<Assets<Rig>>().add(rig);
-            let source = world.spawn(VideoFileInput { source: format!("{assets}/clips/gear360_sway.mp4"), repeat: true, ..default() }).id();
+            let source = world
+                .spawn(VideoFileInput { source: format!("{assets}/clips/gear360_sway.mp4"), repeat: true, ..default() })
+                .id();
             let stitch = world.spawn(Stitch { rig, pictures: 1, settings: StitchSettings::equirectangular(SIZE.x, SIZE.y) }).id();
             world.flush();
             connect(world, source, "frame", stitch, "picture 1").expect("links");
@@ -119,9 +121,11 @@ fn gate(sources: &[Kept], viewers: &[Kept]) -> (bool, [f64; 3]) {
         let micros = |stamp: FrameStamp| (stamp.frame_id, stamp.captured_at.as_micros(), stamp.pts.as_micros());
         micros(source.stamp) == micros(viewer.stamp)
     });
-    let worst = sources.iter().zip(viewers).map(|(source, viewer)| psnr_per_plane(source, viewer)).fold([f64::MAX; 3], |worst, planes| {
-        core::array::from_fn(|plane| worst[plane].min(planes[plane]))
-    });
+    let worst = sources
+        .iter()
+        .zip(viewers)
+        .map(|(source, viewer)| psnr_per_plane(source, viewer))
+        .fold([f64::MAX; 3], |worst, planes| core::array::from_fn(|plane| worst[plane].min(planes[plane])));
     (stamps_equal && worst.iter().all(|plane| *plane >= GATE_DB), worst)
 }
 

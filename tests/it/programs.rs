@@ -32,7 +32,8 @@ pub fn run(mut command: Command, limit: Duration) -> Output {
 /// Starts a demo without a viewer and waits for its link.
 pub fn serve(out: &Path, arguments: &[&str]) -> (Child, String) {
     let mut command = program(&["demo", "--no-view", "--out"]);
-    let mut child = command.arg(out).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
+    let mut child =
+        command.arg(out).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let link = lines.find_map(|line| Some(line.ok()?.split_once('\'')?.1.trim_end_matches('\'').to_owned())).expect("the link");
     // Whatever else it says must not fill the pipe.
@@ -121,7 +122,13 @@ fn bad_input_is_named_and_ends_the_program() {
     let path = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(folder.path().join("empty.mp4"), "").expect("written");
     std::fs::write(folder.path().join("noise.mp4"), b"this is no film".repeat(100)).expect("written");
-    std::fs::write(folder.path().join("nan.rig.ron"), include_str!("../../assets/rigs/gear360.rig.ron").replacen("center_px: (", "center_px: (NaN, ", 1).replacen("NaN, ", "NaN/*", 1)).expect("written");
+    std::fs::write(
+        folder.path().join("nan.rig.ron"),
+        include_str!("../../assets/rigs/gear360.rig.ron")
+            .replacen("center_px: (", "center_px: (NaN, ", 1)
+            .replacen("NaN, ", "NaN/*", 1),
+    )
+    .expect("written");
     let busy = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
     let busy_at = busy.local_addr().expect("bound").to_string();
     let out = path("out");
@@ -145,7 +152,11 @@ fn bad_input_is_named_and_ends_the_program() {
         ("picture too large", demo(&["--width", "65536"]), vec!["65536".into()]),
         ("no adapter", no_gpu, vec!["no Vulkan adapter".into(), "mesa-vulkan-drivers".into()]),
         ("no link", program(&["view", "http://nowhere"]), vec!["https".into()]),
-        ("nobody there", program(&["view", "https://127.0.0.1:9/live", "--headless", "--patience", "3"]), vec!["no picture came".into()]),
+        (
+            "nobody there",
+            program(&["view", "https://127.0.0.1:9/live", "--headless", "--patience", "3"]),
+            vec!["no picture came".into()],
+        ),
     ];
     for (name, command, expected) in cases {
         let output = run(command, Duration::from_secs(60));

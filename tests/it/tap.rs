@@ -51,7 +51,12 @@ pub fn run_tap(
     let (size, pictures) = (frame.picture.size, taps.of(run.node).pictures);
     let row = (size.x as usize * 4).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT as usize);
     let bytes = (row * size.y as usize) as u64;
-    let ring = states.get_or_make(&gpu, run.node, |ring| ring.bytes() == bytes, || Ok(ReadbackRing::new(gpu.device(), "tap", bytes, 4)))?;
+    let ring = states.get_or_make(
+        &gpu,
+        run.node,
+        |ring| ring.bytes() == bytes,
+        || Ok(ReadbackRing::new(gpu.device(), "tap", bytes, 4)),
+    )?;
     let slot = ring.wait(gpu.device())?;
     gpu.encoder().copy_texture_to_buffer(
         frame.picture.planes[0].as_image_copy(),

@@ -267,7 +267,8 @@ fn run_node(
     let motion_outputs =
         compiled.outputs.iter().filter_map(|(name, pin)| Some((name.clone(), motions.get(pin)?.clone()))).collect();
     let packets = &world.resource::<GpuGraph>().packets;
-    let packet_outputs = compiled.outputs.iter().filter_map(|(name, pin)| Some((name.clone(), packets.get(pin)?.clone()))).collect();
+    let packet_outputs =
+        compiled.outputs.iter().filter_map(|(name, pin)| Some((name.clone(), packets.get(pin)?.clone()))).collect();
     let frame_on = |source: &Option<Entity>| source.and_then(|pin| pins.get(&pin)).and_then(PinFrame::get);
     let run = GpuNodeRun {
         node: compiled.node,

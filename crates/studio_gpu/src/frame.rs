@@ -37,7 +37,12 @@ pub struct SourceFrame {
 
 impl From<VideoFrame> for SourceFrame {
     fn from(frame: VideoFrame) -> Self {
-        Self { frame, projection: PictureProjection::Rectilinear { fov_deg: 90.0 }, stereo: StereoLayout::Mono, stage: Stage::CAPTURE }
+        Self {
+            frame,
+            projection: PictureProjection::Rectilinear { fov_deg: 90.0 },
+            stereo: StereoLayout::Mono,
+            stage: Stage::CAPTURE,
+        }
     }
 }
 

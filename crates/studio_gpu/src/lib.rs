@@ -64,7 +64,8 @@ impl Plugin for StudioGpuPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<LatencyLedger>()
             .init_resource::<CopyCounters>()
-            .init_resource::<StudioWaker>().init_resource::<driver::GpuBacklog>()
+            .init_resource::<StudioWaker>()
+            .init_resource::<driver::GpuBacklog>()
             .add_observer(give_frame_to_pin);
         let backlog = app.world().resource::<driver::GpuBacklog>().clone();
         let (ledger, copies, waker, report) = (

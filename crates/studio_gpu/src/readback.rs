@@ -147,7 +147,6 @@ pub fn read_rgba(device: &wgpu::Device, queue: &wgpu::Queue, texture: &wgpu::Tex
     device
         .poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None })
         .map_err(|error| ReadbackError::Poll(error.to_string()))?;
-    let bytes =
-        receiver.recv_timeout(Duration::from_secs(10)).map_err(|error| ReadbackError::Poll(error.to_string()))??;
+    let bytes = receiver.recv_timeout(Duration::from_secs(10)).map_err(|error| ReadbackError::Poll(error.to_string()))??;
     Ok(bytes.chunks(padded).take(size.y as usize).flat_map(|padded_row| padded_row[..row].iter().copied()).collect())
 }

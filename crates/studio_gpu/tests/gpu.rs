@@ -56,7 +56,9 @@ fn planes_and_back_keep_the_colours() {
     let size = UVec2::new(250, 122);
     let source = rainbow(size);
     let matrices = [ColorMatrix::Bt601, ColorMatrix::Bt709, ColorMatrix::Bt2020];
-    for (matrix, range) in matrices.into_iter().flat_map(|matrix| [ColorRange::Limited, ColorRange::Full].map(|range| (matrix, range))) {
+    for (matrix, range) in
+        matrices.into_iter().flat_map(|matrix| [ColorRange::Limited, ColorRange::Full].map(|range| (matrix, range)))
+    {
         let color = ColorInfo { matrix, range, ..Default::default() };
         for format in [PixelFormat::Nv12, PixelFormat::P010] {
             if format == PixelFormat::P010 && !gpu.device.features().contains(wgpu::Features::TEXTURE_FORMAT_16BIT_NORM) {
@@ -125,9 +127,12 @@ fn a_large_frame_arrives_whole_through_the_staging_buffers() {
     let mut uploader = Uploader::with_threads(4);
     for round in 0..4_u32 {
         let stride = size.x as usize * 4 + 12;
-        let data: Vec<u8> = (0..stride * size.y as usize).map(|index| (index as u32).wrapping_mul(2_654_435_761 + round).to_be_bytes()[0]).collect();
+        let data: Vec<u8> = (0..stride * size.y as usize)
+            .map(|index| (index as u32).wrapping_mul(2_654_435_761 + round).to_be_bytes()[0])
+            .collect();
         let planes = vec![Plane { data: Bytes::from(data), stride }];
-        let frame = VideoFrame::new(FrameStamp::default(), PixelFormat::Rgba8, size, ColorInfo::default(), planes).expect("whole");
+        let frame =
+            VideoFrame::new(FrameStamp::default(), PixelFormat::Rgba8, size, ColorInfo::default(), planes).expect("whole");
         let picture = GpuPicture::for_upload(&gpu.device, &frame).expect("small");
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         uploader.upload(&gpu.device, &gpu.queue, &mut encoder, &picture, &frame);

@@ -148,7 +148,8 @@ impl GraphLinks<'_, '_> {
     /// An output pin of a node.
     pub fn output(&self, node: Entity, output: &str) -> Option<Entity> {
         let pins = self.nodes.get(node).ok()?;
-        pins.iter().find(|pin| self.pins.get(*pin).is_ok_and(|(pin, _)| pin.direction == PinDirection::Output && pin.name == output))
+        pins.iter()
+            .find(|pin| self.pins.get(*pin).is_ok_and(|(pin, _)| pin.direction == PinDirection::Output && pin.name == output))
     }
 }
 

@@ -193,7 +193,15 @@ macro_rules! spelled {
     };
 }
 
-spelled!(PictureProjection, WireProjection, Equirectangular, HalfEquirectangular, Fisheye { fov_deg }, CubeMap, Rectilinear { fov_deg });
+spelled!(
+    PictureProjection,
+    WireProjection,
+    Equirectangular,
+    HalfEquirectangular,
+    Fisheye { fov_deg },
+    CubeMap,
+    Rectilinear { fov_deg }
+);
 spelled!(StereoLayout, WireStereo, Mono, TopBottom, LeftRight);
 spelled!(ColorMatrix, WireMatrix, Bt601, Bt709, Bt2020);
 spelled!(ColorPrimaries, WirePrimaries, Bt709, Smpte170m, Bt2020, DisplayP3);
@@ -239,8 +247,12 @@ fn check_info(info: &StreamInfo) -> Result<(), CatalogError> {
         return Err(CatalogError::Range("the frame rate"));
     }
     match info.projection {
-        PictureProjection::Fisheye { fov_deg } if !(1.0..=360.0).contains(&fov_deg) => Err(CatalogError::Range("the fisheye's field of view")),
-        PictureProjection::Rectilinear { fov_deg } if !(1.0..180.0).contains(&fov_deg) => Err(CatalogError::Range("the field of view")),
+        PictureProjection::Fisheye { fov_deg } if !(1.0..=360.0).contains(&fov_deg) => {
+            Err(CatalogError::Range("the fisheye's field of view"))
+        }
+        PictureProjection::Rectilinear { fov_deg } if !(1.0..180.0).contains(&fov_deg) => {
+            Err(CatalogError::Range("the field of view"))
+        }
         _ => Ok(()),
     }
 }
@@ -276,7 +288,8 @@ impl StreamCatalog {
             check_track(track)?;
             check_info(info)?;
             // Written as it is: parsing and printing it again might spell it differently.
-            let spelled = if info.codec_string.is_empty() { codec_name(info.codec).to_owned() } else { info.codec_string.clone() };
+            let spelled =
+                if info.codec_string.is_empty() { codec_name(info.codec).to_owned() } else { info.codec_string.clone() };
             let mut config = VideoConfig::new(HangCodec::Unknown(spelled));
             config.coded_width = Some(info.size.x);
             config.coded_height = Some(info.size.y);
@@ -386,22 +399,33 @@ mod tests {
         let color = (
             prop_oneof![Just(ColorMatrix::Bt601), Just(ColorMatrix::Bt709), Just(ColorMatrix::Bt2020)],
             prop_oneof![Just(ColorRange::Limited), Just(ColorRange::Full)],
-            prop_oneof![Just(ColorPrimaries::Bt709), Just(ColorPrimaries::Smpte170m), Just(ColorPrimaries::Bt2020), Just(ColorPrimaries::DisplayP3)],
-            prop_oneof![Just(TransferFunction::Bt709), Just(TransferFunction::Srgb), Just(TransferFunction::Pq), Just(TransferFunction::Hlg)],
+            prop_oneof![
+                Just(ColorPrimaries::Bt709),
+                Just(ColorPrimaries::Smpte170m),
+                Just(ColorPrimaries::Bt2020),
+                Just(ColorPrimaries::DisplayP3)
+            ],
+            prop_oneof![
+                Just(TransferFunction::Bt709),
+                Just(TransferFunction::Srgb),
+                Just(TransferFunction::Pq),
+                Just(TransferFunction::Hlg)
+            ],
         )
             .prop_map(|(matrix, range, primaries, transfer)| ColorInfo { matrix, range, primaries, transfer });
-        let info = (codec, projection, stereo, color, 1_u32..=MAX_SIDE_PX, 1_u32..=MAX_SIDE_PX, 1.0_f32..240.0, any::<u32>()).prop_map(
-            |((codec, codec_string), projection, stereo, color, width, height, frame_rate_hz, bitrate_bps)| StreamInfo {
-                codec,
-                codec_string: codec_string.into(),
-                size: UVec2::new(width, height),
-                frame_rate_hz,
-                color,
-                projection,
-                stereo,
-                bitrate_bps,
-            },
-        );
+        let info = (codec, projection, stereo, color, 1_u32..=MAX_SIDE_PX, 1_u32..=MAX_SIDE_PX, 1.0_f32..240.0, any::<u32>())
+            .prop_map(|((codec, codec_string), projection, stereo, color, width, height, frame_rate_hz, bitrate_bps)| {
+                StreamInfo {
+                    codec,
+                    codec_string: codec_string.into(),
+                    size: UVec2::new(width, height),
+                    frame_rate_hz,
+                    color,
+                    projection,
+                    stereo,
+                    bitrate_bps,
+                }
+            });
         let motion = (1_usize..MAX_TILE_TRACKS, 1_u32..900, 1_u32..400).prop_map(|(tracks, columns, rows)| MotionTracks {
             tiles: (0..tracks).map(|index| format!("motion.{index}")).collect(),
             coarse: "motion.coarse".into(),
@@ -435,11 +459,19 @@ mod tests {
 
     #[test]
     fn other_players_can_read_it() {
-        let info = StreamInfo { codec_string: "avc1.42c01f".into(), size: UVec2::new(1280, 640), frame_rate_hz: 30.0, ..Default::default() };
+        let info = StreamInfo {
+            codec_string: "avc1.42c01f".into(),
+            size: UVec2::new(1280, 640),
+            frame_rate_hz: 30.0,
+            ..Default::default()
+        };
         let catalog = StreamCatalog { session: 1, video: Some(VideoTrack { track: "video.0".into(), info }), motion: None };
         let plain: Catalog = Catalog::from_slice(&catalog.to_json().expect("in range")).expect("a hang catalog");
         let config = &plain.video.renditions["video.0"];
-        assert_eq!((config.codec.kind(), &config.container, config.coded_width), (VideoCodecKind::H264, &Container::Loc, Some(1280)));
+        assert_eq!(
+            (config.codec.kind(), &config.container, config.coded_width),
+            (VideoCodecKind::H264, &Container::Loc, Some(1280))
+        );
     }
 
     #[test]
@@ -449,13 +481,17 @@ mod tests {
         let refused = |json: String| StreamCatalog::parse(json.as_bytes()).expect_err(&json);
         assert!(matches!(refused(r#"{"video":{"renditions":{}}}"#.into()), CatalogError::NotImmersive));
         assert!(matches!(refused(text(r#"{"version":9,"session":"0"}"#, "")), CatalogError::Version(9)));
-        let motion = |grid: &str, tiles: &str| text(&format!(r#"{{{head},"motion":{{"tiles":[{tiles}],"coarse":"c","grid":{grid},"picture":[8,8]}}}}"#), "");
+        let motion = |grid: &str, tiles: &str| {
+            text(&format!(r#"{{{head},"motion":{{"tiles":[{tiles}],"coarse":"c","grid":{grid},"picture":[8,8]}}}}"#), "")
+        };
         assert!(matches!(refused(motion("[4294967295,4294967295]", r#""t""#)), CatalogError::Range(_)));
         assert!(matches!(refused(motion("[1,1]", "")), CatalogError::Range(_)));
         assert!(matches!(refused(motion("[1,1]", r#""../x""#)), CatalogError::Range(_)));
         let video = |size: &str, fov: &str| {
             let color = r#"{"matrix":"bt709","fullRange":false,"primaries":"bt709","transfer":"bt709"}"#;
-            let ours = format!(r#""video":{{"track":"v","codec":"","projection":{{"kind":"fisheye","fovDeg":{fov}}},"stereo":"mono","color":{color}}}"#);
+            let ours = format!(
+                r#""video":{{"track":"v","codec":"","projection":{{"kind":"fisheye","fovDeg":{fov}}},"stereo":"mono","color":{color}}}"#
+            );
             text(&format!("{{{head},{ours}}}"), &format!(r#""v":{{"codec":"h264","codedWidth":{size},"codedHeight":1}}"#))
         };
         assert!(StreamCatalog::parse(video("1", "190").as_bytes()).is_ok());

@@ -117,7 +117,8 @@ impl Identity {
             .validity_days(SELF_SIGNED_DAYS)
             .build()
             .map_err(|_| IdentityError::Name(names.join(", ")))?;
-        let chain = identity.certificate_chain().as_slice().iter().map(|certificate| CertificateDer::from(certificate.der().to_vec()));
+        let chain =
+            identity.certificate_chain().as_slice().iter().map(|certificate| CertificateDer::from(certificate.der().to_vec()));
         let key = PrivatePkcs8KeyDer::from(identity.private_key().secret_der().to_vec());
         Self::checked(chain.collect(), key.into(), Path::new("the new certificate"))
     }
@@ -149,7 +150,9 @@ impl Identity {
         if certificate.exists() && key.exists() {
             match Self::from_pem_files(&certificate, &key) {
                 Ok(identity) if identity.remaining() > RENEW_BEFORE => return Ok(identity),
-                Ok(_) | Err(IdentityError::Expired(_)) => tracing::info!("the kept certificate runs out; links given out before need a new hash"),
+                Ok(_) | Err(IdentityError::Expired(_)) => {
+                    tracing::info!("the kept certificate runs out; links given out before need a new hash")
+                }
                 Err(error) => return Err(error),
             }
         }

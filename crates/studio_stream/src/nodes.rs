@@ -8,7 +8,6 @@ use bevy::prelude::*;
 use parking_lot::Mutex;
 use std::{
     net::{SocketAddr, ToSocketAddrs as _},
-    path::PathBuf,
     sync::Arc,
     time::Instant,
 };
@@ -93,8 +92,8 @@ fn start(settings: &WebTransportOutput) -> Result<(Publisher, String), OutputErr
         .and_then(|mut addresses| addresses.next())
         .ok_or_else(|| OutputError::Address(settings.bind.clone()))?;
     let identity = match &settings.certificate {
-        Some([certificate, key]) => Identity::from_pem_files(&PathBuf::from(certificate), &PathBuf::from(key)),
-        None => Identity::self_signed(&[settings.host.as_str()]),
+        Some([certificate, key]) => Identity::from_pem_files(certificate, key),
+        None => Identity::self_signed([settings.host.as_str()]),
     }
     .map_err(PublishError::from)?;
     let config = PublisherConfig {

@@ -63,7 +63,11 @@ pub fn check_name(name: &str) -> Result<(), ViewerLinkError> {
         // `.` and `..` would be resolved away by whoever handles the address.
         plain && part.bytes().any(|byte| byte != b'.')
     };
-    if name.len() <= MAX_NAME_BYTES && name.split('/').count() <= 8 && name.split('/').all(part) { Ok(()) } else { Err(ViewerLinkError::Name(name.to_owned())) }
+    if name.len() <= MAX_NAME_BYTES && name.split('/').count() <= 8 && name.split('/').all(part) {
+        Ok(())
+    } else {
+        Err(ViewerLinkError::Name(name.to_owned()))
+    }
 }
 
 /// Checks a token.
@@ -74,7 +78,13 @@ pub fn check_token(token: &str) -> Result<(), ViewerLinkError> {
 
 impl ViewerLink {
     /// Builds a link.
-    pub fn new(host: &str, port: u16, name: &str, token: Option<&str>, sha256: Option<[u8; 32]>) -> Result<Self, ViewerLinkError> {
+    pub fn new(
+        host: &str,
+        port: u16,
+        name: &str,
+        token: Option<&str>,
+        sha256: Option<[u8; 32]>,
+    ) -> Result<Self, ViewerLinkError> {
         check_name(name)?;
         token.map_or(Ok(()), check_token)?;
         // An address with colons is written in brackets in links, and without them by people.
@@ -143,7 +153,14 @@ impl fmt::Display for ViewerLink {
 impl fmt::Debug for ViewerLink {
     /// Leaves the token out: debug output ends up in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ViewerLink({}:{}/{}, token: {})", self.host, self.port, self.name, if self.token.is_some() { "set" } else { "none" })
+        write!(
+            f,
+            "ViewerLink({}:{}/{}, token: {})",
+            self.host,
+            self.port,
+            self.name,
+            if self.token.is_some() { "set" } else { "none" }
+        )
     }
 }
 
@@ -176,7 +193,8 @@ impl FromStr for ViewerLink {
 }
 
 fn parse_hash(fragment: &str) -> Result<[u8; 32], ViewerLinkError> {
-    let digits = fragment.strip_prefix("sha256=").filter(|digits| digits.len() == 64 && digits.is_ascii()).ok_or(ViewerLinkError::Hash)?;
+    let digits =
+        fragment.strip_prefix("sha256=").filter(|digits| digits.len() == 64 && digits.is_ascii()).ok_or(ViewerLinkError::Hash)?;
     let mut sha256 = [0; 32];
     for (index, byte) in sha256.iter_mut().enumerate() {
         let pair = &digits[2 * index..2 * index + 2];
@@ -200,9 +218,10 @@ mod tests {
             any::<std::net::Ipv6Addr>().prop_map(|address| address.to_string()),
         ];
         let name = "[A-Za-z0-9_-][A-Za-z0-9_.-]{0,12}(/[A-Za-z0-9_-]{1,8}){0,3}";
-        (host, 1_u16.., name, prop::option::of("\\PC{1,40}"), prop::option::of(any::<[u8; 32]>())).prop_filter_map("usable", |(host, port, name, token, sha256)| {
-            ViewerLink::new(&host, port, &name, token.as_deref(), sha256).ok()
-        })
+        (host, 1_u16.., name, prop::option::of("\\PC{1,40}"), prop::option::of(any::<[u8; 32]>()))
+            .prop_filter_map("usable", |(host, port, name, token, sha256)| {
+                ViewerLink::new(&host, port, &name, token.as_deref(), sha256).ok()
+            })
     }
 
     proptest! {
@@ -210,7 +229,8 @@ mod tests {
         fn links_round_trip_with_whatever_token(link in any_link()) {
             prop_assert_eq!(link.to_string().parse(), Ok(link.clone()));
             let url = link.request_url();
-            prop_assert_eq!(url.split_once('?').and_then(|(_, query)| token_of(query)).as_deref(), link.token());
+            let token = url.split_once('?').and_then(|(_, query)| token_of(query));
+            prop_assert_eq!(token.as_deref(), link.token());
             prop_assert!(!link.to_string().contains(char::is_whitespace), "a link is one word");
         }
 

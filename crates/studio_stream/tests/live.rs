@@ -21,78 +21,100 @@ use studio_stream::{prelude::*, subscribe::SubscribeError, viewer_link::ViewerLi
 const PATIENCE: Duration = Duration::from_secs(20);
 const TICK: Duration = Duration::from_millis(2);
 
-pub fn loopback(port: u16) -> SocketAddr {
+pub(crate) fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-pub fn identity() -> Identity {
+pub(crate) fn identity() -> Identity {
     static IDENTITY: OnceLock<Identity> = OnceLock::new();
     IDENTITY.get_or_init(|| Identity::self_signed(["studio.test"]).expect("a certificate")).clone()
 }
 
-pub fn config() -> PublisherConfig {
+pub(crate) fn config() -> PublisherConfig {
     PublisherConfig::new(loopback(0), "live", identity())
 }
 
-pub fn info(width: u32) -> StreamInfo {
-    StreamInfo { codec_string: "avc1.42c01f".into(), size: UVec2::new(width, width / 2), frame_rate_hz: 30.0, ..Default::default() }
+pub(crate) fn info(width: u32) -> StreamInfo {
+    StreamInfo {
+        codec_string: "avc1.42c01f".into(),
+        size: UVec2::new(width, width / 2),
+        frame_rate_hz: 30.0,
+        ..Default::default()
+    }
 }
 
-pub fn start(config: PublisherConfig) -> Publisher {
+pub(crate) fn start(config: PublisherConfig) -> Publisher {
     let publisher = Publisher::start(config).expect("a publisher");
     publisher.set_stream_info(info(1280)).expect("a sound description");
     publisher
 }
 
-pub fn link(publisher: &Publisher) -> ViewerLink {
+pub(crate) fn link(publisher: &Publisher) -> ViewerLink {
     publisher.viewer_link("127.0.0.1").expect("a link")
 }
 
-pub fn view(link: ViewerLink) -> Subscriber {
+pub(crate) fn view(link: ViewerLink) -> Subscriber {
     Subscriber::connect(link, SubscriberConfig::default()).expect("a subscriber")
 }
 
-pub fn stamp(frame_id: u64) -> FrameStamp {
-    FrameStamp { frame_id, captured_at: UnixTime(1_800_000_000_000_000_000 + frame_id * 33_333_333), pts: MediaTime(frame_id * 33_333_333) }
+pub(crate) fn stamp(frame_id: u64) -> FrameStamp {
+    FrameStamp {
+        frame_id,
+        captured_at: UnixTime(1_800_000_000_000_000_000 + frame_id * 33_333_333),
+        pts: MediaTime(frame_id * 33_333_333),
+    }
 }
 
 /// An access unit of some kilobytes whose bytes depend on its number.
-pub fn unit(frame_id: u64, key_frame: bool) -> AccessUnit {
+pub(crate) fn unit(frame_id: u64, key_frame: bool) -> AccessUnit {
     let size = if key_frame { 40_000 } else { 3_000 + (frame_id as usize * 131) % 2000 };
     AccessUnit { stamp: stamp(frame_id), key_frame, data: Bytes::from(vec![frame_id as u8; size]) }
 }
 
-pub fn field(frame_id: u64, grid: UVec2) -> MotionField {
+pub(crate) fn field(frame_id: u64, grid: UVec2) -> MotionField {
     let vectors: Vec<_> = (0..grid.x * grid.y)
         .map(|index| {
             let noise = (index.wrapping_mul(0x9e37_79b1) >> 29) as i16;
             MotionVector { x: (frame_id as i16 % 50) + noise, y: (index / grid.x) as i16 - noise }
         })
         .collect();
-    MotionField { stamp: stamp(frame_id), previous_frame_id: frame_id.wrapping_sub(1), picture_size: grid * 8, grid, wraps: true, vectors: vectors.into() }
+    MotionField {
+        stamp: stamp(frame_id),
+        previous_frame_id: frame_id.wrapping_sub(1),
+        picture_size: grid * 8,
+        grid,
+        wraps: true,
+        vectors: vectors.into(),
+    }
 }
 
 /// Waits for a unit and checks that it holds what was sent.
-pub fn next(viewer: &Subscriber) -> ReceivedUnit {
-    let received = viewer.units().recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{error}; {:?}; {:?}", viewer.stats(), viewer.events().try_recv()));
+pub(crate) fn next(viewer: &Subscriber) -> ReceivedUnit {
+    let received = viewer
+        .units()
+        .recv_timeout(PATIENCE)
+        .unwrap_or_else(|error| panic!("{error}; {:?}; {:?}", viewer.stats(), viewer.events().try_recv()));
     let sent = unit(received.unit.stamp.frame_id, received.unit.key_frame);
     assert_eq!((received.unit.stamp, &received.unit.data), (sent.stamp, &sent.data), "the unit changed on the way");
     received
 }
 
 /// Waits for an event that `wanted` says yes to.
-pub fn event<T>(viewer: &Subscriber, mut wanted: impl FnMut(ViewerEvent) -> Option<T>) -> T {
+pub(crate) fn event<T>(viewer: &Subscriber, mut wanted: impl FnMut(ViewerEvent) -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let event = viewer.events().recv_timeout(left).unwrap_or_else(|error| panic!("the event did not come: {error}; {:?}", viewer.stats()));
+        let event = viewer
+            .events()
+            .recv_timeout(left)
+            .unwrap_or_else(|error| panic!("the event did not come: {error}; {:?}", viewer.stats()));
         if let Some(found) = wanted(event) {
             return found;
         }
     }
 }
 
-pub fn failed(viewer: &Subscriber) -> std::sync::Arc<SubscribeError> {
+pub(crate) fn failed(viewer: &Subscriber) -> std::sync::Arc<SubscribeError> {
     event(viewer, |event| match event {
         ViewerEvent::Failed(error) => Some(error),
         ViewerEvent::Disconnected { error, .. } => panic!("tried again after: {error}"),
@@ -101,11 +123,15 @@ pub fn failed(viewer: &Subscriber) -> std::sync::Arc<SubscribeError> {
 }
 
 /// Publishes a key frame each time until every viewer has received something, and returns the number of the next frame.
-pub fn until_seen(publisher: &Publisher, viewers: &[&Subscriber], first: u64) -> u64 {
+pub(crate) fn until_seen(publisher: &Publisher, viewers: &[&Subscriber], first: u64) -> u64 {
     let deadline = Instant::now() + PATIENCE;
     let mut frame_id = first;
     while viewers.iter().any(|viewer| viewer.units().is_empty()) {
-        assert!(Instant::now() < deadline, "a viewer sees nothing: {:?}", viewers.iter().map(|viewer| viewer.stats()).collect::<Vec<_>>());
+        assert!(
+            Instant::now() < deadline,
+            "a viewer sees nothing: {:?}",
+            viewers.iter().map(|viewer| viewer.stats()).collect::<Vec<_>>()
+        );
         publisher.send_access_unit(unit(frame_id, true)).expect("sent");
         frame_id += 1;
         thread::sleep(Duration::from_millis(20));
@@ -142,7 +168,11 @@ fn eight_viewers_each_get_every_access_unit_in_order_with_equal_stamps() {
     let at = |share: usize| latencies_us[latencies_us.len() * share / 100];
     println!("send to arrival with 8 viewers: p50 {} µs, p95 {} µs, p99 {} µs", at(50), at(95), at(99));
     let stats = publisher.stats();
-    assert_eq!((stats.sessions, stats.sessions_total, stats.refused, stats.broken, stats.groups_skipped), (8, 8, 0, 0, 0), "{stats:?}");
+    assert_eq!(
+        (stats.sessions, stats.sessions_total, stats.refused, stats.broken, stats.groups_skipped),
+        (8, 8, 0, 0, 0),
+        "{stats:?}"
+    );
     assert!(stats.bytes_sent > 8 * stats.access_unit_bytes / 2, "{stats:?}");
 }
 
@@ -198,7 +228,10 @@ fn a_port_in_use_is_named_with_a_way_out() {
     let taken = publisher.local_addr();
     let error = Publisher::start(PublisherConfig { bind: taken, ..config() }).err().expect("taken");
     let text = error.to_string();
-    assert!(matches!(error, PublishError::PortInUse(_)) && text.contains(&taken.port().to_string()) && text.contains("another port"), "{text}");
+    assert!(
+        matches!(error, PublishError::PortInUse(_)) && text.contains(&taken.port().to_string()) && text.contains("another port"),
+        "{text}"
+    );
     publisher.stop();
     Publisher::start(PublisherConfig { bind: taken, ..config() }).expect("free again");
     let elsewhere = PublisherConfig { bind: "192.0.2.1:0".parse().unwrap(), ..config() };
@@ -229,7 +262,8 @@ fn five_percent_of_lost_datagrams_are_counted_and_the_motion_still_comes() {
             assert_eq!((received.motion.field.stamp, received.motion.field.grid), (sent.stamp, grid));
             seen.push(sent.stamp.frame_id);
             if received.motion.missing_cells == 0 {
-                let error_px = sent.vectors.iter().zip(&*received.motion.field.vectors).map(|(a, b)| a.to_pixels().distance(b.to_pixels()));
+                let error_px =
+                    sent.vectors.iter().zip(&*received.motion.field.vectors).map(|(a, b)| a.to_pixels().distance(b.to_pixels()));
                 worst_px = error_px.fold(worst_px, f32::max);
             }
         }
@@ -245,7 +279,12 @@ fn five_percent_of_lost_datagrams_are_counted_and_the_motion_still_comes() {
     take(&mut seen);
     let stats = viewer.stats();
     let share = stats.lost_tiles as f64 / stats.tiles as f64;
-    println!("motion: {} fields of {} tiles each, {:.1} % of the tiles lost, worst {worst_px} px off", seen.len(), stats.tiles / stats.motion_fields, share * 100.0);
+    println!(
+        "motion: {} fields of {} tiles each, {:.1} % of the tiles lost, worst {worst_px} px off",
+        seen.len(),
+        stats.tiles / stats.motion_fields,
+        share * 100.0
+    );
     assert!(seen.is_sorted_by(|a, b| a < b), "in order, none twice");
     assert!(seen.iter().filter(|id| **id >= frame_id).count() >= 95, "{} of 100 fields came", seen.len());
     assert!((0.01..0.15).contains(&share), "{stats:?}");

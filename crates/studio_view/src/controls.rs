@@ -32,7 +32,8 @@ pub(crate) fn look_around(
         axis([KeyCode::ArrowRight, KeyCode::KeyD], [KeyCode::ArrowLeft, KeyCode::KeyA]),
         axis([KeyCode::ArrowUp, KeyCode::KeyW], [KeyCode::ArrowDown, KeyCode::KeyS]),
     ) * step;
-    let mut zoom = axis([KeyCode::Minus, KeyCode::NumpadSubtract], [KeyCode::Equal, KeyCode::NumpadAdd]) * step - scroll.delta.y * 3.0;
+    let mut zoom =
+        axis([KeyCode::Minus, KeyCode::NumpadSubtract], [KeyCode::Equal, KeyCode::NumpadAdd]) * step - scroll.delta.y * 3.0;
     for gamepad in &gamepads {
         let stick = gamepad.right_stick();
         let dead_zone = if stick.length() > 0.12 { stick } else { Vec2::ZERO };
@@ -67,7 +68,8 @@ pub(crate) fn press_keys(
     mut windows: Query<&mut Window, With<PrimaryWindow>>,
     mut exit: MessageWriter<AppExit>,
 ) {
-    let pressed = |key: KeyCode, button: GamepadButton| keys.just_pressed(key) || gamepads.iter().any(|pad| pad.just_pressed(button));
+    let pressed =
+        |key: KeyCode, button: GamepadButton| keys.just_pressed(key) || gamepads.iter().any(|pad| pad.just_pressed(button));
     if pressed(KeyCode::KeyG, GamepadButton::South) {
         for mut node in &mut synthesis {
             node.mode = match node.mode {

@@ -125,8 +125,12 @@ fn take_pictures(
 ) {
     for (node, mut running, mut pace, mut status) in &mut inputs {
         let Some((pin, feeds)) = links.output(node, "frame").and_then(|pin| pins.get(pin).ok()) else { continue };
-        let fed: Vec<Entity> =
-            feeds.into_iter().flat_map(|feeds| feeds.iter()).filter_map(|input| owners.get(input).ok()).map(|owner| owner.0).collect();
+        let fed: Vec<Entity> = feeds
+            .into_iter()
+            .flat_map(|feeds| feeds.iter())
+            .filter_map(|input| owners.get(input).ok())
+            .map(|owner| owner.0)
+            .collect();
         let follower = fed.into_iter().find(|node| synthesis.contains(*node));
         let synthesis = follower.and_then(|node| synthesis.get_mut(node).ok());
         let state = running.receiver.state();

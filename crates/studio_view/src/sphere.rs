@@ -85,7 +85,9 @@ impl SphereView {
         }
         // The extremes of longitude and latitude lie on the view's border, or on its vertical middle line.
         let border = (-STEPS..=STEPS).map(|step| step as f32 / STEPS as f32);
-        let points = border.flat_map(|at| [Vec2::new(at, -1.0), Vec2::new(at, 1.0), Vec2::new(-1.0, at), Vec2::new(1.0, at), Vec2::new(0.0, at)]);
+        let points = border.flat_map(|at| {
+            [Vec2::new(at, -1.0), Vec2::new(at, 1.0), Vec2::new(-1.0, at), Vec2::new(1.0, at), Vec2::new(0.0, at)]
+        });
         let ahead = self.yaw_deg.to_radians();
         let (mut low, mut high) = (Vec2::splat(f32::MAX), Vec2::splat(f32::MIN));
         for direction in points.map(|at| self.direction(at)) {

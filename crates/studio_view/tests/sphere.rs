@@ -14,7 +14,9 @@ fn color_of(direction: Vec3) -> [u8; 3] {
 
 /// The direction of a point (0..1) of a picture, if it shows one.
 fn direction(projection: PictureProjection, at: Vec2) -> Option<Vec3> {
-    let sphere = |longitude: f32, latitude: f32| Vec3::new(longitude.sin() * latitude.cos(), latitude.sin(), -longitude.cos() * latitude.cos());
+    let sphere = |longitude: f32, latitude: f32| {
+        Vec3::new(longitude.sin() * latitude.cos(), latitude.sin(), -longitude.cos() * latitude.cos())
+    };
     let centered = at - 0.5;
     match projection {
         PictureProjection::Equirectangular => Some(sphere(centered.x * 2.0 * PI, -centered.y * PI)),
@@ -29,15 +31,17 @@ fn direction(projection: PictureProjection, at: Vec2) -> Option<Vec3> {
             let cell = at * Vec2::new(3.0, 2.0);
             let face = cell.floor();
             let Vec2 { x, y } = (cell - face) * 2.0 - 1.0;
-            Some(match (face.x as u32, face.y as u32) {
-                (0, 0) => Vec3::new(1.0, -y, x),
-                (1, 0) => Vec3::new(-1.0, -y, -x),
-                (2, 0) => Vec3::new(x, 1.0, -y),
-                (0, 1) => Vec3::new(x, -1.0, y),
-                (1, 1) => Vec3::new(x, -y, -1.0),
-                _ => Vec3::new(-x, -y, 1.0),
-            }
-            .normalize())
+            Some(
+                match (face.x as u32, face.y as u32) {
+                    (0, 0) => Vec3::new(1.0, -y, x),
+                    (1, 0) => Vec3::new(-1.0, -y, -x),
+                    (2, 0) => Vec3::new(x, 1.0, -y),
+                    (0, 1) => Vec3::new(x, -1.0, y),
+                    (1, 1) => Vec3::new(x, -y, -1.0),
+                    _ => Vec3::new(-x, -y, 1.0),
+                }
+                .normalize(),
+            )
         }
         PictureProjection::Rectilinear { .. } => None,
     }
@@ -62,7 +66,8 @@ fn picture(gpu: &HeadlessGpu, projection: PictureProjection, size: UVec2, as_pla
     } else {
         (PixelFormat::Rgba8, rgb.iter().flat_map(|[r, g, b]| [*r, *g, *b, 255]).collect())
     };
-    let frame = VideoFrame::from_packed(FrameStamp::default(), format, size, ColorInfo::BT709, Bytes::from(data)).expect("a whole picture");
+    let frame = VideoFrame::from_packed(FrameStamp::default(), format, size, ColorInfo::BT709, Bytes::from(data))
+        .expect("a whole picture");
     let picture = GpuPicture::for_upload(&gpu.device, &frame).expect("small");
     picture.upload(&gpu.queue, &frame);
     GpuFrame { picture: Arc::new(picture), stamp: FrameStamp::default(), projection, stereo: StereoLayout::Mono }
@@ -102,7 +107,8 @@ fn every_projection_shows_every_direction_where_it_is() {
                     continue;
                 }
                 let pixel = &rgba[((y * size.x + x) * 4) as usize..][..3];
-                worst = worst.max(color_of(direction).iter().zip(pixel).map(|(is, was)| is.abs_diff(*was)).max().unwrap_or_default());
+                worst =
+                    worst.max(color_of(direction).iter().zip(pixel).map(|(is, was)| is.abs_diff(*was)).max().unwrap_or_default());
             }
             assert!(worst <= 6, "{projection:?} planes {as_planes} at yaw {yaw_deg} pitch {pitch_deg}: off by {worst}");
         }
@@ -115,7 +121,8 @@ fn the_reference_is_left_of_the_split() {
     let size = UVec2::new(64, 32);
     let grey = |value: u8| {
         let data = Bytes::from(vec![value; 64 * 32 * 4]);
-        let frame = VideoFrame::from_packed(FrameStamp::default(), PixelFormat::Rgba8, size, ColorInfo::default(), data).expect("whole");
+        let frame =
+            VideoFrame::from_packed(FrameStamp::default(), PixelFormat::Rgba8, size, ColorInfo::default(), data).expect("whole");
         let picture = GpuPicture::for_upload(&gpu.device, &frame).expect("small");
         picture.upload(&gpu.queue, &frame);
         let projection = PictureProjection::Equirectangular;
@@ -132,7 +139,9 @@ fn the_reference_is_left_of_the_split() {
 
 #[test]
 fn the_visible_region_holds_every_direction_of_the_view() {
-    for (yaw_deg, pitch_deg, fov_deg) in [(0.0, 0.0, 90.0), (179.0, 10.0, 60.0), (-95.0, -35.0, 100.0), (40.0, 50.0, 70.0), (0.0, 89.0, 90.0)] {
+    for (yaw_deg, pitch_deg, fov_deg) in
+        [(0.0, 0.0, 90.0), (179.0, 10.0, 60.0), (-95.0, -35.0, 100.0), (40.0, 50.0, 70.0), (0.0, 89.0, 90.0)]
+    {
         let view = SphereView { size: UVec2::new(640, 360), yaw_deg, pitch_deg, fov_deg, split: 0.0 };
         let Some(region) = view.visible_region(PictureProjection::Equirectangular) else {
             assert!(pitch_deg > 80.0, "yaw {yaw_deg} pitch {pitch_deg}: no region");
@@ -143,7 +152,10 @@ fn the_visible_region_holds_every_direction_of_the_view() {
             let u = (0.5 + direction.x.atan2(-direction.z) / (2.0 * PI)).rem_euclid(1.0);
             let v = 0.5 - direction.y.asin() / PI;
             let inside = (u >= region.min.x && u <= region.max.x) || u + 1.0 <= region.max.x;
-            assert!(inside && v >= region.min.y && v <= region.max.y, "yaw {yaw_deg} pitch {pitch_deg}: {u},{v} is not in {region:?}");
+            assert!(
+                inside && v >= region.min.y && v <= region.max.y,
+                "yaw {yaw_deg} pitch {pitch_deg}: {u},{v} is not in {region:?}"
+            );
         }
         assert!(region.width() * region.height() < 0.5, "{region:?} is most of the picture");
     }

@@ -32,9 +32,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let frames = option("--frames").and_then(|at| arguments.get(at + 1)).map_or(Ok(60), |count| count.parse())?;
     let gpu = HeadlessGpu::open()?;
     let software = gpu.adapter.device_type == wgpu::DeviceType::Cpu;
-    let copy_gb_per_s = copy_bandwidth(&gpu, if software { 32 << 20 } else { 512 << 20 });
+    let copy_gb_per_s = copy_bandwidth(&gpu, if software { 32 << 20 } else { 1 << 30 })?;
     emit(json!({ "name": "adapter", "adapter": gpu.adapter.name, "copy_gb_per_s": round(copy_gb_per_s) }));
-    let sizes = if software { [([2560, 1280], [1280, 640]), ([2560, 1280], [3840, 1920])] } else { [([2560, 1280], [3840, 1920]), ([5760, 2880], [7680, 3840])] };
+    let sizes = if software {
+        [([2560, 1280], [1280, 640]), ([2560, 1280], [3840, 1920])]
+    } else {
+        [([2560, 1280], [3840, 1920]), ([5760, 2880], [7680, 3840])]
+    };
     for (input, output) in sizes {
         let bench = Bench { gpu: &gpu, frames, input, output, copy_gb_per_s, timer: Timer::new(&gpu) };
         bench.map()?;
@@ -76,7 +80,8 @@ impl Bench<'_> {
     /// Time to work out the map, and to turn the view.
     fn map(&self) -> Result<(), Box<dyn Error>> {
         let HeadlessGpu { device, queue, .. } = self.gpu;
-        let (rig, settings) = (Rig::dual_fisheye(self.input, FOV_DEG), StitchSettings::equirectangular(self.output[0], self.output[1]));
+        let (rig, settings) =
+            (Rig::dual_fisheye(self.input, FOV_DEG), StitchSettings::equirectangular(self.output[0], self.output[1]));
         let start = Instant::now();
         let map = StitchMap::new(&PreparedRig::new(&rig)?, &settings)?;
         let map_ms = start.elapsed().as_secs_f64() * 1e3;
@@ -111,8 +116,10 @@ impl Bench<'_> {
         let input = self.picture(PixelFormat::Rgba8)?;
         let output = GpuPicture::rgba(device, "naive", UVec2::from_array(self.output))?;
         let maps = self.naive_maps()?;
-        let shader =
-            device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some("naive"), source: wgpu::ShaderSource::Wgsl(NAIVE.into()) });
+        let shader = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some("naive"),
+            source: wgpu::ShaderSource::Wgsl(NAIVE.into()),
+        });
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some("naive"),
             layout: None,
@@ -126,13 +133,18 @@ impl Bench<'_> {
             min_filter: wgpu::FilterMode::Linear,
             ..Default::default()
         });
-        let views = [&input.planes[0], &maps[0], &maps[1], &output.planes[0]].map(|texture| texture.create_view(&Default::default()));
+        let views =
+            [&input.planes[0], &maps[0], &maps[1], &output.planes[0]].map(|texture| texture.create_view(&Default::default()));
         let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Sampler(&sampler) }];
         entries.extend(
-            views.iter().zip(1..).map(|(view, binding)| wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::TextureView(view) }),
+            views
+                .iter()
+                .zip(1..)
+                .map(|(view, binding)| wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::TextureView(view) }),
         );
         let layout = pipeline.get_bind_group_layout(0);
-        let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some("naive"), layout: &layout, entries: &entries });
+        let bind_group =
+            device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some("naive"), layout: &layout, entries: &entries });
         let times = self.timer.measure(self.gpu, self.frames, |encoder, timestamp_writes| {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("naive"), timestamp_writes });
             pass.set_pipeline(&pipeline);
@@ -185,7 +197,8 @@ impl Bench<'_> {
     /// A picture with detail everywhere.
     fn picture(&self, format: PixelFormat) -> Result<GpuPicture, Box<dyn Error>> {
         let size = UVec2::from_array(self.input);
-        let data: Vec<u8> = (0..format.picture_bytes(size) as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 25) as u8 + 64).collect();
+        let data: Vec<u8> =
+            (0..format.picture_bytes(size) as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 25) as u8 + 64).collect();
         let frame = VideoFrame::from_packed(FrameStamp::default(), format, size, ColorInfo::BT709, Bytes::from(data))?;
         let picture = GpuPicture::for_upload(&self.gpu.device, &frame)?;
         picture.upload(&self.gpu.queue, &frame);
@@ -208,19 +221,30 @@ impl Bench<'_> {
 }
 
 /// Measures GPU work.
-struct Timer(Option<(wgpu::QuerySet, wgpu::Buffer, wgpu::Buffer)>);
+struct Timer(Option<Timestamps>);
+
+struct Timestamps {
+    set: wgpu::QuerySet,
+    resolved: wgpu::Buffer,
+    read: wgpu::Buffer,
+}
+
+/// Passes that a real GPU gets at once: it must not fall asleep between frames, or it is its clock that is measured.
+const BURST: u32 = 32;
 
 impl Timer {
     /// Timestamps on a real GPU that has them; a clock otherwise.
     fn new(gpu: &HeadlessGpu) -> Self {
-        let real = gpu.adapter.device_type != wgpu::DeviceType::Cpu && gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        let real =
+            gpu.adapter.device_type != wgpu::DeviceType::Cpu && gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
         Self(real.then(|| {
-            let set = gpu.device.create_query_set(&wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count: 2 });
-            let buffer = |usage| {
-                gpu.device.create_buffer(&wgpu::BufferDescriptor { label: None, size: 16, usage, mapped_at_creation: false })
-            };
+            let (count, size) = (2 * BURST, 16 * u64::from(BURST));
+            let set =
+                gpu.device.create_query_set(&wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count });
+            let buffer =
+                |usage| gpu.device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false });
             use wgpu::BufferUsages as U;
-            (set, buffer(U::QUERY_RESOLVE | U::COPY_SRC), buffer(U::COPY_DST | U::MAP_READ))
+            Timestamps { set, resolved: buffer(U::QUERY_RESOLVE | U::COPY_SRC), read: buffer(U::COPY_DST | U::MAP_READ) }
         }))
     }
 
@@ -228,49 +252,63 @@ impl Timer {
         if self.0.is_some() { "timestamps" } else { "wall clock" }
     }
 
-    /// Milliseconds of each of `frames` runs, after a few to warm up.
+    /// Milliseconds of each of about `frames` runs, after a few to warm up.
     fn measure<E: Into<Box<dyn Error>>>(
         &self,
         gpu: &HeadlessGpu,
         frames: usize,
         mut record: impl FnMut(&mut wgpu::CommandEncoder, Option<wgpu::ComputePassTimestampWrites>) -> Result<(), E>,
     ) -> Result<Times, Box<dyn Error>> {
-        const WARM_UP: usize = 3;
-        let mut times = Vec::new();
+        let mut record = |encoder: &mut wgpu::CommandEncoder, index: u32| {
+            let timestamp_writes = self.0.as_ref().map(|timestamps| wgpu::ComputePassTimestampWrites {
+                query_set: &timestamps.set,
+                beginning_of_pass_write_index: Some(2 * index),
+                end_of_pass_write_index: Some(2 * index + 1),
+            });
+            record(encoder, timestamp_writes).map_err(Into::into)
+        };
+        let burst = if self.0.is_some() { BURST } else { 1 };
+        let warm_up = if self.0.is_some() { Duration::from_millis(300) } else { Duration::from_millis(100) };
+        let begun = Instant::now();
+        let mut ms = Vec::new();
         let mut cpu_start = cpu_ms();
-        for frame in 0..WARM_UP + frames {
-            if frame == WARM_UP {
+        loop {
+            let is_warm = begun.elapsed() > warm_up;
+            if !is_warm {
                 cpu_start = cpu_ms();
             }
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
-            let timestamp_writes = self.0.as_ref().map(|(query_set, ..)| wgpu::ComputePassTimestampWrites {
-                query_set,
-                beginning_of_pass_write_index: Some(0),
-                end_of_pass_write_index: Some(1),
-            });
-            record(&mut encoder, timestamp_writes).map_err(Into::into)?;
-            if let Some((set, resolve, read)) = &self.0 {
-                encoder.resolve_query_set(set, 0..2, resolve, 0);
-                encoder.copy_buffer_to_buffer(resolve, 0, read, 0, 16);
+            (0..burst).try_for_each(|index| record(&mut encoder, index))?;
+            if let Some(Timestamps { set, resolved, read }) = &self.0 {
+                encoder.resolve_query_set(set, 0..2 * burst, resolved, 0);
+                encoder.copy_buffer_to_buffer(resolved, 0, read, 0, read.size());
             }
-            gpu.device.poll(wgpu::PollType::wait_indefinitely())?;
             let start = Instant::now();
             gpu.queue.submit([encoder.finish()]);
             gpu.device.poll(wgpu::PollType::wait_indefinitely())?;
-            let mut ms = start.elapsed().as_secs_f32() * 1e3;
-            if let Some((_, _, read)) = &self.0 {
-                read.slice(..).map_async(wgpu::MapMode::Read, |_| ());
-                gpu.device.poll(wgpu::PollType::wait_indefinitely())?;
-                let ticks: [u64; 2] = *bytemuck::from_bytes(&read.slice(..).get_mapped_range());
-                read.unmap();
-                ms = ticks[1].saturating_sub(ticks[0]) as f32 * gpu.queue.get_timestamp_period() * 1e-6;
+            let elapsed_ms = start.elapsed().as_secs_f32() * 1e3;
+            if !is_warm {
+                continue;
             }
-            if frame >= WARM_UP {
-                times.push(ms);
+            match &self.0 {
+                None => ms.push(elapsed_ms),
+                Some(Timestamps { read, .. }) => {
+                    read.slice(..).map_async(wgpu::MapMode::Read, |_| ());
+                    gpu.device.poll(wgpu::PollType::wait_indefinitely())?;
+                    let bytes = read.slice(..).get_mapped_range();
+                    let ticks: &[[u64; 2]] = bytemuck::cast_slice(&bytes);
+                    let period_ms = gpu.queue.get_timestamp_period() * 1e-6;
+                    ms.extend(ticks.iter().map(|[begin, end]| end.saturating_sub(*begin) as f32 * period_ms));
+                    drop(bytes);
+                    read.unmap();
+                }
+            }
+            if ms.len() >= frames {
+                break;
             }
         }
-        let cpu_ms_mean = cpu_start.zip(cpu_ms()).map(|(start, end)| (end - start) / frames as f64);
-        Ok(Times { ms: times, cpu_ms_mean })
+        let cpu_ms_mean = cpu_start.zip(cpu_ms()).map(|(start, end)| (end - start) / ms.len() as f64);
+        Ok(Times { ms, cpu_ms_mean })
     }
 }
 
@@ -291,27 +329,41 @@ fn cpu_ms() -> Option<f64> {
     Some((ticks(11)? + ticks(12)?) * 10.0)
 }
 
-/// Gigabytes a second that copying a buffer reads and writes.
-fn copy_bandwidth(gpu: &HeadlessGpu, bytes: u64) -> f64 {
-    const COPIES: u32 = 20;
+/// Gigabytes a second that a shader reads and writes when it copies a buffer.
+fn copy_bandwidth(gpu: &HeadlessGpu, bytes: u64) -> Result<f64, Box<dyn Error>> {
+    let device = &gpu.device;
+    let shader = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: Some("copy"),
+        source: wgpu::ShaderSource::Wgsl(NAIVE.into()),
+    });
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some("copy"),
+        layout: None,
+        module: &shader,
+        entry_point: Some("copy"),
+        compilation_options: Default::default(),
+        cache: None,
+    });
     let buffer = || {
-        let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        gpu.device.create_buffer(&wgpu::BufferDescriptor { label: None, size: bytes, usage, mapped_at_creation: false })
+        let usage = wgpu::BufferUsages::STORAGE;
+        device.create_buffer(&wgpu::BufferDescriptor { label: None, size: bytes, usage, mapped_at_creation: false })
     };
     let (from, to) = (buffer(), buffer());
-    let mut best = Duration::MAX;
-    for _ in 0..4 {
-        let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        for _ in 0..COPIES {
-            encoder.copy_buffer_to_buffer(&from, 0, &to, 0, bytes);
-        }
-        let start = Instant::now();
-        gpu.queue.submit([encoder.finish()]);
-        if gpu.device.poll(wgpu::PollType::wait_indefinitely()).is_ok() {
-            best = best.min(start.elapsed());
-        }
-    }
-    2.0 * bytes as f64 * f64::from(COPIES) / best.as_secs_f64() / 1e9
+    let entries =
+        [(5, &from), (6, &to)].map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() });
+    let layout = pipeline.get_bind_group_layout(0);
+    let bind_group =
+        device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some("copy"), layout: &layout, entries: &entries });
+    let mut times = Timer::new(gpu).measure(gpu, 20, |encoder, timestamp_writes| {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("copy"), timestamp_writes });
+        pass.set_pipeline(&pipeline);
+        pass.set_bind_group(0, &bind_group, &[]);
+        pass.dispatch_workgroups(bytes.div_ceil(16 * 256 * 4).min(65535) as u32, 1, 1);
+        Ok::<_, Box<dyn Error>>(())
+    })?;
+    times.ms.sort_by(f32::total_cmp);
+    let p50 = f64::from(percentile(&times.ms, 0.5).unwrap_or(f32::INFINITY));
+    Ok(2.0 * bytes as f64 / (p50 * 1e6))
 }
 
 /// Mean milliseconds that one thread of `ffmpeg`'s v360 filter takes for a frame: a longer run less a shorter one, so that

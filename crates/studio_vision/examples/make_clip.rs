@@ -38,8 +38,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let still = image::open(still)?.into_rgba8();
     let size = UVec2::new(still.width(), still.height());
-    let frame =
-        VideoFrame::from_packed(FrameStamp::default(), PixelFormat::Rgba8, size, ColorInfo::default(), Bytes::from(still.into_raw()))?;
+    let frame = VideoFrame::from_packed(
+        FrameStamp::default(),
+        PixelFormat::Rgba8,
+        size,
+        ColorInfo::default(),
+        Bytes::from(still.into_raw()),
+    )?;
     let input = GpuPicture::for_upload(&device, &frame)?;
     input.upload(&queue, &frame);
 

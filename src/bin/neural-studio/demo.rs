@@ -121,7 +121,10 @@ pub fn run(args: DemoArgs) -> Result<(), Failure> {
 
     let mut app = app(AppWindow::None)?;
     let demo = build_graph(&mut app, args, source, rig, &quality, &recording)?;
-    app.insert_resource(demo).add_systems(Update, (start_viewer, stop_when_done).chain().in_set(StudioSystems::Report).run_if(resource_exists::<Demo>));
+    app.insert_resource(demo).add_systems(
+        Update,
+        (start_viewer, stop_when_done).chain().in_set(StudioSystems::Report).run_if(resource_exists::<Demo>),
+    );
     let start = Instant::now();
     let outcome = drive(&mut app);
     let report = finish(&mut app, adapter, quality, start)?;
@@ -148,20 +151,42 @@ fn drive(app: &mut App) -> Result<(), Failure> {
     }
 }
 
-fn build_graph(app: &mut App, args: DemoArgs, source: String, rig: Rig, quality: &Quality, recording: &Path) -> Result<Demo, Failure> {
+fn build_graph(
+    app: &mut App,
+    args: DemoArgs,
+    source: String,
+    rig: Rig,
+    quality: &Quality,
+    recording: &Path,
+) -> Result<Demo, Failure> {
     let pictures = rig.pictures.len() as u32;
     let rig = app.world_mut().resource_mut::<Assets<Rig>>().add(rig);
     let world = app.world_mut();
-    let source = world.spawn(VideoFileInput { source, repeat: true, picture: PictureSettings { rate_hz: quality.frame_rate_hz, ..default() }, ..default() }).id();
-    let stitch = world.spawn(Stitch { rig, pictures, settings: StitchSettings::equirectangular(quality.picture_size.x, quality.picture_size.y) }).id();
+    let source = world
+        .spawn(VideoFileInput {
+            source,
+            repeat: true,
+            picture: PictureSettings { rate_hz: quality.frame_rate_hz, ..default() },
+            ..default()
+        })
+        .id();
+    let stitch = world
+        .spawn(Stitch {
+            rig,
+            pictures,
+            settings: StitchSettings::equirectangular(quality.picture_size.x, quality.picture_size.y),
+        })
+        .id();
     let mark = world.spawn(LatencyMark::default()).id();
     let flow = world.spawn(OpticalFlow { quality: quality.flow, ..default() }).id();
-    let encoder = world.spawn(VideoEncoder {
-        codec: args.codec.into(),
-        bitrate_bps: quality.bitrate_bps,
-        frame_rate_hz: quality.frame_rate_hz.unwrap_or(30.0),
-        ..default()
-    }).id();
+    let encoder = world
+        .spawn(VideoEncoder {
+            codec: args.codec.into(),
+            bitrate_bps: quality.bitrate_bps,
+            frame_rate_hz: quality.frame_rate_hz.unwrap_or(30.0),
+            ..default()
+        })
+        .id();
     let output = world.spawn(WebTransportOutput { bind: args.bind.to_string(), token: args.token.clone(), ..default() }).id();
     let recorder = world.spawn(Recorder { path: recording.display().to_string(), overwrite: true, ..default() }).id();
     world.flush();
@@ -177,7 +202,12 @@ fn build_graph(app: &mut App, args: DemoArgs, source: String, rig: Rig, quality:
 }
 
 /// Starts the viewer as a program of its own once the server listens.
-fn start_viewer(mut demo: ResMut<Demo>, outputs: Query<&WebTransportStatus>, nodes: Query<&NodeStatus>, mut exit: MessageWriter<AppExit>) {
+fn start_viewer(
+    mut demo: ResMut<Demo>,
+    outputs: Query<&WebTransportStatus>,
+    nodes: Query<&NodeStatus>,
+    mut exit: MessageWriter<AppExit>,
+) {
     for node in [demo.source, demo.output] {
         if let Some(error) = nodes.get(node).ok().and_then(NodeStatus::error) {
             complain(error);
@@ -206,7 +236,11 @@ fn start_viewer(mut demo: ResMut<Demo>, outputs: Query<&WebTransportStatus>, nod
 
 fn viewer_command(args: &DemoArgs, link: &str) -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["view", link, "--quiet", "--report"]).arg(args.out.join("viewer.json")).arg("--picture").arg(args.out.join("viewer.png"));
+    command
+        .args(["view", link, "--quiet", "--report"])
+        .arg(args.out.join("viewer.json"))
+        .arg("--picture")
+        .arg(args.out.join("viewer.png"));
     let headless = args.headless || !has_display();
     if headless {
         command.arg("--headless");
@@ -250,7 +284,8 @@ fn finish(app: &mut App, adapter: String, quality: Quality, start: Instant) -> R
     let world = app.world_mut();
     let source = world.get::<SourceStats>(demo.source).copied().unwrap_or_default();
     let encoded = world.query::<&PacketBus>().iter(world).next().map(PacketBus::stats).unwrap_or_default();
-    let recording = world.query::<&RecorderStatus>().iter(world).next().and_then(|status| Some(status.path.as_ref()?.display().to_string()));
+    let recording =
+        world.query::<&RecorderStatus>().iter(world).next().and_then(|status| Some(status.path.as_ref()?.display().to_string()));
     let seconds = demo.streaming_since.unwrap_or(start).elapsed().as_secs_f32();
     let studio = StudioReport {
         adapter,
@@ -287,7 +322,11 @@ fn asset_folder() -> PathBuf {
     let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join("assets")));
     let candidates = [beside, Some(PathBuf::from("assets"))];
     let shipped = |folder: &PathBuf| folder.join("rigs").is_dir();
-    candidates.into_iter().flatten().find(shipped).unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/assets")))
+    candidates
+        .into_iter()
+        .flatten()
+        .find(shipped)
+        .unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/assets")))
 }
 
 impl From<Codec> for VideoCodec {

@@ -119,17 +119,18 @@ impl DemoReport {
         let Self { studio, viewer } = self;
         let mut lines = vec![
             String::new(),
-            format!("{} · preset {} · {} · {:.1} s", studio.adapter, studio.quality.name, studio.quality.picture_size, studio.seconds),
+            format!(
+                "{} · preset {} · {} · {:.1} s",
+                studio.adapter, studio.quality.name, studio.quality.picture_size, studio.seconds
+            ),
             String::new(),
             format!("{:<24}{:>9}{:>11}{:>11}", "stage", "frames", "p50 ms", "p95 ms"),
         ];
         let mut rows = |side: &str, stages: &[StageFigures]| {
             lines.push(format!("  {side}"));
-            lines.extend(
-                stages.iter().map(|figures| {
-                    format!("{:<24}{:>9}{:>11.2}{:>11.2}", figures.stage, figures.count, figures.p50_ms, figures.p95_ms)
-                }),
-            );
+            lines.extend(stages.iter().map(|figures| {
+                format!("{:<24}{:>9}{:>11.2}{:>11.2}", figures.stage, figures.count, figures.p50_ms, figures.p95_ms)
+            }));
         };
         rows("studio", &studio.stages);
         rows("viewer", &viewer.stages);
@@ -145,13 +146,20 @@ impl DemoReport {
                 "            generated {} · without motion {} · shown {:.1} Hz, drawn {:.1} Hz",
                 viewer.generated, viewer.without_motion, viewer.shown_hz, viewer.drawn_hz
             ),
-            format!("bit rate    encoded {:.2} Mbit/s · received {:.2} Mbit/s", studio.bitrate_bps / 1e6, viewer.bitrate_bps / 1e6),
+            format!(
+                "bit rate    encoded {:.2} Mbit/s · received {:.2} Mbit/s",
+                studio.bitrate_bps / 1e6,
+                viewer.bitrate_bps / 1e6
+            ),
             format!("motion      tiles {} · lost {}", viewer.tiles, viewer.lost_tiles),
             format!("copies      CPU {:.2} · upload {:.2} · readback {:.2} a frame", copies[0], copies[1], copies[2]),
             format!("marks       read {} · wrong {}", viewer.marks_read, viewer.marks_wrong),
         ]);
         if let Some(glass) = viewer.stages.iter().find(|stage| stage.stage == "glass to glass") {
-            lines.push(format!("glass to glass, from the mark in the picture: p50 {:.1} ms, p95 {:.1} ms", glass.p50_ms, glass.p95_ms));
+            lines.push(format!(
+                "glass to glass, from the mark in the picture: p50 {:.1} ms, p95 {:.1} ms",
+                glass.p50_ms, glass.p95_ms
+            ));
         }
         lines.join("\n")
     }
@@ -169,6 +177,7 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), crate::Fail
 /// Resident memory of this program in MiB, where the system tells.
 pub fn resident_mib() -> Option<f32> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kib: f32 = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().trim_end_matches("kB").trim().parse().ok()?;
+    let kib: f32 =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kib / 1024.0)
 }

@@ -132,12 +132,19 @@ pub fn run(args: ViewArgs) -> Result<(), Failure> {
         Generate::SideBySide => SynthesisMode::SideBySide,
     };
     let split = if mode == SynthesisMode::SideBySide { 0.5 } else { 0.0 };
-    let input = world.spawn(StreamInput { link: link.to_string(), datagram_loss: args.simulate_loss.clamp(0.0, 1.0), color: None }).id();
+    let input =
+        world.spawn(StreamInput { link: link.to_string(), datagram_loss: args.simulate_loss.clamp(0.0, 1.0), color: None }).id();
     // Software Vulkan has no time for the sharper filter.
     let software = world.resource::<StudioAdapter>().0.device_type == wgpu::DeviceType::Cpu;
     let quality = if software { SynthesisQuality::Fast } else { SynthesisQuality::Sharp };
     let synthesis = world.spawn(FrameSynthesis { mode, quality, ..default() }).id();
-    let view = SphereView { size, yaw_deg: args.yaw, pitch_deg: args.pitch.clamp(-90.0, 90.0), fov_deg: args.fov.clamp(20.0, 150.0), split };
+    let view = SphereView {
+        size,
+        yaw_deg: args.yaw,
+        pitch_deg: args.pitch.clamp(-90.0, 90.0),
+        fov_deg: args.fov.clamp(20.0, 150.0),
+        split,
+    };
     let view = world.spawn(view).id();
     world.flush();
     connect(world, input, "frame", synthesis, "frame")?;
@@ -189,8 +196,9 @@ fn watch(
     }
     let failure = inputs.iter().find(|(input, _)| input.refused).and_then(|(_, status)| status.error().map(str::to_owned));
     let impatient = viewer.first_picture.is_none() && viewer.started.elapsed().as_secs_f32() > viewer.args.patience;
-    let time_is_up = viewer.args.seconds.is_some_and(|seconds| watched.as_secs_f32() >= seconds && viewer.first_picture.is_some())
-        || viewer.args.frames.is_some_and(|frames| counters.shown >= frames);
+    let time_is_up =
+        viewer.args.seconds.is_some_and(|seconds| watched.as_secs_f32() >= seconds && viewer.first_picture.is_some())
+            || viewer.args.frames.is_some_and(|frames| counters.shown >= frames);
     let leaving = exits.p0().read().next().is_some();
     let view_node = viewer.view;
     let snapshot = || {
@@ -198,7 +206,11 @@ fn watch(
         let rgba = read_rgba(device.wgpu_device(), &queue.0, &view.picture.planes[0]).ok()?;
         image::RgbaImage::from_raw(view.picture.size.x, view.picture.size.y, rgba)
     };
-    let due = viewer.args.out.clone().filter(|_| watched.as_secs_f32() >= viewer.pictures_written as f32 && viewer.first_picture.is_some());
+    let due = viewer
+        .args
+        .out
+        .clone()
+        .filter(|_| watched.as_secs_f32() >= viewer.pictures_written as f32 && viewer.first_picture.is_some());
     if let (Some(folder), Some(picture)) = (due, snapshot()) {
         save(&folder.join(format!("view_{:04}.png", viewer.pictures_written)), &picture);
         viewer.pictures_written += 1;
@@ -218,7 +230,8 @@ fn watch(
     if !viewer.args.quiet {
         say_report(&report);
     }
-    let failure = failure.or_else(|| impatient.then(|| format!("no picture came within {} s: {}", viewer.args.patience, connection(&inputs))));
+    let failure = failure
+        .or_else(|| impatient.then(|| format!("no picture came within {} s: {}", viewer.args.patience, connection(&inputs))));
     match failure {
         Some(failure) => {
             crate::report::complain(&failure);

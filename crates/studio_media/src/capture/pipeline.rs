@@ -375,7 +375,9 @@ impl Watch<'_> {
     fn handle(&mut self, message: &gst::Message) -> Result<Option<SessionEnd>, CaptureError> {
         match message.view() {
             gst::MessageView::AsyncDone(_) => self.prerolled()?,
-            gst::MessageView::SegmentDone(_) if !self.seek_between(gst::SeekFlags::empty(), self.playback.start) => return self.ended(),
+            gst::MessageView::SegmentDone(_) if !self.seek_between(gst::SeekFlags::empty(), self.playback.start) => {
+                return self.ended();
+            }
             gst::MessageView::Eos(_) => return self.ended(),
             gst::MessageView::Error(error) => return Err(self.explain(error)),
             gst::MessageView::Element(element) => {

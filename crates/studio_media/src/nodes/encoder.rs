@@ -206,7 +206,11 @@ impl Delivery {
         {
             warn!("{}: {error}", VideoEncoder::DISPLAY_NAME);
         }
-        let pushed = self.layout.frame(self.stamp, planes).map_err(|error| error.to_string()).and_then(|frame| self.encoder.push(&frame).map_err(|error| error.to_string()));
+        let pushed = self
+            .layout
+            .frame(self.stamp, planes)
+            .map_err(|error| error.to_string())
+            .and_then(|frame| self.encoder.push(&frame).map_err(|error| error.to_string()));
         if let Err(error) = pushed {
             self.reports.failure(self.node, error);
         }
@@ -223,7 +227,9 @@ pub(super) fn follow_motion(
 ) {
     seen.retain(|node, _| encoders.contains(*node));
     for node in &encoders {
-        let Some((field, generation)) = links.source(node, "motion").and_then(|pin| motions.get(pin).ok()?.newest()) else { continue };
+        let Some((field, generation)) = links.source(node, "motion").and_then(|pin| motions.get(pin).ok()?.newest()) else {
+            continue;
+        };
         let newer = seen.insert(node, generation) != Some(generation);
         if newer
             && field.starts_scene()

@@ -1,6 +1,8 @@
 //! Sources as nodes: each starts, is polled, shows its failures, and puts its newest frame on its output pin.
 
-use crate::capture::{CameraInput, Capture, CaptureClock, CaptureSource, CaptureStatus, StillInput, TestPatternInput, VideoFileInput};
+use crate::capture::{
+    CameraInput, Capture, CaptureClock, CaptureSource, CaptureStatus, StillInput, TestPatternInput, VideoFileInput,
+};
 use bevy::prelude::*;
 use std::time::{Duration, Instant};
 use studio_frame::queue::ReceiveError;

@@ -45,7 +45,13 @@ fn numbers_in(path: &Path) -> (Vec<u32>, CaptureStatus) {
     let mut numbers = Vec::new();
     loop {
         match capture.frames().recv_timeout(Duration::from_secs(20)) {
-            Ok(frame) => if Mark::read_frame(&frame).is_none() { panic!("NOMARK {:?}", frame.stamp); } else { numbers.extend(Mark::read_frame(&frame).map(|mark| mark.frame_id))},
+            Ok(frame) => {
+                if Mark::read_frame(&frame).is_none() {
+                    panic!("NOMARK {:?}", frame.stamp);
+                } else {
+                    numbers.extend(Mark::read_frame(&frame).map(|mark| mark.frame_id))
+                }
+            }
             Err(ReceiveError::Closed) => return (numbers, capture.status()),
             Err(ReceiveError::Empty) => panic!("{} plays no further: {:?}", path.display(), capture.status()),
         }

@@ -16,7 +16,8 @@ pub fn offer(protocol: &str) -> String {
 ///
 /// Parameters of list members are ignored; members that are not strings are skipped.
 pub fn select(offered: &str) -> Option<&'static str> {
-    let offered: Vec<&str> = offered.split(',').filter_map(|member| member.split(';').next()?.trim().strip_prefix('"')?.strip_suffix('"')).collect();
+    let offered: Vec<&str> =
+        offered.split(',').filter_map(|member| member.split(';').next()?.trim().strip_prefix('"')?.strip_suffix('"')).collect();
     PROTOCOLS.into_iter().find(|protocol| offered.contains(protocol))
 }
 

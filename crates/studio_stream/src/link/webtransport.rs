@@ -124,7 +124,9 @@ impl poll::Session for WebTransportLink {
             let connection = self.connection.clone();
             async move {
                 let streams = connection.open_bi().await?.await;
-                streams.map(|(send, recv)| (LinkSend::new(send), LinkRecv::new(recv))).map_err(|error| opening(error, &connection))
+                streams
+                    .map(|(send, recv)| (LinkSend::new(send), LinkRecv::new(recv)))
+                    .map_err(|error| opening(error, &connection))
             }
         })
     }
@@ -134,7 +136,9 @@ impl poll::Session for WebTransportLink {
         Poll::Ready(self.connection.send_datagram(payload).map_err(|error| match error {
             SendDatagramError::TooLarge => LinkError::DatagramTooLarge { size: payload.len(), max: self.max_datagram_size() },
             SendDatagramError::UnsupportedByPeer => LinkError::NoDatagrams,
-            SendDatagramError::NotConnected => self.quic().close_reason().map_or(LinkError::Lost(error.to_string()), LinkError::from),
+            SendDatagramError::NotConnected => {
+                self.quic().close_reason().map_or(LinkError::Lost(error.to_string()), LinkError::from)
+            }
         }))
     }
 

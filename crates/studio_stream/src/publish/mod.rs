@@ -77,7 +77,9 @@ pub enum PublishError {
     #[error("UDP port {} is in use on {}; stop the program that uses it, or choose another port (0 takes a free one)", .0.port(), .0.ip())]
     PortInUse(SocketAddr),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; choose an address of this machine, and a port above 1023 or the right to use it")]
+    #[error(
+        "cannot listen on {address}: {source}; choose an address of this machine, and a port above 1023 or the right to use it"
+    )]
     Bind {
         /// The address.
         address: SocketAddr,

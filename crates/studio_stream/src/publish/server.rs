@@ -2,7 +2,10 @@
 
 use super::{PublishError, PublisherConfig, PublisherStats, tracks::ServedOrigin};
 use crate::{
-    link::{Conditioned, Conditions, Link, OFFERED_PROTOCOLS_HEADER, PROTOCOLS, SELECTED_PROTOCOL_HEADER, WebTransportLink, offer, select, transport_config},
+    link::{
+        Conditioned, Conditions, Link, OFFERED_PROTOCOLS_HEADER, PROTOCOLS, SELECTED_PROTOCOL_HEADER, WebTransportLink, offer,
+        select, transport_config,
+    },
     viewer_link::token_of,
 };
 use core::{str::FromStr, time::Duration};
@@ -248,14 +251,20 @@ impl Server {
     /// Adds what is counted here.
     pub(super) fn add_stats(&self, stats: &mut PublisherStats) {
         let connections = self.connections.lock();
-        let (bytes, lost) = connections.open.values().map(traffic).fold(connections.gone, |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        let (bytes, lost) =
+            connections.open.values().map(traffic).fold(connections.gone, |sum, one| (sum.0 + one.0, sum.1 + one.1));
         stats.sessions = connections.open.len();
         (stats.bytes_sent, stats.packets_lost) = (bytes, lost);
         stats.sessions_total = self.sessions_total.load(Ordering::Relaxed);
         stats.refused = self.refused.load(Ordering::Relaxed);
         stats.broken = self.broken.load(Ordering::Relaxed);
         let snapshot = self.registry.snapshot();
-        stats.groups_skipped = snapshot.traffic().iter().filter(|(_, role, _)| *role == stats::Role::Publisher).map(|(_, _, traffic)| traffic.stale.groups).sum();
+        stats.groups_skipped = snapshot
+            .traffic()
+            .iter()
+            .filter(|(_, role, _)| *role == stats::Role::Publisher)
+            .map(|(_, _, traffic)| traffic.stale.groups)
+            .sum();
     }
 
     /// Tells every peer that it is over.

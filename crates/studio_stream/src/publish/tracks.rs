@@ -127,7 +127,9 @@ impl Tracks {
         let broadcast = origin.create_broadcast(config.name.as_str())?;
         let catalog_track = broadcast.create_track(Catalog::DEFAULT_NAME, Catalog::default_track_info())?;
         let motion_info = track::Info::default().with_timescale(Timescale::MICRO).with_max_age(config.max_age);
-        let tiles = (0..TILE_TRACKS).map(|index| broadcast.create_track(tile_track(index), motion_info.clone())).collect::<Result<_, _>>()?;
+        let tiles = (0..TILE_TRACKS)
+            .map(|index| broadcast.create_track(tile_track(index), motion_info.clone()))
+            .collect::<Result<_, _>>()?;
         let coarse = broadcast.create_track(COARSE_TRACK, motion_info.with_priority(COARSE_PRIORITY))?;
         let (motion_in, motion_out) = queue(MOTION_QUEUE, QueuePolicy::NewestWins);
         let motion_ready = Arc::new(Notify::new());
@@ -190,7 +192,8 @@ impl Tracks {
             return Err(error.into());
         }
         if !same_decoder {
-            let priorities = track::Info::default().with_timescale(Timescale::MICRO).with_max_age(self.max_age).with_priority(PRIORITY.video);
+            let priorities =
+                track::Info::default().with_timescale(Timescale::MICRO).with_max_age(self.max_age).with_priority(PRIORITY.video);
             let producer = self.broadcast.create_track(track, priorities)?;
             state.generation += 1;
             if let Some(old) = state.video.replace(Video { track: producer, group: None }) {

@@ -95,13 +95,16 @@ impl Client {
     /// Opens a WebTransport session with the publisher at `address`.
     async fn call(&mut self, address: SocketAddr) -> Result<WebTransportLink, SubscribeError> {
         let (tls, verdict) = tls_config(&self.link)?;
-        let any: SocketAddr = if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
-        let mut settings = ClientConfig::builder().with_bind_address(any).with_custom_tls_and_transport(tls, transport_config()).build();
+        let any: SocketAddr =
+            if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+        let mut settings =
+            ClientConfig::builder().with_bind_address(any).with_custom_tls_and_transport(tls, transport_config()).build();
         settings.set_dns_resolver(Resolved(address));
         let endpoint = self.endpoint.insert(Endpoint::client(settings).map_err(SubscribeError::Start)?);
         // The answer's headers are not handed out by the library, so exactly one wire is offered and, if the session is
         // accepted, spoken.
-        let request = ConnectOptions::builder(self.link.request_url()).add_header(OFFERED_PROTOCOLS_HEADER, offer(PROTOCOLS[0])).build();
+        let request =
+            ConnectOptions::builder(self.link.request_url()).add_header(OFFERED_PROTOCOLS_HEADER, offer(PROTOCOLS[0])).build();
         let unreachable = |reason: String| SubscribeError::Unreachable { address: address.to_string(), reason };
         let connected = timeout(self.config.connect_timeout, endpoint.connect(request)).await;
         if let Some(reason) = verdict.lock().take() {
@@ -110,10 +113,12 @@ impl Client {
         match connected {
             Ok(Ok(connection)) => Ok(WebTransportLink::new(connection, Some(PROTOCOLS[0]))),
             Ok(Err(ConnectingError::SessionRejected)) => Err(SubscribeError::Refused { name: self.link.name().to_owned() }),
-            Ok(Err(ConnectingError::ConnectionError(ConnectionError::ApplicationClosed(close)))) => Err(closed(LinkError::Closed {
-                code: u32::try_from(close.code().into_inner()).unwrap_or(u32::MAX),
-                reason: String::from_utf8_lossy(close.reason()).into_owned(),
-            })),
+            Ok(Err(ConnectingError::ConnectionError(ConnectionError::ApplicationClosed(close)))) => {
+                Err(closed(LinkError::Closed {
+                    code: u32::try_from(close.code().into_inner()).unwrap_or(u32::MAX),
+                    reason: String::from_utf8_lossy(close.reason()).into_owned(),
+                }))
+            }
             Ok(Err(error)) => Err(unreachable(error.to_string())),
             Err(_) => Err(unreachable(format!("no answer for {:?}", self.config.connect_timeout))),
         }

@@ -136,7 +136,8 @@ mod tests {
         let (sender, receiver) = inbox(8);
         // Key frames at 0, 5, 10; the queue keeps 4 to 11.
         (0..12).for_each(|id| sender.send(unit(id, id % 5 == 0)));
-        let read: Vec<_> = core::iter::from_fn(|| receiver.try_recv().ok()).map(|unit| (unit.unit.stamp.frame_id, unit.after_gap)).collect();
+        let read: Vec<_> =
+            core::iter::from_fn(|| receiver.try_recv().ok()).map(|unit| (unit.unit.stamp.frame_id, unit.after_gap)).collect();
         assert_eq!(read, [(5, true), (6, false), (7, false), (8, false), (9, false), (10, false), (11, false)]);
         assert_eq!(receiver.dropped(), 5);
     }

@@ -94,7 +94,9 @@ pub enum SubscribeError {
         source: io::Error,
     },
     /// The publisher does not let this viewer in.
-    #[error("the publisher refused the viewer: the token is missing or wrong, or there is no stream `{name}`; ask for a new link")]
+    #[error(
+        "the publisher refused the viewer: the token is missing or wrong, or there is no stream `{name}`; ask for a new link"
+    )]
     Refused {
         /// The stream asked for.
         name: String,
@@ -129,8 +131,12 @@ impl SubscribeError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Refused { .. } | Self::Certificate(_) | Self::Conditions(_) => true,
-            Self::Catalog(error) => matches!(error, CatalogError::NotImmersive | CatalogError::Version(_) | CatalogError::Codec(_)),
-            Self::Unreachable { .. } | Self::Resolve { .. } | Self::Full | Self::Lost(_) | Self::Silent(_) | Self::Start(_) => false,
+            Self::Catalog(error) => {
+                matches!(error, CatalogError::NotImmersive | CatalogError::Version(_) | CatalogError::Codec(_))
+            }
+            Self::Unreachable { .. } | Self::Resolve { .. } | Self::Full | Self::Lost(_) | Self::Silent(_) | Self::Start(_) => {
+                false
+            }
         }
     }
 }
@@ -238,7 +244,8 @@ impl Subscriber {
         let (motion_in, motion) = queue(config.motion_queue, QueuePolicy::NewestWins);
         let (meter, stop) = (Arc::new(Meter::default()), Arc::new(Notify::new()));
         let runtime = Builder::new_current_thread().enable_all().build().map_err(SubscribeError::Start)?;
-        let client = Client::new(link, config, Outbox { events: event_in, units: unit_in, motion: motion_in, meter: meter.clone() });
+        let client =
+            Client::new(link, config, Outbox { events: event_in, units: unit_in, motion: motion_in, meter: meter.clone() });
         let stopped = stop.clone();
         let run = move || {
             runtime.block_on(run(client, stopped));

@@ -74,7 +74,10 @@ async fn follow(origin: &origin::Producer, served: Served<'_>) -> SubscribeError
     }
 }
 
-async fn try_follow(origin: &origin::Producer, Served { name, config, outbox, connected }: Served<'_>) -> Result<(), SubscribeError> {
+async fn try_follow(
+    origin: &origin::Producer,
+    Served { name, config, outbox, connected }: Served<'_>,
+) -> Result<(), SubscribeError> {
     let silent = |_| SubscribeError::Silent(name.to_owned());
     let consumer = origin.consume();
     let broadcast = timeout(CATALOG_TIMEOUT, consumer.routed_broadcast(name)).await.map_err(silent)?.map_err(lost)?;
@@ -109,7 +112,11 @@ async fn try_follow(origin: &origin::Producer, Served { name, config, outbox, co
             connected(catalog.session);
             let session = catalog.session;
             let (config, outbox) = (config.clone(), outbox.clone());
-            tasks.spawn(videos(broadcast.clone(), video.clone(), Receiving { session, config: config.clone(), outbox: outbox.clone() }));
+            tasks.spawn(videos(
+                broadcast.clone(),
+                video.clone(),
+                Receiving { session, config: config.clone(), outbox: outbox.clone() },
+            ));
             if config.motion {
                 tasks.spawn(motions(broadcast.clone(), motion.clone(), Receiving { session, config, outbox }));
             }
@@ -257,7 +264,12 @@ async fn motions(broadcast: broadcast::Consumer, mut wanted: watch::Receiver<Opt
     }
 }
 
-async fn receive_tiles(broadcast: broadcast::Consumer, name: String, parts: mpsc::Sender<Part>, to: Receiving) -> Result<(), Error> {
+async fn receive_tiles(
+    broadcast: broadcast::Consumer,
+    name: String,
+    parts: mpsc::Sender<Part>,
+    to: Receiving,
+) -> Result<(), Error> {
     let wish = track::Subscription::default().with_priority(PRIORITY.video);
     let mut track = broadcast.track(&name)?.subscribe(wish).await?;
     while let Some(datagram) = track.recv_datagram().await? {
@@ -274,7 +286,12 @@ async fn receive_tiles(broadcast: broadcast::Consumer, name: String, parts: mpsc
     Ok(())
 }
 
-async fn receive_coarse(broadcast: broadcast::Consumer, name: String, parts: mpsc::Sender<Part>, to: Receiving) -> Result<(), Error> {
+async fn receive_coarse(
+    broadcast: broadcast::Consumer,
+    name: String,
+    parts: mpsc::Sender<Part>,
+    to: Receiving,
+) -> Result<(), Error> {
     let wish = track::Subscription::default().with_priority(PRIORITY.video + 10);
     let mut groups = broadcast.track(&name)?.subscribe(wish).await?.ordered();
     while let Some(mut group) = groups.next_group().await? {

@@ -167,7 +167,14 @@ mod tests {
             .map(|index| MotionVector { x: (index % 160) as i16 + ((index * 31) % 7) as i16, y: (index / 160) as i16 })
             .collect();
         let stamp = FrameStamp { frame_id, pts: MediaTime(frame_id * 33_000_000), ..Default::default() };
-        MotionField { stamp, previous_frame_id: frame_id - 1, picture_size: grid * 8, grid, wraps: false, vectors: vectors.into() }
+        MotionField {
+            stamp,
+            previous_frame_id: frame_id - 1,
+            picture_size: grid * 8,
+            grid,
+            wraps: false,
+            vectors: vectors.into(),
+        }
     }
 
     fn tiles(field: &MotionField) -> Vec<Tile> {
@@ -204,7 +211,8 @@ mod tests {
         assert_eq!(assembler.next_deadline(), Some(now + DEADLINE));
         let got = assembler.poll(now + DEADLINE).expect("the deadline passed");
         assert_eq!((got.lost_tiles, got.coarse_cells, got.missing_cells), (1, lost, 0));
-        let worst = sent.vectors.iter().zip(&*got.field.vectors).map(|(a, b)| a.to_pixels().distance(b.to_pixels())).fold(0.0, f32::max);
+        let worst =
+            sent.vectors.iter().zip(&*got.field.vectors).map(|(a, b)| a.to_pixels().distance(b.to_pixels())).fold(0.0, f32::max);
         assert!(worst < 1.0, "{worst} px off");
     }
 
@@ -226,7 +234,8 @@ mod tests {
         let (mut assembler, now) = (MotionAssembler::new(DEADLINE), Instant::now());
         assembler.push_tile(tiles(&field(5)).remove(0), now);
         tiles(&field(6)).into_iter().for_each(|tile| assembler.push_tile(tile, now));
-        let order: Vec<_> = core::iter::from_fn(|| assembler.poll(now)).map(|got| (got.field.stamp.frame_id, got.lost_tiles > 0)).collect();
+        let order: Vec<_> =
+            core::iter::from_fn(|| assembler.poll(now)).map(|got| (got.field.stamp.frame_id, got.lost_tiles > 0)).collect();
         assert_eq!(order, [(5, true), (6, false)]);
         assembler.push_tile(tiles(&field(5)).remove(0), now);
         assert!(assembler.poll(now + DEADLINE).is_none());

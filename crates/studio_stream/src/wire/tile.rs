@@ -229,10 +229,12 @@ pub fn downsample(field: &MotionField, factor: u32) -> MotionField {
     let mean = |column: u32, row: u32| {
         let (columns, rows) = (span(column, field.grid.x, grid.x), span(row, field.grid.y, grid.y));
         let count = (columns.len() * rows.len()) as f32;
-        let sum: Vec2 = rows.flat_map(|row| columns.clone().map(move |column| (column, row))).map(|(x, y)| field.at(x, y).to_pixels()).sum();
+        let sum: Vec2 =
+            rows.flat_map(|row| columns.clone().map(move |column| (column, row))).map(|(x, y)| field.at(x, y).to_pixels()).sum();
         MotionVector::from_pixels(sum / count)
     };
-    let vectors: Vec<_> = (0..grid.y).flat_map(|row| (0..grid.x).map(move |column| (column, row))).map(|(x, y)| mean(x, y)).collect();
+    let vectors: Vec<_> =
+        (0..grid.y).flat_map(|row| (0..grid.x).map(move |column| (column, row))).map(|(x, y)| mean(x, y)).collect();
     MotionField { grid, vectors: vectors.into(), ..field.clone() }
 }
 
@@ -317,7 +319,8 @@ mod tests {
                     prop_assert!(seen[(y * columns + x) as usize].replace(*vector).is_none(), "a cell is sent twice");
                 }
             }
-            prop_assert_eq!(seen.into_iter().collect::<Option<Vec<_>>>().as_deref(), Some(&*field.vectors));
+            let seen = seen.into_iter().collect::<Option<Vec<_>>>();
+            prop_assert_eq!(seen.as_deref(), Some(&*field.vectors));
         }
 
         #[test]

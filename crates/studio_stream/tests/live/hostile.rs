@@ -19,7 +19,10 @@ fn runtime() -> Runtime {
 
 /// A WebTransport session without anything of ours on it.
 async fn raw(publisher: &Publisher) -> Connection {
-    let settings = ClientConfig::builder().with_bind_default().with_server_certificate_hashes([Sha256Digest::new(identity().sha256())]).build();
+    let settings = ClientConfig::builder()
+        .with_bind_default()
+        .with_server_certificate_hashes([Sha256Digest::new(identity().sha256())])
+        .build();
     let url = format!("https://127.0.0.1:{}/live", publisher.local_addr().port());
     let request = ConnectOptions::builder(url).add_header(OFFERED_PROTOCOLS_HEADER, offer(PROTOCOLS[0])).build();
     Endpoint::client(settings).expect("a socket").connect(request).await.expect("let in")
@@ -137,7 +140,8 @@ fn a_viewer_that_stops_reading_holds_up_nobody() {
 }
 
 fn resident_bytes() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok().and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
+    let pages =
+        std::fs::read_to_string("/proc/self/statm").ok().and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
     pages.unwrap_or(0) * 4096
 }
 
@@ -150,7 +154,13 @@ fn peers_that_never_ask_for_anything_do_not_block_the_door() {
         for _ in 0..4 {
             let settings = ClientConfig::builder().with_bind_default().with_no_cert_validation().build();
             let socket = UdpSocket::bind(crate::loopback(0)).expect("a socket");
-            let mut endpoint = wtransport::quinn::Endpoint::new(Default::default(), None, socket, std::sync::Arc::new(wtransport::quinn::TokioRuntime)).expect("an endpoint");
+            let mut endpoint = wtransport::quinn::Endpoint::new(
+                Default::default(),
+                None,
+                socket,
+                std::sync::Arc::new(wtransport::quinn::TokioRuntime),
+            )
+            .expect("an endpoint");
             endpoint.set_default_client_config(settings.quic_config().clone());
             silent.push(endpoint.connect(publisher.local_addr(), "localhost").expect("a call").await.expect("connected"));
         }

@@ -37,7 +37,8 @@ fn a_publisher_that_stops_and_starts_again_is_found_again() {
 fn child_that_publishes_until_killed() {
     let (Ok(directory), Ok(port)) = (std::env::var(CHILD_DIRECTORY), std::env::var(CHILD_PORT)) else { return };
     let identity = Identity::load_or_create(directory).expect("an identity");
-    let publisher = Publisher::start(PublisherConfig::new(loopback(port.parse().expect("a port")), "live", identity)).expect("a publisher");
+    let publisher =
+        Publisher::start(PublisherConfig::new(loopback(port.parse().expect("a port")), "live", identity)).expect("a publisher");
     publisher.set_stream_info(info(1280)).expect("sound");
     eprintln!("{}", publisher.viewer_link("127.0.0.1").expect("a link"));
     let began = Instant::now();

@@ -85,7 +85,9 @@ pub enum LensError {
         range: &'static str,
     },
     /// The distortion folds the picture over near its centre.
-    #[error("the distortion turns back {angle_deg:.2}° from the axis, so there is no picture to use: check the coefficients' order and sign")]
+    #[error(
+        "the distortion turns back {angle_deg:.2}° from the axis, so there is no picture to use: check the coefficients' order and sign"
+    )]
     Folded {
         /// Where the radius stops growing.
         angle_deg: f64,
@@ -127,7 +129,9 @@ impl Lens {
             return out_of_range("radial.reference_px", radial.reference_px, "from 0.001 to 1000000 pixels");
         }
         match self.max_angle_deg {
-            Some(angle) if !(angle > 0.0 && angle <= 180.0) => out_of_range("max_angle_deg", angle, "above 0 and at most 180 degrees"),
+            Some(angle) if !(angle > 0.0 && angle <= 180.0) => {
+                out_of_range("max_angle_deg", angle, "above 0 and at most 180 degrees")
+            }
             _ => Ok(()),
         }
     }

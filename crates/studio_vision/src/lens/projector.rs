@@ -180,7 +180,11 @@ impl LensProjector {
         let mut theta = radius.min(self.max_angle);
         for _ in 0..64 {
             let error = self.radius(theta) - radius;
-            if error > 0.0 { high = theta } else { low = theta }
+            if error > 0.0 {
+                high = theta
+            } else {
+                low = theta
+            }
             let slope = (self.radius(theta + STEP) - self.radius(theta - STEP)) / (2.0 * STEP);
             let newton = theta - error / slope;
             let next = if newton > low && newton < high { newton } else { (low + high) / 2.0 };

@@ -13,7 +13,10 @@ fn any_lens() -> impl Strategy<Value = Lens> {
         Just(LensModel::Stereographic),
         Just(LensModel::Orthographic),
         [-0.1_f64..0.1, -0.05_f64..0.05, -0.02_f64..0.02, -0.005_f64..0.005].prop_map(|k| LensModel::KannalaBrandt { k }),
-        ([-0.4_f64..0.2, -0.1_f64..0.2, -0.05_f64..0.05, -0.05_f64..0.2, -0.05_f64..0.1, 0_f64..0.05], [-0.002_f64..0.002, -0.002_f64..0.002])
+        (
+            [-0.4_f64..0.2, -0.1_f64..0.2, -0.05_f64..0.05, -0.05_f64..0.2, -0.05_f64..0.1, 0_f64..0.05],
+            [-0.002_f64..0.002, -0.002_f64..0.002]
+        )
             .prop_map(|(k, p)| LensModel::BrownConrady { k, p }),
     ];
     let radial = proptest::option::of((-0.02_f64..0.02, -0.02_f64..0.02, -0.02_f64..0.02).prop_map(|(a, b, c)| PanoRadial {
@@ -88,7 +91,8 @@ fn axes_are_right_down_forward() {
 #[test]
 fn a_folding_distortion_ends_the_picture_where_it_folds() {
     // r = θ − 0.2 θ³ turns back where 1 = 0.6 θ².
-    let projector = LensProjector::new(&lens(LensModel::KannalaBrandt { k: [-0.2, 0.0, 0.0, 0.0] })).expect("usable near the axis");
+    let projector =
+        LensProjector::new(&lens(LensModel::KannalaBrandt { k: [-0.2, 0.0, 0.0, 0.0] })).expect("usable near the axis");
     assert!((projector.max_angle() - (1.0 / 0.6_f64).sqrt()).abs() < 1e-3);
     assert_eq!(projector.project(ray(1.5, 0.0)), None);
     let too_far = projector.project(ray(projector.max_angle(), 0.0)).expect("the edge") + DVec2::X;

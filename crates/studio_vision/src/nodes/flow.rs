@@ -101,7 +101,9 @@ pub(super) fn run_optical_flow(
                 .and_then(|bytes| plan.motion_field(stamp, previous_frame_id, &bytes).map_err(|error| error.to_string()));
             match field {
                 // Across a cut nothing moved from anywhere: the field says so, and nobody generates frames from it.
-                Ok((field, found)) if found.is_scene_cut() => output.set(MotionField { previous_frame_id: stamp.frame_id, ..field }),
+                Ok((field, found)) if found.is_scene_cut() => {
+                    output.set(MotionField { previous_frame_id: stamp.frame_id, ..field })
+                }
                 Ok((field, _)) => output.set(field),
                 Err(error) => warn!("the motion field of frame {} is lost: {error}", stamp.frame_id),
             }

@@ -106,7 +106,13 @@ fn run_frame_synthesis(
         |state| state.made.size == size && state.quality == quality,
         || {
             let made = Arc::new(GpuPicture::rgba(gpu.device(), "frame synthesis", size)?);
-            Ok(SynthesisState { pass: SynthesisPass::new(gpu.device(), quality), quality, made, previous: None, current: frame.clone() })
+            Ok(SynthesisState {
+                pass: SynthesisPass::new(gpu.device(), quality),
+                quality,
+                made,
+                previous: None,
+                current: frame.clone(),
+            })
         },
     )?;
     if state.current.stamp != frame.stamp {

@@ -56,8 +56,10 @@ impl Rig {
     /// [`RigError::Missing`] if the rig cannot be written down.
     pub fn to_ron(&self) -> Result<String, RigError> {
         let config = ron::ser::PrettyConfig::new().compact_arrays(true);
-        let text = ron::ser::to_string_pretty(self, config)
-            .map_err(|error| RigError::Missing { file: self.name.clone(), reason: format!("cannot be written as RON: {error}") })?;
+        let text = ron::ser::to_string_pretty(self, config).map_err(|error| RigError::Missing {
+            file: self.name.clone(),
+            reason: format!("cannot be written as RON: {error}"),
+        })?;
         Ok(text + "\n")
     }
 }
@@ -75,7 +77,11 @@ impl AssetLoader for RigLoader {
         use bevy::tasks::futures_lite::AsyncReadExt as _;
         let file = context.path().to_string();
         let mut bytes = Vec::new();
-        reader.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes).await.map_err(|source| RigError::Io { file: file.clone(), source })?;
+        reader
+            .take(MAX_FILE_BYTES as u64 + 1)
+            .read_to_end(&mut bytes)
+            .await
+            .map_err(|source| RigError::Io { file: file.clone(), source })?;
         Rig::from_bytes(&file, &bytes)
     }
 

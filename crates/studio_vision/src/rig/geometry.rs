@@ -75,7 +75,12 @@ impl PreparedRig {
             }
         }
         let pictures: Vec<UVec2> = rig.pictures.iter().map(|picture| UVec2::from_array(picture.size_px)).collect();
-        let lenses = rig.lenses.iter().enumerate().map(|(index, lens)| PreparedLens::new(index, lens, &pictures)).collect::<Result<_, _>>()?;
+        let lenses = rig
+            .lenses
+            .iter()
+            .enumerate()
+            .map(|(index, lens)| PreparedLens::new(index, lens, &pictures))
+            .collect::<Result<_, _>>()?;
         Ok(Self { name: rig.name.clone(), pictures, lenses })
     }
 }

@@ -71,7 +71,8 @@ fn read_camera(camera: &OpenCvCamera) -> Result<([u32; 2], Lens), RigError> {
     }
     let values = if camera.text.trim_start().starts_with('{') { read_json(camera)? } else { read_yaml(camera)? };
     let numbers = |keys: &[&str]| keys.iter().find_map(|key| values.get(*key)).map(|entry| entry.numbers.as_slice());
-    let matrix = numbers(&MATRIX_KEYS).ok_or_else(|| missing(format!("no camera matrix (looked for {})", MATRIX_KEYS.join(", "))))?;
+    let matrix =
+        numbers(&MATRIX_KEYS).ok_or_else(|| missing(format!("no camera matrix (looked for {})", MATRIX_KEYS.join(", "))))?;
     let [fx, skew, cx, z0, fy, cy, z1, z2, one] = *matrix else {
         return Err(missing(format!("the camera matrix has {} numbers instead of 9", matrix.len())));
     };
@@ -81,8 +82,8 @@ fn read_camera(camera: &OpenCvCamera) -> Result<([u32; 2], Lens), RigError> {
     if skew != 0.0 {
         return Err(missing(format!("the camera matrix has a skew of {skew}, which is not supported: calibrate without it")));
     }
-    let coefficients =
-        numbers(&COEFFICIENT_KEYS).ok_or_else(|| missing(format!("no distortion coefficients (looked for {})", COEFFICIENT_KEYS.join(", "))))?;
+    let coefficients = numbers(&COEFFICIENT_KEYS)
+        .ok_or_else(|| missing(format!("no distortion coefficients (looked for {})", COEFFICIENT_KEYS.join(", "))))?;
     let size = match (numbers(&SIZE_KEYS), numbers(&["image_width"]), numbers(&["image_height"])) {
         (Some(&[width, height]), _, _) | (None, Some(&[width]), Some(&[height])) => [width, height],
         _ => return Err(missing(format!("no picture size (looked for {}, image_width and image_height)", SIZE_KEYS.join(", ")))),
@@ -90,7 +91,8 @@ fn read_camera(camera: &OpenCvCamera) -> Result<([u32; 2], Lens), RigError> {
     if size.iter().any(|side| side.fract() != 0.0 || !(1.0..=32768.0).contains(side)) {
         return Err(missing(format!("the picture size {}×{} must be whole numbers from 1 to 32768", size[0], size[1])));
     }
-    let said = ["distortion_model", "camera_model"].iter().find_map(|key| values.get(*key)).map_or("", |entry| entry.text.as_str());
+    let said =
+        ["distortion_model", "camera_model"].iter().find_map(|key| values.get(*key)).map_or("", |entry| entry.text.as_str());
     let fisheye = match camera.model {
         OpenCvModel::Fisheye => true,
         OpenCvModel::Pinhole => false,
@@ -107,7 +109,8 @@ fn read_camera(camera: &OpenCvCamera) -> Result<([u32; 2], Lens), RigError> {
             LensModel::BrownConrady { k: [at(0), at(1), at(4), at(5), at(6), at(7)], p: [at(2), at(3)] }
         }
         (_, coefficients) => {
-            let (kind, wanted) = if fisheye { ("fisheye", "4") } else { ("pinhole", "4, 5 or 8 (thin prism and tilt are not supported)") };
+            let (kind, wanted) =
+                if fisheye { ("fisheye", "4") } else { ("pinhole", "4, 5 or 8 (thin prism and tilt are not supported)") };
             return Err(missing(format!("{} distortion coefficients: the {kind} model has {wanted}", coefficients.len())));
         }
     };
@@ -184,7 +187,11 @@ fn read_yaml(camera: &OpenCvCamera) -> Result<BTreeMap<String, Entry>, RigError>
             } else {
                 continue;
             }
-            rest = if rest.starts_with("!!") { rest.split_once(char::is_whitespace).map_or("", |(_, value)| value.trim()) } else { rest };
+            rest = if rest.starts_with("!!") {
+                rest.split_once(char::is_whitespace).map_or("", |(_, value)| value.trim())
+            } else {
+                rest
+            };
         }
         let entry = entries.get_mut(&key).ok_or_else(|| fail(format!("“{content}” belongs to no key")))?;
         if in_list || rest.starts_with('[') {

@@ -18,7 +18,8 @@ struct ImageLine<'a> {
 
 /// The parameters that are read, longest first where one begins another.
 const PARAMETERS: [&str; 24] = [
-    "Eev", "Er", "Eb", "Va", "Vb", "Vc", "Vd", "TrX", "TrY", "TrZ", "w", "h", "f", "v", "a", "b", "c", "d", "e", "y", "p", "r", "g", "t",
+    "Eev", "Er", "Eb", "Va", "Vb", "Vc", "Vd", "TrX", "TrY", "TrZ", "w", "h", "f", "v", "a", "b", "c", "d", "e", "y", "p", "r",
+    "g", "t",
 ];
 
 impl Rig {
@@ -126,7 +127,10 @@ impl ImageLine<'_> {
     fn lens(&self, index: usize, picture: u32, size_px: [u32; 2], mean_ev: f64) -> Result<RigLens, RigError> {
         for name in ["g", "t", "TrX", "TrY", "TrZ"] {
             if self.number(name, 0.0) != 0.0 {
-                return Err(self.fail(format!("“{name}{}”: shear and translation are not supported, set them to 0", self.number(name, 0.0))));
+                return Err(self.fail(format!(
+                    "“{name}{}”: shear and translation are not supported, set them to 0",
+                    self.number(name, 0.0)
+                )));
             }
         }
         let [width, height] = size_px.map(f64::from);
@@ -172,7 +176,11 @@ impl ImageLine<'_> {
             picture,
             region: None,
             lens,
-            orientation: Orientation::Angles(YawPitchRoll::new(self.number("y", 0.0), self.number("p", 0.0), self.number("r", 0.0))),
+            orientation: Orientation::Angles(YawPitchRoll::new(
+                self.number("y", 0.0),
+                self.number("p", 0.0),
+                self.number("r", 0.0),
+            )),
             translation_m: [0.0; 3],
             crop,
             vignetting,

@@ -33,12 +33,20 @@ impl Program {
         let types = [sampler, sampled(true), sampled(true), sampled(true), uniform];
         let entries: Vec<_> = (0..)
             .zip(types.iter().chain(more))
-            .map(|(binding, ty)| wgpu::BindGroupLayoutEntry { binding, visibility: wgpu::ShaderStages::COMPUTE, ty: *ty, count: None })
+            .map(|(binding, ty)| wgpu::BindGroupLayoutEntry {
+                binding,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: *ty,
+                count: None,
+            })
             .collect();
-        let bind_layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries: &entries });
+        let bind_layout =
+            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries: &entries });
         Self {
-            shader: device
-                .create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(source.into()) }),
+            shader: device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(label),
+                source: wgpu::ShaderSource::Wgsl(source.into()),
+            }),
             layout: device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                 label: Some(label),
                 bind_group_layouts: &[Some(&bind_layout)],
@@ -82,7 +90,11 @@ impl Program {
             .zip(resources.iter().chain(more))
             .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource: resource.clone() })
             .collect();
-        device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some("stitch"), layout: &self.bind_layout, entries: &entries })
+        device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("stitch"),
+            layout: &self.bind_layout,
+            entries: &entries,
+        })
     }
 }
 

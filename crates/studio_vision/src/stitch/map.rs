@@ -26,6 +26,8 @@ const BLOCKS_PER_ROW: usize = 512;
 /// Marks in a tile's slot: the first and the last lens of the tile.
 const FIRST: u32 = 1 << 31;
 const LAST: u32 = 1 << 30;
+/// Where a tile's slot holds its lens.
+const LENS_SHIFT: u32 = 26;
 
 /// One tile of the output as one lens fills it.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -35,7 +37,7 @@ pub(super) struct Tile {
     pub rectangle: [u16; 4],
     /// Left and top texel of its weights.
     pub weight_origin: [u16; 2],
-    /// Which of the tiles with several lenses it is, and marks.
+    /// Which of the tiles with several lenses it is, its lens from bit 26 on, and marks.
     pub slot: u32,
     /// Nine triples of coefficients for (u, v, gain) in the order 1, s, s², t, st, s²t, t², st², s²t², and a zero.
     pub coefficients: [f32; 28],
@@ -131,7 +133,8 @@ impl StitchMap {
         let deg_per_px = settings.view.deg_per_px(size, rig);
         let tile_count = (size.x.div_ceil(tile_px) * size.y.div_ceil(tile_px)) as usize;
         let lenses = rig.lenses.len();
-        let found = |tile_px| Found { tile_px, filled: vec![Vec::new(); lenses], blended: vec![Vec::new(); lenses], black: Vec::new() };
+        let found =
+            |tile_px| Found { tile_px, filled: vec![Vec::new(); lenses], blended: vec![Vec::new(); lenses], black: Vec::new() };
         let mut builder = Builder {
             rig,
             rig_from_view: settings.orientation.matrix(),
@@ -186,9 +189,9 @@ impl Builder<'_> {
                 let is_uniform = (1..9).all(|index| fills[at(index)] == fill);
                 let values = |nodes: &Vec<Node>| core::array::from_fn(|index| nodes[at(index as u32)]);
                 match fill {
-                    Fill::Nothing if is_uniform => self.found[layer].black.push(Tile::new(&part, &[Node::default(); 9])),
+                    Fill::Nothing if is_uniform => self.found[layer].black.push(Tile::new(&part, 0, &[Node::default(); 9])),
                     Fill::Lens(lens) if is_uniform => {
-                        let tile = Tile::new(&part, &values(&nodes[lens]));
+                        let tile = Tile::new(&part, lens, &values(&nodes[lens]));
                         self.check(&part, tile_px, lens, &tile);
                         self.found[layer].filled[lens].push(tile);
                     }
@@ -245,7 +248,10 @@ impl Builder<'_> {
                 if chart.inside_px(point, self.rig) < -reach_px || edges.fold(f64::MIN, f64::max) < out_of_reach {
                     return Fill::Nothing;
                 }
-                let full = weights.iter().position(|weight| *weight >= 1.0 - 1e-9).filter(|_| chart.coverage(point, self.rig, f64::from(CELL_PX)) >= 1.0);
+                let full = weights
+                    .iter()
+                    .position(|weight| *weight >= 1.0 - 1e-9)
+                    .filter(|_| chart.coverage(point, self.rig, f64::from(CELL_PX)) >= 1.0);
                 full.map_or(Fill::Several, Fill::Lens)
             })
             .collect()
@@ -254,7 +260,7 @@ impl Builder<'_> {
     /// Adds a tile with several lenses or an edge, once for each lens that has a share in it.
     fn add_blended(&mut self, part: &Chart, layer: usize, nodes: &[[Node; 9]]) {
         let tile_px = self.found[layer].tile_px;
-        let tiles: Vec<Tile> = nodes.iter().map(|nodes| Tile::new(part, nodes)).collect();
+        let tiles: Vec<Tile> = nodes.iter().enumerate().map(|(lens, nodes)| Tile::new(part, lens, nodes)).collect();
         let side = block_side(tile_px);
         let mut blocks = vec![vec![0_u8; side * side]; nodes.len()];
         let mut weights = vec![0.0; nodes.len()];
@@ -274,13 +280,13 @@ impl Builder<'_> {
         }
         let has_share = |block: &Vec<u8>| block.iter().any(|weight| *weight > 0);
         let (Some(first), Some(last)) = (blocks.iter().position(has_share), blocks.iter().rposition(has_share)) else {
-            self.found[layer].black.push(Tile::new(part, &[Node::default(); 9]));
+            self.found[layer].black.push(Tile::new(part, 0, &[Node::default(); 9]));
             return;
         };
         for (lens, (mut tile, block)) in tiles.into_iter().zip(blocks).enumerate().filter(|(_, (_, block))| has_share(block)) {
             let (column, row) = (self.blocks.len() % BLOCKS_PER_ROW, self.blocks.len() / BLOCKS_PER_ROW);
             tile.weight_origin = [(column * side) as u16, (row * side) as u16];
-            tile.slot = self.slots | if lens == first { FIRST } else { 0 } | if lens == last { LAST } else { 0 };
+            tile.slot |= self.slots | if lens == first { FIRST } else { 0 } | if lens == last { LAST } else { 0 };
             self.check(part, tile_px, lens, &tile);
             self.found[layer].blended[lens].push(tile);
             self.blocks.push(block);
@@ -353,7 +359,7 @@ fn block_side(tile_px: u32) -> usize {
 }
 
 impl Tile {
-    fn new(part: &Chart, nodes: &[Node; 9]) -> Self {
+    fn new(part: &Chart, lens: usize, nodes: &[Node; 9]) -> Self {
         let mut coefficients = [0.0; 28];
         for channel in 0..3 {
             let polynomial = biquadratic(core::array::from_fn(|node| nodes[node].value[channel]));
@@ -363,7 +369,7 @@ impl Tile {
         }
         let size = part.max - part.min;
         let rectangle = [part.min.x, part.min.y, size.x, size.y].map(|px| px as u16);
-        Self { rectangle, weight_origin: [0; 2], slot: 0, coefficients }
+        Self { rectangle, weight_origin: [0; 2], slot: (lens as u32) << LENS_SHIFT, coefficients }
     }
 
     /// Texture coordinates and gain at a point of the tile, 0 to 1 across it; as the shader computes it.

@@ -3,30 +3,37 @@
 use super::{
     StitchError, StitchSettings,
     gpu::{self, Program},
-    map::{StitchMap, Tile},
+    map::{Layer, StitchMap, Tile},
 };
-use crate::rig::{PreparedRig, Rig, YawPitchRoll};
+use crate::rig::{MAX_LENSES, PreparedLens, PreparedRig, Rig, YawPitchRoll};
 use bevy::{math::UVec2, platform::collections::HashMap};
 use bytemuck::{Pod, Zeroable};
 use core::ops::Range;
 use studio_gpu::{device::GpuError, picture::GpuPicture};
 
 const SHADER: &str = include_str!("../../../../shaders/stitch.wgsl");
-/// Distance of uniforms in their buffer: the largest alignment that a device may ask for.
-const UNIFORM_STRIDE: u64 = 256;
+/// Distance of uniforms in their buffer: a multiple of the largest alignment that a device may ask for, 256.
+const UNIFORM_STRIDE: u64 = UNIFORM_BYTES.next_multiple_of(256);
 /// How much a picture's shape may differ from the rig's, as a share.
 const SHAPE_TOLERANCE: f64 = 0.01;
 /// The most workgroups that every device takes in one direction.
 const GROUPS_PER_ROW: u32 = 65535;
 
-/// What the shader knows of the tiles of one draw.
+/// What the shader knows of a lens.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct LensUniform {
+    rgb_from_samples: [[f32; 4]; 3],
+    region: [f32; 4],
+}
+
+/// What the shader knows of the tiles of one dispatch.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct RunUniform {
-    rgb_from_samples: [[f32; 4]; 3],
-    region: [f32; 4],
     weight_scale: [f32; 2],
     tiles: [u32; 2],
+    lenses: [LensUniform; MAX_LENSES],
 }
 
 const UNIFORM_BYTES: u64 = size_of::<RunUniform>() as u64;
@@ -39,11 +46,11 @@ enum Kernel {
     Black,
 }
 
-/// Tiles that one dispatch draws.
+/// Tiles that one dispatch draws, all from one picture.
 struct Run {
     tile_px: u32,
     kernel: Kernel,
-    lens: usize,
+    picture: usize,
     tiles: Range<u32>,
 }
 
@@ -78,7 +85,7 @@ impl StitchPass {
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, rig: &Rig, settings: &StitchSettings) -> Result<Self, StitchError> {
         let rig = PreparedRig::new(rig)?;
         gpu::check_size(device, UVec2::from_array(settings.size_px))?;
-        let map = GpuMap::new(device, queue, StitchMap::new(&rig, settings)?);
+        let map = GpuMap::new(device, queue, &rig, StitchMap::new(&rig, settings)?);
         let more = [gpu::storage(true, size_of::<Tile>()), gpu::OUTPUT, gpu::sampled(true), gpu::storage(false, 8)];
         let program = Program::new(device, "stitch", SHADER, UNIFORM_BYTES, true, &more);
         let lanes = lanes(device);
@@ -89,7 +96,12 @@ impl StitchPass {
     ///
     /// # Errors
     /// As for [`new`](Self::new); the pass then goes on as it was.
-    pub fn set_settings(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, settings: &StitchSettings) -> Result<(), StitchError> {
+    pub fn set_settings(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        settings: &StitchSettings,
+    ) -> Result<(), StitchError> {
         if *settings == self.settings {
             return Ok(());
         }
@@ -104,7 +116,12 @@ impl StitchPass {
     ///
     /// # Errors
     /// [`StitchError::Setting`] if an angle is not a finite number.
-    pub fn set_orientation(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, orientation: YawPitchRoll) -> Result<(), StitchError> {
+    pub fn set_orientation(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        orientation: YawPitchRoll,
+    ) -> Result<(), StitchError> {
         if orientation != self.settings.orientation {
             let settings = StitchSettings { orientation, ..self.settings.clone() };
             self.replace_map(device, queue, StitchMap::with_tiles(&self.rig, &settings, self.map.tile_px)?);
@@ -160,7 +177,7 @@ impl StitchPass {
             inputs.iter().map(|input| self.program.bind_group(device, input, uniforms, &more)).collect();
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("stitch"), timestamp_writes });
         for (run, slot) in runs.iter().zip(0..) {
-            let picture = self.rig.lenses[run.lens].picture;
+            let picture = run.picture;
             let Some(pipeline) = self.pipelines.get(&(run.kernel, inputs[picture].uniform().plane_layout[0], run.tile_px)) else {
                 continue;
             };
@@ -173,7 +190,7 @@ impl StitchPass {
     }
 
     fn replace_map(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, map: StitchMap) {
-        self.map = GpuMap::new(device, queue, map);
+        self.map = GpuMap::new(device, queue, &self.rig, map);
         self.written.clear();
     }
 
@@ -200,29 +217,14 @@ impl StitchPass {
 
     /// Writes the uniforms of all runs, if they changed.
     fn write_uniforms(&mut self, queue: &wgpu::Queue, inputs: &[&GpuPicture]) {
+        let mut lenses = [LensUniform::zeroed(); MAX_LENSES];
+        for (uniform, lens) in lenses.iter_mut().zip(&self.rig.lenses) {
+            *uniform = LensUniform::new(lens, self.rig.pictures[lens.picture], inputs[lens.picture]);
+        }
+        let weight_scale = (1.0 / self.map.weights_size.as_vec2()).to_array();
         let mut bytes = vec![0; UNIFORM_STRIDE as usize * self.map.runs.len()];
         for (run, slot) in self.map.runs.iter().zip(bytes.chunks_exact_mut(UNIFORM_STRIDE as usize)) {
-            let lens = &self.rig.lenses[run.lens];
-            let input = inputs[lens.picture];
-            let rows = input.uniform().rgb_from_yuv;
-            let reference = self.rig.pictures[lens.picture].as_dvec2();
-            // A sample at the region's edge must not reach over it: half a texel of the coarsest plane stays free, but not
-            // at the picture's own edge, where the sampler stops.
-            let margin = if input.format.is_yuv() { 1.0 } else { 0.5 } / input.size.as_dvec2();
-            let low = |axis: usize| match lens.region.min[axis] / reference[axis] {
-                edge if edge > 0.0 => edge + margin[axis],
-                _ => 0.0,
-            };
-            let high = |axis: usize| match lens.region.max[axis] / reference[axis] {
-                edge if edge < 1.0 => edge - margin[axis],
-                _ => 1.0,
-            };
-            let uniform = RunUniform {
-                rgb_from_samples: core::array::from_fn(|row| rows[row].map(|value| value * lens.color_gain[row] as f32)),
-                region: [low(0), low(1), high(0), high(1)].map(|edge| edge as f32),
-                weight_scale: (1.0 / self.map.weights_size.as_vec2()).to_array(),
-                tiles: [run.tiles.start, run.tiles.len() as u32],
-            };
+            let uniform = RunUniform { weight_scale, tiles: [run.tiles.start, run.tiles.len() as u32], lenses };
             slot[..size_of::<RunUniform>()].copy_from_slice(bytemuck::bytes_of(&uniform));
         }
         if bytes != self.written {
@@ -234,10 +236,31 @@ impl StitchPass {
     /// Makes the pipelines that the runs need and that are not there yet.
     fn make_pipelines(&mut self, device: &wgpu::Device, inputs: &[&GpuPicture]) {
         for run in &self.map.runs {
-            let layout = inputs[self.rig.lenses[run.lens].picture].uniform().plane_layout[0];
+            let layout = inputs[run.picture].uniform().plane_layout[0];
             let constants = [("LAYOUT", f64::from(layout)), ("TILE", f64::from(run.tile_px)), ("LANES", f64::from(self.lanes))];
             let make = || self.program.pipeline(device, run.kernel.entry_point(), &constants);
             self.pipelines.entry((run.kernel, layout, run.tile_px)).or_insert_with(make);
+        }
+    }
+}
+
+impl LensUniform {
+    fn new(lens: &PreparedLens, reference: UVec2, input: &GpuPicture) -> Self {
+        let rows = input.uniform().rgb_from_yuv;
+        // A sample at the region's edge must not reach over it: half a texel of the coarsest plane stays free, but not at the
+        // picture's own edge, where the sampler stops.
+        let margin = if input.format.is_yuv() { 1.0 } else { 0.5 } / input.size.as_dvec2();
+        let low = |axis: usize| match lens.region.min[axis] / f64::from(reference[axis]) {
+            edge if edge > 0.0 => edge + margin[axis],
+            _ => 0.0,
+        };
+        let high = |axis: usize| match lens.region.max[axis] / f64::from(reference[axis]) {
+            edge if edge < 1.0 => edge - margin[axis],
+            _ => 1.0,
+        };
+        Self {
+            rgb_from_samples: core::array::from_fn(|row| rows[row].map(|value| value * lens.color_gain[row] as f32)),
+            region: [low(0), low(1), high(0), high(1)].map(|edge| edge as f32),
         }
     }
 }
@@ -259,22 +282,34 @@ fn lanes(device: &wgpu::Device) -> u32 {
 }
 
 impl GpuMap {
-    fn new(device: &wgpu::Device, queue: &wgpu::Queue, map: StitchMap) -> Self {
+    fn new(device: &wgpu::Device, queue: &wgpu::Queue, rig: &PreparedRig, map: StitchMap) -> Self {
         use wgpu::BufferUsages as U;
         let buffer = |label, size, usage| {
             device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
         };
-        let mut runs = Vec::new();
-        for layer in &map.layers {
-            // A tile's shares are added up in the order of the lenses, each run seeing what the one before it wrote.
-            for (kernel, lists) in
-                [(Kernel::Fill, &*layer.filled), (Kernel::Blend, &*layer.blended), (Kernel::Black, core::slice::from_ref(&layer.black))]
-            {
-                let lists = lists.iter().enumerate().filter(|(_, tiles)| !tiles.is_empty());
-                runs.extend(lists.map(|(lens, tiles)| Run { tile_px: layer.tile_px, kernel, lens, tiles: tiles.clone() }));
+        let mut runs: Vec<Run> = Vec::new();
+        for Layer { tile_px, filled, blended, black } in &map.layers {
+            let run = |kernel, lens: usize, tiles: &Range<u32>| Run {
+                tile_px: *tile_px,
+                kernel,
+                picture: rig.lenses[lens].picture,
+                tiles: tiles.clone(),
+            };
+            let begin = runs.len();
+            for (lens, tiles) in filled.iter().enumerate() {
+                // Lenses in one picture are filled together: each dispatch waits for the one before it.
+                match runs[begin..].last_mut().filter(|last| last.picture == rig.lenses[lens].picture) {
+                    Some(last) => last.tiles.end = tiles.end,
+                    None => runs.push(run(Kernel::Fill, lens, tiles)),
+                }
             }
+            // A tile's shares are added up in the order of the lenses, each run seeing what the one before it wrote.
+            runs.extend(blended.iter().enumerate().map(|(lens, tiles)| run(Kernel::Blend, lens, tiles)));
+            runs.push(run(Kernel::Black, 0, black));
         }
-        let tiles = buffer("stitch tiles", size_of::<Tile>().max(size_of_val(map.tiles.as_slice())) as u64, U::STORAGE | U::COPY_DST);
+        runs.retain(|run| !run.tiles.is_empty());
+        let tiles =
+            buffer("stitch tiles", size_of::<Tile>().max(size_of_val(map.tiles.as_slice())) as u64, U::STORAGE | U::COPY_DST);
         queue.write_buffer(&tiles, 0, bytemuck::cast_slice(&map.tiles));
         Self {
             tiles,

@@ -50,8 +50,10 @@ impl Image {
     pub fn psnr_where(&self, other: &Self, counts: impl Fn(u32, u32) -> bool) -> f64 {
         assert_eq!(self.size, other.size);
         let pixels = (0..self.size.x * self.size.y).map(|index| (index % self.size.x, index / self.size.x));
-        let errors: Vec<f64> =
-            pixels.filter(|(x, y)| counts(*x, *y)).map(|(x, y)| (self.at(x, y) - other.at(x, y)).length_squared() / 3.0).collect();
+        let errors: Vec<f64> = pixels
+            .filter(|(x, y)| counts(*x, *y))
+            .map(|(x, y)| (self.at(x, y) - other.at(x, y)).length_squared() / 3.0)
+            .collect();
         let mean = errors.iter().sum::<f64>() / errors.len() as f64;
         10.0 * (255.0 * 255.0 / mean.max(1e-10)).log10()
     }

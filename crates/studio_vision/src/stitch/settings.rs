@@ -100,7 +100,9 @@ pub enum StitchError {
         reason: String,
     },
     /// More or fewer pictures than the rig has.
-    #[error("the rig “{rig}” takes {expected} pictures, got {got}: connect one input for each picture of the rig, or choose the rig of this camera")]
+    #[error(
+        "the rig “{rig}” takes {expected} pictures, got {got}: connect one input for each picture of the rig, or choose the rig of this camera"
+    )]
     PictureCount {
         /// The rig.
         rig: String,
@@ -129,7 +131,9 @@ pub enum StitchError {
         rig_height: u32,
     },
     /// The output picture does not fit.
-    #[error("the stitch writes an RGBA picture of {width}×{height}, not {format} of {got_width}×{got_height}: make it with StitchPass::output_picture")]
+    #[error(
+        "the stitch writes an RGBA picture of {width}×{height}, not {format} of {got_width}×{got_height}: make it with StitchPass::output_picture"
+    )]
     Output {
         /// Width to be written.
         width: u32,

@@ -40,7 +40,9 @@ pub enum StMapError {
         file: String,
     },
     /// Wrong number of coordinates, an empty map or a huge one.
-    #[error("an STMap of {width}×{height} with {count} coordinates: it must have 1 to {MAX_PIXELS} pixels and one coordinate pair each")]
+    #[error(
+        "an STMap of {width}×{height} with {count} coordinates: it must have 1 to {MAX_PIXELS} pixels and one coordinate pair each"
+    )]
     Size {
         /// Width given.
         width: u32,

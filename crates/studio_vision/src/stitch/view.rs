@@ -84,7 +84,11 @@ impl StitchView {
                 let circle = DVec2::new(f64::from(half), full.y);
                 let right = f64::from(half) + f64::from(size.x - half) / 2.0;
                 vec![
-                    Chart { min: UVec2::ZERO, max: UVec2::new(half, size.y), kind: ChartKind::fisheye(circle / 2.0, circle, fov_deg, 1.0) },
+                    Chart {
+                        min: UVec2::ZERO,
+                        max: UVec2::new(half, size.y),
+                        kind: ChartKind::fisheye(circle / 2.0, circle, fov_deg, 1.0),
+                    },
                     Chart {
                         min: UVec2::new(half, 0),
                         max: size,
@@ -117,7 +121,11 @@ impl StitchView {
                 let index = picture as usize;
                 let reference = rig.pictures.get(index).ok_or_else(|| StitchError::Setting {
                     setting: "view.picture",
-                    reason: format!("is {picture}, but the rig “{}” has {} pictures, counted from 0", rig.name, rig.pictures.len()),
+                    reason: format!(
+                        "is {picture}, but the rig “{}” has {} pictures, counted from 0",
+                        rig.name,
+                        rig.pictures.len()
+                    ),
                 })?;
                 let scale = full / reference.as_dvec2();
                 let lenses = rig.lenses.iter().enumerate().filter(|(_, lens)| lens.picture == index);

@@ -72,7 +72,13 @@ fn every_view_of_every_rig_is_exact_to_a_twentieth_of_a_pixel() {
         for (view, size_px) in views {
             let settings = turned(StitchSettings { view, size_px, ..StitchSettings::default() }, 33.0, -12.0, 7.0);
             let map = StitchMap::new(&prepared, &settings).expect("valid");
-            println!("{}, {view:?}: {:.4} px, tiles {} px, blended {:.3}", rig.name, map.max_error_px(), map.tile_px(), map.blended_share());
+            println!(
+                "{}, {view:?}: {:.4} px, tiles {} px, blended {:.3}",
+                rig.name,
+                map.max_error_px(),
+                map.tile_px(),
+                map.blended_share()
+            );
             assert!(map.max_error_px() < 0.05, "{}, {view:?}: {} px", rig.name, map.max_error_px());
         }
     }
@@ -80,7 +86,11 @@ fn every_view_of_every_rig_is_exact_to_a_twentieth_of_a_pixel() {
 
 #[test]
 fn tiles_cover_every_pixel_once_and_weights_add_up() {
-    for (view, size_px) in [(StitchView::Equirectangular, [1001, 501]), (StitchView::CubeMap, [301, 199]), (StitchView::RigPicture { picture: 0 }, [643, 321])] {
+    for (view, size_px) in [
+        (StitchView::Equirectangular, [1001, 501]),
+        (StitchView::CubeMap, [301, 199]),
+        (StitchView::RigPicture { picture: 0 }, [643, 321]),
+    ] {
         let rig = PreparedRig::new(&gear360()).expect("valid");
         let settings = turned(StitchSettings { view, size_px, ..StitchSettings::default() }, 10.0, 20.0, 30.0);
         let map = StitchMap::new(&rig, &settings).expect("valid");

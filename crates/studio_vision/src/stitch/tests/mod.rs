@@ -24,7 +24,8 @@ fn gear360_frame() -> Option<Image> {
         return None;
     };
     let picture = image::load_from_memory(&bytes).expect("a PNG").into_rgba8();
-    let half = image::imageops::resize(&picture, picture.width() / 2, picture.height() / 2, image::imageops::FilterType::Triangle);
+    let half =
+        image::imageops::resize(&picture, picture.width() / 2, picture.height() / 2, image::imageops::FilterType::Triangle);
     Some(Image { size: UVec2::new(half.width(), half.height()), rgba: half.into_raw() })
 }
 

@@ -61,13 +61,16 @@ fn each_view_looks_where_it_says() {
         for index in 0..size.x * size.y {
             let (x, y) = (index % size.x, index / size.x);
             if let Some(ray) = seen(DVec2::new(f64::from(x) + 0.5, f64::from(y) + 0.5)) {
-                worst = worst.max(direction_of(picture.at(x, y)).angle_between(orientation.matrix() * ray.normalize()).to_degrees());
+                worst =
+                    worst.max(direction_of(picture.at(x, y)).angle_between(orientation.matrix() * ray.normalize()).to_degrees());
             }
         }
         assert!(worst < 1.5, "{view:?} looks {worst:.2}° beside");
     };
     let sphere = |lon: f64, lat: f64| DVec3::new(lat.cos() * lon.sin(), -lat.sin(), lat.cos() * lon.cos());
-    expect(StitchView::Equirectangular, UVec2::new(256, 128), &|p| Some(sphere((p.x / 128.0 - 1.0) * PI, (0.5 - p.y / 128.0) * PI)));
+    expect(StitchView::Equirectangular, UVec2::new(256, 128), &|p| {
+        Some(sphere((p.x / 128.0 - 1.0) * PI, (0.5 - p.y / 128.0) * PI))
+    });
     expect(StitchView::HalfEquirectangular, UVec2::new(128, 128), &|p| {
         Some(sphere((p.x / 128.0 - 0.5) * PI, (0.5 - p.y / 128.0) * PI))
     });
@@ -81,7 +84,9 @@ fn each_view_looks_where_it_says() {
         let ray = circle(p - DVec2::new(if back { 192.0 } else { 64.0 }, 64.0), 64.0, PI / 2.0)?;
         Some(if back { DVec3::new(-ray.x, ray.y, -ray.z) } else { ray })
     });
-    expect(StitchView::Rectilinear { fov_deg: 90.0 }, UVec2::new(128, 72), &|p| Some(((p - DVec2::new(64.0, 36.0)) / 64.0).extend(1.0)));
+    expect(StitchView::Rectilinear { fov_deg: 90.0 }, UVec2::new(128, 72), &|p| {
+        Some(((p - DVec2::new(64.0, 36.0)) / 64.0).extend(1.0))
+    });
     expect(StitchView::CubeMap, UVec2::new(192, 128), &|p| {
         let (face, at) = ((p / 64.0).floor(), (p / 64.0).fract() * 2.0 - 1.0);
         // Standing in the middle: what is on the face's middle, to its right, and below.
@@ -199,7 +204,8 @@ fn a_turned_camera_films_what_a_turned_view_shows() {
     // The way the demo's clip is made: filming with a turned camera, then stitching, shows the same as turning the stitch.
     let Some(frame) = gear360_frame() else { return };
     let (rig, input) = (gear360(), upload_rgba(&frame));
-    let camera = StitchSettings { view: StitchView::RigPicture { picture: 0 }, size_px: frame.size.to_array(), ..Default::default() };
+    let camera =
+        StitchSettings { view: StitchView::RigPicture { picture: 0 }, size_px: frame.size.to_array(), ..Default::default() };
     let filmed = upload_rgba(&stitch_on_gpu(&rig, &turned(camera, 25.0, 4.0, -3.0), &[&input]));
     let view = StitchSettings::equirectangular(960, 480);
     let stitched = stitch_on_gpu(&rig, &view, &[&filmed]);
@@ -236,7 +242,9 @@ fn the_shipped_calibration_joins_the_real_lenses() {
     let crate::rig::Orientation::Angles(angles) = &mut beside.lenses[1].orientation else { panic!("angles") };
     angles.roll_deg += 2.0;
     let (_, mean_beside) = seam_error(&beside);
-    println!("difference of the two lenses at the seam, of 255: median {median:.1}, mean {mean:.1}; turned by 2°: mean {mean_beside:.1}");
+    println!(
+        "difference of the two lenses at the seam, of 255: median {median:.1}, mean {mean:.1}; turned by 2°: mean {mean_beside:.1}"
+    );
     // The mean is people within arm's reach, whom no calibration joins.
     assert!(median < 8.0 && mean < 25.0);
     assert!(mean_beside > 1.15 * mean, "a wrong calibration is told apart");
@@ -250,7 +258,12 @@ fn an_stmap_moves_every_pixel_where_it_says() {
     let png = {
         let picture = image::ImageBuffer::from_fn(64, 32, |x, y| {
             let (s, t) = ((63.5 - f64::from(x)) / 64.0, 1.0 - (f64::from(y) + 0.5) / 32.0);
-            image::Rgba([(s * 65535.0).round() as u16, (t * 65535.0).round() as u16, 0, if x < 4 && y < 4 { 0 } else { u16::MAX }])
+            image::Rgba([
+                (s * 65535.0).round() as u16,
+                (t * 65535.0).round() as u16,
+                0,
+                if x < 4 && y < 4 { 0 } else { u16::MAX },
+            ])
         });
         let mut bytes = std::io::Cursor::new(Vec::new());
         image::DynamicImage::ImageRgba16(picture).write_to(&mut bytes, image::ImageFormat::Png).expect("written");
