@@ -16,8 +16,6 @@ pub(super) const CELL_PX: u32 = 8;
 const TILE_SIZES_PX: [u32; 4] = [64, 32, 16, 8];
 /// The largest error of a polynomial, in pixels of the lens's picture, that does not call for smaller tiles.
 const GOOD_ERROR_PX: f64 = 0.04;
-/// Side of the tiles that tiles with several lenses are cut into: the band that costs twice shall be narrow.
-const FINE_TILE_PX: u32 = 16;
 /// About how many tiles a lens are checked against the lens model.
 const CHECKED_TILES: usize = 1000;
 /// Weight blocks a row of the weight texture.
@@ -141,7 +139,8 @@ impl StitchMap {
             distance_m: settings.distance_m.map(f64::from),
             rule: WeightRule::new(settings.blend, deg_per_px * f64::from(CELL_PX)),
             deg_per_px,
-            found: if tile_px > FINE_TILE_PX { vec![found(tile_px), found(FINE_TILE_PX)] } else { vec![found(tile_px)] },
+            // Tiles with several lenses are cut once more: the band that costs twice shall be narrow.
+            found: if tile_px > CELL_PX { vec![found(tile_px), found(tile_px / 2)] } else { vec![found(tile_px)] },
             slots: 0,
             blocks: Vec::new(),
             tiles_seen: 0,
