@@ -1,8 +1,8 @@
-// Planes of any format to RGBA.
+// Planes of any format, or a part of them, to RGBA.
 //
 // Entry point (compute, 8×8): convert, one invocation a pixel
 // Bindings (group 0):
-//   0  uniform  how to read the picture's planes
+//   0  uniform  how to read the picture's planes, and which part of them
 //   1  sampler  linear, clamped
 //   2..4  textures  the planes; unused ones repeat the first
 //   5  storage texture  the result, rgba8unorm, gamma-coded like the source
@@ -10,6 +10,8 @@
 struct PictureFormat {
     rgb_from_yuv: array<vec4<f32>, 3>,
     plane_layout: vec4<u32>,
+    // Origin and size of the part that is shown, in shares of the picture.
+    part: vec4<f32>,
 }
 
 @group(0) @binding(0) var<uniform> format: PictureFormat;
@@ -25,8 +27,8 @@ fn convert(@builtin(global_invocation_id) id: vec3<u32>) {
     if any(id.xy >= size) {
         return;
     }
-    let uv = (vec2<f32>(id.xy) + 0.5) / vec2<f32>(size);
-    let first = textureLoad(plane_0, vec2<i32>(id.xy), 0);
+    let uv = format.part.xy + format.part.zw * (vec2<f32>(id.xy) + 0.5) / vec2<f32>(size);
+    let first = textureSampleLevel(plane_0, linear, uv, 0.0);
     var rgb = first.rgb;
     if format.plane_layout.x != 0u {
         let second = textureSampleLevel(plane_1, linear, uv, 0.0);

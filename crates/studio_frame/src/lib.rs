@@ -5,7 +5,7 @@
 //! | module | what it fixes |
 //! |---|---|
 //! | [`stamp`] | [`FrameStamp`](stamp::FrameStamp): made at capture, carried by everything derived from the frame |
-//! | [`format`] | pixel formats and the shape of their planes |
+//! | [`mod@format`] | pixel formats and the shape of their planes |
 //! | [`color`] | YUV matrices, ranges, primaries and transfers |
 //! | [`picture`] | [`VideoFrame`](picture::VideoFrame): planes in system memory |
 //! | [`projection`] | how a picture covers the sphere, and where the two eyes lie in it |

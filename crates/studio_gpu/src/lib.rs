@@ -13,9 +13,11 @@
 //! | [`mark`] | the `LatencyMark` node |
 //! | [`present`] | the `WindowOutput` node: pictures in a window |
 //! | [`rgba`] | the `ColorConvert` node: any planes to RGBA |
+//! | [`camera_move`] | the `CameraMove` node: a camera that moves over a picture |
 //! | [`pass`] | what small passes share |
 //! | [`timer`] | the GPU's own time for each node |
 
+pub mod camera_move;
 pub mod device;
 pub mod driver;
 pub mod frame;
@@ -47,6 +49,7 @@ pub mod prelude {
     #[doc(hidden)]
     pub use crate::{
         StudioGpuPlugin,
+        camera_move::CameraMove,
         frame::{GpuFrame, PinFrame, SourceFrame},
         mark::LatencyMark,
         node::{AppGpuNodeExt, GpuContext, GpuNodeRun, NodeSettings, NodeStates},
@@ -99,6 +102,7 @@ impl Plugin for StudioGpuPlugin {
             .add_systems(RenderGraph, driver::run_gpu_graph.in_set(RenderGraphSystems::Render).before(camera_driver));
         app.add_gpu_node::<mark::LatencyMark, _>(mark::run_latency_mark)
             .add_gpu_node::<rgba::ColorConvert, _>(rgba::run_color_convert)
+            .add_gpu_node::<camera_move::CameraMove, _>(camera_move::run_camera_move)
             .add_plugins(present::PresentPlugin);
     }
 }

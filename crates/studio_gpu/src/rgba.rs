@@ -24,7 +24,15 @@ impl NodeKind for ColorConvert {
     }
 }
 
-/// Converts pictures of any format to RGBA.
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+struct RgbaUniform {
+    picture: PictureUniform,
+    /// Origin and size of the part that is shown, in shares of the picture.
+    part: [f32; 4],
+}
+
+/// Converts pictures of any format, or a part of them, to RGBA.
 pub struct RgbaPass {
     pipeline: wgpu::ComputePipeline,
     sampler: wgpu::Sampler,
@@ -32,16 +40,20 @@ pub struct RgbaPass {
 }
 
 impl RgbaPass {
+    /// All of a picture.
+    pub const WHOLE: Rect = Rect { min: Vec2::ZERO, max: Vec2::ONE };
+
     /// Makes the pass.
     pub fn new(device: &wgpu::Device) -> Self {
         Self {
             pipeline: compute_pipeline(device, "rgba", include_str!("../../../shaders/rgba_from_planes.wgsl"), "convert"),
             sampler: linear_sampler(device, "rgba", false),
-            uniform: uniform_buffer::<PictureUniform>(device, "rgba"),
+            uniform: uniform_buffer::<RgbaUniform>(device, "rgba"),
         }
     }
 
-    /// Records the conversion of `source` into `target`, an RGBA picture of the same size.
+    /// Records the conversion of a part of `source` (in shares of its width and height; [`WHOLE`](Self::WHOLE) for all of it)
+    /// into the whole of `target`, an RGBA picture of any size.
     pub fn encode(
         &self,
         device: &wgpu::Device,
@@ -49,8 +61,11 @@ impl RgbaPass {
         encoder: &mut wgpu::CommandEncoder,
         source: &GpuPicture,
         target: &GpuPicture,
+        part: Rect,
     ) {
-        queue.write_buffer(&self.uniform, 0, bytemuck::bytes_of(&source.uniform()));
+        let (origin, size) = (part.min, part.size());
+        let values = RgbaUniform { picture: source.uniform(), part: [origin.x, origin.y, size.x, size.y] };
+        queue.write_buffer(&self.uniform, 0, bytemuck::bytes_of(&values));
         let [first, second, third] = source.plane_views();
         let output = view_of(target);
         let bindings = bind_group(
@@ -74,8 +89,14 @@ impl RgbaPass {
 }
 
 pub(crate) struct ConvertState {
-    pass: RgbaPass,
-    target: Arc<GpuPicture>,
+    pub(crate) pass: RgbaPass,
+    pub(crate) target: Arc<GpuPicture>,
+}
+
+impl ConvertState {
+    pub(crate) fn new(device: &wgpu::Device, label: &str, size: UVec2) -> Result<Self> {
+        Ok(Self { pass: RgbaPass::new(device), target: Arc::new(GpuPicture::rgba(device, label, size)?) })
+    }
 }
 
 pub(crate) fn run_color_convert(
@@ -93,13 +114,10 @@ pub(crate) fn run_color_convert(
         &gpu,
         run.node,
         |state| state.target.size == size,
-        || {
-            let target = Arc::new(GpuPicture::rgba(gpu.device(), "colour convert", size)?);
-            Ok(ConvertState { pass: RgbaPass::new(gpu.device()), target })
-        },
+        || ConvertState::new(gpu.device(), "colour convert", size),
     )?;
     let (device, queue, encoder) = gpu.device_and_encoder();
-    state.pass.encode(device, queue, encoder, &frame.picture, &state.target);
+    state.pass.encode(device, queue, encoder, &frame.picture, &state.target, RgbaPass::WHOLE);
     run.set_output("frame", GpuFrame { picture: state.target.clone(), ..frame })?;
     Ok(())
 }

@@ -71,7 +71,7 @@ fn planes_and_back_keep_the_colours() {
             back.upload(&gpu.queue, &planes);
             let target = GpuPicture::rgba(&gpu.device, "back", planes.size).expect("small");
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
-            RgbaPass::new(&gpu.device).encode(&gpu.device, &gpu.queue, &mut encoder, &back, &target);
+            RgbaPass::new(&gpu.device).encode(&gpu.device, &gpu.queue, &mut encoder, &back, &target, RgbaPass::WHOLE);
             gpu.queue.submit([encoder.finish()]);
             let rgba = read_rgba(&gpu.device, &gpu.queue, &target.planes[0]).expect("read back");
             let worst = source.iter().zip(&rgba).map(|(was, is)| was.abs_diff(*is)).max().expect("pixels");

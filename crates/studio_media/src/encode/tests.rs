@@ -162,8 +162,9 @@ fn the_bit_rate_changes_while_running_without_a_lost_stamp() {
         let units: Vec<_> = units.into_iter().collect();
         assert!(units.iter().map(|output| output.unit.stamp).eq(frames.iter().map(|frame| frame.stamp)));
         let keys: Vec<_> = (0..60).filter(|index| units[*index].unit.key_frame).collect();
-        // x264enc changes in place; x265enc starts its encoder anew inside of itself.
-        assert!(keys == [0] || codec == VideoCodec::H265 && keys == [0, 30], "{codec:?}: key frames at {keys:?}");
+        // x264enc changes in place; x265enc starts its encoder anew inside of itself, with frames that it still held.
+        let anew = codec == VideoCodec::H265 && keys.len() == 2 && keys[0] == 0 && (24..=30).contains(&keys[1]);
+        assert!(keys == [0] || anew, "{codec:?}: key frames at {keys:?}");
         let (before, after) = (bytes_of(&units[10..30]), bytes_of(&units[40..60]));
         assert!(after * 3 < before, "{codec:?}: {before} bytes, then {after}");
     }

@@ -142,7 +142,7 @@ pub struct PublisherStats {
     pub access_unit_bytes: u64,
     /// Groups of pictures published.
     pub groups: u64,
-    /// Groups that viewers were skipped over, summed over the viewers.
+    /// Groups that viewers were skipped over, those from before they came included, summed over the viewers.
     pub groups_skipped: u64,
     /// Motion fields published.
     pub motion_fields: u64,

@@ -179,12 +179,18 @@ async fn receive_video(
     described: watch::Receiver<Option<VideoTrack>>,
     to: &Receiving,
 ) -> Result<(), Error> {
-    let wish = track::Subscription::default().with_priority(PRIORITY.video).with_max_age(to.config.max_age);
-    let mut groups = broadcast.track(name)?.subscribe(wish).await?.ordered();
+    // A late joiner starts with the newest group; only from then on may one be as late as the settings allow.
+    let wish = track::Subscription::default().with_priority(PRIORITY.video);
+    let subscriber = broadcast.track(name)?.subscribe(wish.clone()).await?;
+    let control = subscriber.control();
+    let mut groups = subscriber.ordered();
     let mut info: Arc<StreamInfo> = Arc::default();
     let (mut last_group, mut gap): (Option<u64>, bool) = (None, true);
     while let Some(mut group) = groups.next_group().await? {
         let sequence = group.sequence;
+        if last_group.is_none() {
+            control.update(wish.clone().with_max_age(to.config.max_age))?;
+        }
         let skipped = last_group.map_or(0, |last| sequence.saturating_sub(last + 1));
         gap |= skipped > 0;
         last_group = Some(sequence);

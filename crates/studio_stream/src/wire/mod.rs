@@ -2,7 +2,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`unit`] | one access unit in one frame: a Low Overhead Container with our stamp as a property |
+//! | [`mod@unit`] | one access unit in one frame: a Low Overhead Container with our stamp as a property |
 //! | [`tile`] | motion fields as self-contained tiles, and the coarse copy |
 //! | [`assemble`] | motion fields from whatever tiles came |
 //!
