@@ -34,7 +34,9 @@ fn stream(content: Content, coded: ColorInfo, read_as: Option<ColorInfo>) -> (Ve
             let source = world
                 .spawn(VideoFileInput { source: format!("{assets}/clips/gear360_sway.mp4"), repeat: true, ..default() })
                 .id();
-            let stitch = world.spawn(Stitch { rig, pictures: 1, settings: StitchSettings::equirectangular(SIZE.x, SIZE.y) }).id();
+            let stitch = world
+                .spawn(Stitch { rig, pictures: 1, settings: StitchSettings::equirectangular(SIZE.x, SIZE.y), ..default() })
+                .id();
             world.flush();
             connect(world, source, "frame", stitch, "picture 1").expect("links");
             (stitch, "picture")

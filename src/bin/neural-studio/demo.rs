@@ -175,6 +175,7 @@ fn build_graph(
             rig,
             pictures,
             settings: StitchSettings::equirectangular(quality.picture_size.x, quality.picture_size.y),
+            ..default()
         })
         .id();
     let mark = world.spawn(LatencyMark::default()).id();

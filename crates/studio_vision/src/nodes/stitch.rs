@@ -2,7 +2,7 @@
 
 use crate::{
     rig::{Rig, RigLoader},
-    stitch::{StitchPass, StitchSettings},
+    stitch::{StMap, StMapPass, StitchPass, StitchSettings},
 };
 use bevy::{
     platform::collections::HashMap,
@@ -26,11 +26,14 @@ pub struct Stitch {
     pub pictures: u32,
     /// What to make of them.
     pub settings: StitchSettings,
+    /// An STMap, a PNG of 16 bits a channel: where it is set, it says for each pixel which point of the first picture to
+    /// show, and rig and settings have no say. Empty: none.
+    pub st_map: String,
 }
 
 impl Default for Stitch {
     fn default() -> Self {
-        Self { rig: Handle::default(), pictures: 1, settings: StitchSettings::default() }
+        Self { rig: Handle::default(), pictures: 1, settings: StitchSettings::default(), st_map: String::new() }
     }
 }
 
@@ -50,6 +53,8 @@ impl NodeKind for Stitch {
 enum StitchNodeError {
     #[error("no rig is loaded: give the stitch a rig file (.rig.ron or .pto), and look above for why it did not load")]
     NoRig,
+    #[error("the STMap {path} cannot be read: {reason}")]
+    StMapFile { path: String, reason: String },
 }
 
 /// The loaded rigs, in the render world.
@@ -76,11 +81,39 @@ fn extract_rigs(assets: Extract<Res<Assets<Rig>>>, mut rigs: ResMut<Rigs>) {
     }
 }
 
-struct StitchState {
-    pass: StitchPass,
-    rig: Arc<Rig>,
-    settings: StitchSettings,
-    output: Arc<GpuPicture>,
+/// What turns pictures into one: a map worked out from a rig, or one that was given.
+enum StitchState {
+    Rig { pass: Box<StitchPass>, rig: Arc<Rig>, settings: StitchSettings, output: Arc<GpuPicture> },
+    Map { pass: StMapPass, path: String, output: Arc<GpuPicture> },
+}
+
+impl StitchState {
+    fn fits(&self, wanted: &Stitch, rig: Option<&Arc<Rig>>) -> bool {
+        match self {
+            Self::Rig { rig: present, settings, .. } => {
+                wanted.st_map.is_empty()
+                    && rig.is_some_and(|rig| Arc::ptr_eq(present, rig))
+                    && settings.size_px == wanted.settings.size_px
+            }
+            Self::Map { path, .. } => *path == wanted.st_map,
+        }
+    }
+
+    fn make(gpu: &GpuContext, wanted: &Stitch, rig: Option<&Arc<Rig>>) -> Result<Self> {
+        let (device, queue) = (gpu.device(), gpu.queue());
+        if wanted.st_map.is_empty() {
+            let rig = rig.ok_or(StitchNodeError::NoRig)?;
+            let pass = Box::new(StitchPass::new(device, queue, rig, &wanted.settings)?);
+            let output = Arc::new(pass.output_picture(device, "stitch")?);
+            return Ok(Self::Rig { pass, rig: rig.clone(), settings: wanted.settings.clone(), output });
+        }
+        let path = wanted.st_map.clone();
+        let bytes =
+            std::fs::read(&path).map_err(|error| StitchNodeError::StMapFile { path: path.clone(), reason: error.to_string() })?;
+        let pass = StMapPass::new(device, queue, &StMap::from_png(&path, &bytes)?)?;
+        let output = Arc::new(pass.output_picture(device, "stitch")?);
+        Ok(Self::Map { pass, path, output })
+    }
 }
 
 fn run_stitch(
@@ -91,25 +124,28 @@ fn run_stitch(
     mut gpu: GpuContext,
 ) -> Result {
     let wanted = settings.of(run.node);
-    let rig = rigs.0.get(&wanted.rig.id()).ok_or(StitchNodeError::NoRig)?;
-    let settings = wanted.settings;
-    let fits = |state: &StitchState| Arc::ptr_eq(&state.rig, rig) && state.settings.size_px == settings.size_px;
-    let state = states.get_or_make(&gpu, run.node, fits, || {
-        let pass = StitchPass::new(gpu.device(), gpu.queue(), rig, &settings)?;
-        let output = Arc::new(pass.output_picture(gpu.device(), "stitch")?);
-        Ok(StitchState { pass, rig: rig.clone(), settings: settings.clone(), output })
-    })?;
+    let rig = rigs.0.get(&wanted.rig.id());
+    let state = states.get_or_make(&gpu, run.node, |state| state.fits(&wanted, rig), || StitchState::make(&gpu, &wanted, rig))?;
     let frames: Vec<&GpuFrame> = run.frames().collect();
-    let pictures: Vec<&GpuPicture> = frames.iter().map(|frame| frame.picture.as_ref()).collect();
-    let (device, queue, encoder) = gpu.device_and_encoder();
-    if state.settings != settings {
-        state.pass.set_settings(device, queue, &settings)?;
-        state.settings = settings;
-    }
-    state.pass.encode(device, queue, encoder, &pictures, &state.output, None)?;
     // The first picture's stamp: a rig's cameras are joined to one moment before the node runs.
-    let Some(stamp) = frames.first().map(|frame| frame.stamp) else { return Ok(()) };
-    let projection = state.settings.view.projection().unwrap_or(PictureProjection::Rectilinear { fov_deg: 90.0 });
-    run.set_output("picture", GpuFrame { picture: state.output.clone(), stamp, projection, stereo: StereoLayout::Mono })?;
+    let Some(first) = frames.first() else { return Ok(()) };
+    let (device, queue, encoder) = gpu.device_and_encoder();
+    let output = match state {
+        StitchState::Rig { pass, settings, output, .. } => {
+            if *settings != wanted.settings {
+                pass.set_settings(device, queue, &wanted.settings)?;
+                settings.clone_from(&wanted.settings);
+            }
+            let pictures: Vec<&GpuPicture> = frames.iter().map(|frame| frame.picture.as_ref()).collect();
+            pass.encode(device, queue, encoder, &pictures, output, None)?;
+            output
+        }
+        StitchState::Map { pass, output, .. } => {
+            pass.encode(device, queue, encoder, &first.picture, output, None)?;
+            output
+        }
+    };
+    let projection = wanted.settings.view.projection().unwrap_or(PictureProjection::Rectilinear { fov_deg: 90.0 });
+    run.set_output("picture", GpuFrame { picture: output.clone(), stamp: first.stamp, projection, stereo: StereoLayout::Mono })?;
     Ok(())
 }
