@@ -26,9 +26,12 @@ fn studio_camera() -> bool {
     list_cameras().is_ok_and(|cameras| !cameras.is_empty())
 }
 
-fn say_copies(copies: Res<CopyCounters>, mut exits: MessageReader<AppExit>) {
+fn say_copies(copies: Res<CopyCounters>, ledger: Res<LatencyLedger>, mut exits: MessageReader<AppExit>) {
     if exits.read().next().is_some() {
         let [cpu, upload, readback] = copies.mean_per_frame();
         info!("copies a frame: CPU {cpu}, upload {upload}, readback {readback}");
+        if let Some(window) = ledger.stage(Stage::WINDOW) {
+            info!("from capture to drawn in the window: p50 {:.1} ms, p95 {:.1} ms", window.p50_ms, window.p95_ms);
+        }
     }
 }

@@ -5,7 +5,7 @@
 use bevy::prelude::*;
 use neural_studio::{
     prelude::*,
-    studio_gpu::pass::{bind_group, compute_pipeline, uniform_buffer, view_of},
+    studio_gpu::pass::{compute_pipeline, dispatch, uniform_buffer, view_of},
 };
 use std::sync::Arc;
 
@@ -56,11 +56,7 @@ fn tint(
     let textures = [&source, &result].map(wgpu::BindingResource::TextureView);
     let resources = [uniform.as_entire_binding(), textures[0].clone(), textures[1].clone()];
     let (device, _, encoder) = gpu.device_and_encoder();
-    let bindings = bind_group(device, "tint", &pipeline.get_bind_group_layout(0), &resources);
-    let mut pass = encoder.begin_compute_pass(&Default::default());
-    pass.set_pipeline(pipeline);
-    pass.set_bind_group(0, &bindings, &[]);
-    pass.dispatch_workgroups(size.x.div_ceil(8), size.y.div_ceil(8), 1);
+    dispatch(device, encoder, "tint", pipeline, &resources, size);
     run.set_output("frame", GpuFrame { picture: target.clone(), ..frame })?;
     Ok(())
 }

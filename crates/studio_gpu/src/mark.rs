@@ -2,7 +2,7 @@
 
 use crate::{
     node::*,
-    pass::{bind_group, compute_pipeline, uniform_buffer, view_of},
+    pass::{compute_pipeline, dispatch, uniform_buffer, view_of},
     picture::GpuPicture,
 };
 use bevy::prelude::*;
@@ -78,12 +78,8 @@ impl MarkPass {
         queue.write_buffer(&self.uniform, 0, bytemuck::bytes_of(&values));
         let view = view_of(picture);
         let resources = [self.uniform.as_entire_binding(), wgpu::BindingResource::TextureView(&view)];
-        let bindings = bind_group(device, "mark", &self.pipeline.get_bind_group_layout(0), &resources);
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("mark"), timestamp_writes: None });
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &bindings, &[]);
         let size = UVec2::new(studio_frame::mark::COLUMNS, studio_frame::mark::ROWS) * placement.cell_px;
-        pass.dispatch_workgroups(size.x.div_ceil(8), size.y.div_ceil(8), 1);
+        dispatch(device, encoder, "mark", &self.pipeline, &resources, size);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What every small pass needs: a compute or full-target pipeline with automatic layout, a uniform, and a bind group.
 
 use crate::picture::GpuPicture;
+use bevy::math::UVec2;
 
 /// Makes a compute pipeline from WGSL source with the layout that the shader implies.
 pub fn compute_pipeline(device: &wgpu::Device, label: &str, source: &str, entry_point: &str) -> wgpu::ComputePipeline {
@@ -90,4 +91,20 @@ pub fn bind_group(
 /// A view of the whole of a picture's first plane.
 pub fn view_of(picture: &GpuPicture) -> wgpu::TextureView {
     picture.planes[0].create_view(&wgpu::TextureViewDescriptor::default())
+}
+
+/// Binds resources at 0, 1, 2, … and runs a compute pipeline of 8×8 workgroups over `invocations`.
+pub fn dispatch(
+    device: &wgpu::Device,
+    encoder: &mut wgpu::CommandEncoder,
+    label: &str,
+    pipeline: &wgpu::ComputePipeline,
+    resources: &[wgpu::BindingResource],
+    invocations: UVec2,
+) {
+    let bindings = bind_group(device, label, &pipeline.get_bind_group_layout(0), resources);
+    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: None });
+    pass.set_pipeline(pipeline);
+    pass.set_bind_group(0, &bindings, &[]);
+    pass.dispatch_workgroups(invocations.x.div_ceil(8), invocations.y.div_ceil(8), 1);
 }

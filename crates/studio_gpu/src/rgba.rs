@@ -3,7 +3,7 @@
 use crate::{
     frame::GpuFrame,
     node::*,
-    pass::{bind_group, compute_pipeline, linear_sampler, uniform_buffer, view_of},
+    pass::{compute_pipeline, dispatch, linear_sampler, uniform_buffer, view_of},
     picture::{GpuPicture, PictureUniform},
 };
 use bevy::prelude::*;
@@ -68,23 +68,15 @@ impl RgbaPass {
         queue.write_buffer(&self.uniform, 0, bytemuck::bytes_of(&values));
         let [first, second, third] = source.plane_views();
         let output = view_of(target);
-        let bindings = bind_group(
-            device,
-            "rgba",
-            &self.pipeline.get_bind_group_layout(0),
-            &[
-                self.uniform.as_entire_binding(),
-                wgpu::BindingResource::Sampler(&self.sampler),
-                wgpu::BindingResource::TextureView(&first),
-                wgpu::BindingResource::TextureView(&second),
-                wgpu::BindingResource::TextureView(&third),
-                wgpu::BindingResource::TextureView(&output),
-            ],
-        );
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("rgba"), timestamp_writes: None });
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &bindings, &[]);
-        pass.dispatch_workgroups(target.size.x.div_ceil(8), target.size.y.div_ceil(8), 1);
+        let resources = [
+            self.uniform.as_entire_binding(),
+            wgpu::BindingResource::Sampler(&self.sampler),
+            wgpu::BindingResource::TextureView(&first),
+            wgpu::BindingResource::TextureView(&second),
+            wgpu::BindingResource::TextureView(&third),
+            wgpu::BindingResource::TextureView(&output),
+        ];
+        dispatch(device, encoder, "rgba", &self.pipeline, &resources, target.size);
     }
 }
 

@@ -1,7 +1,7 @@
 //! From RGBA on the GPU to the planes that encoders take.
 
 use crate::{
-    pass::{bind_group, compute_pipeline, uniform_buffer, view_of},
+    pass::{compute_pipeline, dispatch, uniform_buffer, view_of},
     picture::GpuPicture,
 };
 use bevy::math::UVec2;
@@ -79,12 +79,7 @@ impl YuvPass {
         let view = view_of(picture);
         let resources =
             [self.uniform.as_entire_binding(), wgpu::BindingResource::TextureView(&view), self.planes.as_entire_binding()];
-        let bindings = bind_group(device, "yuv", &self.pipeline.get_bind_group_layout(0), &resources);
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("yuv"), timestamp_writes: None });
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &bindings, &[]);
-        pass.dispatch_workgroups(self.size.x.div_ceil(4).div_ceil(8), (self.size.y / 2).div_ceil(8), 1);
-        drop(pass);
+        dispatch(device, encoder, "yuv", &self.pipeline, &resources, UVec2::new(self.size.x.div_ceil(4), self.size.y / 2));
         encoder.copy_buffer_to_buffer(&self.planes, 0, target, 0, self.planes.size());
     }
 

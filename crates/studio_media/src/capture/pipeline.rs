@@ -169,6 +169,25 @@ fn take(feed: &Feed, progress: &Progress, sink: &gst_app::AppSink, sample: &gst:
     Ok(feed.deliver(sample::frame_from_sample(sample, stamp, None)?))
 }
 
+/// Keeps AV1 parsers from starting anew, and losing the pictures in front of the next key frame, when nothing but the frame
+/// rate changes: GStreamer 1.22 guesses another one for each fragment of an MP4.
+fn steady_av1_parsers(pipeline: &gst::Pipeline) {
+    pipeline.connect_deep_element_added(|_, _, element| {
+        let is_parser = element.factory().is_some_and(|factory| factory.name() == "av1parse");
+        let Some(pad) = element.static_pad("sink").filter(|_| is_parser) else { return };
+        let current = Mutex::new(None);
+        pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            let Some(gst::EventView::Caps(event)) = info.event().map(|event| event.view()) else {
+                return gst::PadProbeReturn::Ok;
+            };
+            let mut caps = event.caps_owned();
+            caps.make_mut().iter_mut().for_each(|structure| structure.remove_field("framerate"));
+            let repeated = current.lock().replace(caps.clone()).is_some_and(|before: gst::Caps| before == caps);
+            if repeated { gst::PadProbeReturn::Drop } else { gst::PadProbeReturn::Ok }
+        });
+    });
+}
+
 /// Links the first video pad that appears, and says so when no video appears.
 fn link_video(decoder: &gst::Element, tail: &gst::Element, pipeline: &gst::Pipeline, progress: &Arc<Progress>) {
     if decoder.find_property("low-latency").is_some() {
@@ -217,6 +236,7 @@ pub(super) fn play(
 ) -> Result<SessionEnd, CaptureError> {
     let progress = Arc::new(Progress::default());
     let tail = build_tail(&pipeline, picture, playback, feed, &progress)?;
+    steady_av1_parsers(&pipeline);
     link_video(decoder, &tail, &pipeline, &progress);
     let bus = pipeline.bus().ok_or_else(|| RuntimeError::Link("a pipeline has no bus".into()))?;
     let mut watch =

@@ -30,10 +30,15 @@ use studio_frame::prelude::*;
 /// Access units that may wait in front of the muxer.
 const QUEUED: u64 = 8;
 const DRAIN: Duration = Duration::from_secs(10);
-/// What a crash may cost at most.
+/// The longest fragment, and so what a crash may cost at most. Every key frame starts a new one, too.
 const FRAGMENT_MS: u32 = 500;
+/// The same for AV1 in MP4: its fragments start at key frames only. Players on GStreamer 1.22 guess another frame rate for
+/// each fragment, start their AV1 parser anew and lose what comes in front of the next key frame: so one picture instead
+/// of up to half a second.
+const AV1_FRAGMENT_MS: u32 = 10_000;
 
-/// How a recording is laid out on disk. Both kinds play up to their last half second whenever the program dies.
+/// How a recording is laid out on disk. Both play up to their last half second (AV1 in MP4: up
+/// to the last key frame, 10 s at most) whenever the program dies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Reflect, Serialize, Deserialize)]
 pub enum Container {
     /// By the file's ending: `.mkv` and `.webm` are Matroska, all others MP4.
@@ -358,7 +363,8 @@ fn make_muxer(matroska: bool, info: &StreamInfo) -> Result<(gst::Element, Patche
         return Ok((muxer, if extra.is_empty() { Patcher::None } else { Patcher::Matroska(EbmlPatcher::new(extra)) }));
     }
     let muxer = runtime::make("mp4mux")?;
-    runtime::set_if_present(&muxer, "fragment-duration", &FRAGMENT_MS.to_string());
+    let fragment_ms = if info.codec == VideoCodec::Av1 { AV1_FRAGMENT_MS } else { FRAGMENT_MS };
+    runtime::set_if_present(&muxer, "fragment-duration", &fragment_ms.to_string());
     runtime::set_if_present(&muxer, "streamable", "true");
     // Fine enough for any frame rate, and a multiple of the usual ones.
     runtime::set_if_present(&muxer, "trak-timescale", "90000");
