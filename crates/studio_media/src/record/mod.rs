@@ -9,6 +9,7 @@ mod tests;
 use crate::{
     encode::stream_caps,
     runtime::{self, RuntimeError},
+    sample,
 };
 use bevy::prelude::*;
 use ebml::EbmlPatcher;
@@ -216,7 +217,10 @@ impl Recorder {
             }
         };
         let (muxer, patcher) = make_muxer(matroska, info)?;
-        let (parser, caps) = stream_caps(info.codec);
+        let rate_hz = if info.frame_rate_hz > 0.0 && info.frame_rate_hz <= 1000.0 { info.frame_rate_hz } else { 30.0 };
+        let (parser, mut caps) = stream_caps(info.codec);
+        // Without it the AV1 parser forgets how long a picture lasts, and the last one of a file would not be shown.
+        caps.make_mut().set("framerate", sample::rate_fraction(rate_hz));
         let parser = runtime::make(parser)?;
         let source = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).max_buffers(QUEUED).max_bytes(0).build();
         let sink = gst_app::AppSink::builder().sync(false).build();
@@ -228,7 +232,6 @@ impl Recorder {
         let writer = Arc::new(Mutex::new(Writer { path: path.clone(), file, patcher, written: 0, scratch: Vec::new() }));
         write_from(&sink, &shared, &writer);
         watch(&pipeline, &shared, &path);
-        let rate_hz = if info.frame_rate_hz > 0.0 { info.frame_rate_hz } else { 30.0 };
         let frame_ns = (1e9 / f64::from(rate_hz)) as u64;
         let progress = Mutex::default();
         let recorder = Self { path, pipeline, source, shared, writer, progress, frame_ns, finished: false };
@@ -397,8 +400,8 @@ fn create(path: &Path, overwrite: bool) -> Result<(PathBuf, File), RecordError> 
 fn write_from(sink: &gst_app::AppSink, shared: &Arc<Shared>, writer: &Arc<Mutex<Writer>>) {
     let (shared, writer) = (shared.clone(), writer.clone());
     let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
-        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        let mapped = sample.buffer().and_then(|buffer| buffer.map_readable().ok()).ok_or(gst::FlowError::Error)?;
+        let pulled = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+        let mapped = pulled.buffer().and_then(|buffer| buffer.map_readable().ok()).ok_or(gst::FlowError::Error)?;
         let outcome = writer.lock().write(&mapped);
         shared.changed.notify_all();
         outcome.map(|()| gst::FlowSuccess::Ok).map_err(|error| {
