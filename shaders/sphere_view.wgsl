@@ -1,11 +1,12 @@
 // A flat perspective view into a picture of the sphere, or into two for comparison.
 //
-// Entry points: cover (vertex, a triangle over the whole target), sphere_view (fragment)
+// Entry point (compute, 8×8): sphere_view, one invocation a pixel of the view
 // Bindings (group 0):
 //   0  uniform  formats, view and projection
 //   1  sampler  linear; repeats across for a whole sphere
 //   2..4  textures  the picture's planes; unused ones repeat the first
 //   5..7  textures  the reference's planes, shown left of the split
+//   8  storage texture  the view, rgba8unorm
 
 struct PictureFormat {
     rgb_from_yuv: array<vec4<f32>, 3>,
@@ -32,19 +33,9 @@ struct View {
 @group(0) @binding(5) var reference_0: texture_2d<f32>;
 @group(0) @binding(6) var reference_1: texture_2d<f32>;
 @group(0) @binding(7) var reference_2: texture_2d<f32>;
+@group(0) @binding(8) var result: texture_storage_2d<rgba8unorm, write>;
 
 const PI: f32 = 3.14159265358979;
-
-struct Varying {
-    @builtin(position) position: vec4<f32>,
-    @location(0) at: vec2<f32>,
-}
-
-@vertex
-fn cover(@builtin(vertex_index) index: u32) -> Varying {
-    let corner = vec2(f32(index & 1u) * 4.0 - 1.0, f32(index >> 1u) * 4.0 - 1.0);
-    return Varying(vec4(corner, 0.0, 1.0), corner);
-}
 
 fn color_of(format: PictureFormat, first: vec4<f32>, second: vec4<f32>, third: vec4<f32>) -> vec3<f32> {
     if format.plane_layout.x == 0u {
@@ -102,16 +93,21 @@ fn cube_place(direction: vec3<f32>) -> vec3<f32> {
     return vec3((face + at * 0.5 + 0.5) / vec2(3.0, 2.0), 1.0);
 }
 
-@fragment
-fn sphere_view(surface: Varying) -> @location(0) vec4<f32> {
-    let flat = vec3(surface.at * view.shape.xy, -1.0);
+@compute @workgroup_size(8, 8)
+fn sphere_view(@builtin(global_invocation_id) id: vec3<u32>) {
+    let size = textureDimensions(result);
+    if any(id.xy >= size) {
+        return;
+    }
+    let at = ((vec2<f32>(id.xy) + 0.5) / vec2<f32>(size) * 2.0 - 1.0) * vec2(1.0, -1.0);
+    let flat = vec3(at * view.shape.xy, -1.0);
     let rows = view.rotation;
     let direction = normalize(rows[0].xyz * flat.x + rows[1].xyz * flat.y + rows[2].xyz * flat.z);
     let placed = place(direction);
     let uv = view.eye.xy + view.eye.zw * placed.xy;
     var color = vec3(0.0);
     let split_at = view.shape.z * 2.0 - 1.0;
-    if surface.at.x < split_at {
+    if at.x < split_at {
         let first = textureSampleLevel(reference_0, linear, uv, 0.0);
         let second = textureSampleLevel(reference_1, linear, uv, 0.0);
         let third = textureSampleLevel(reference_2, linear, uv, 0.0);
@@ -123,7 +119,7 @@ fn sphere_view(surface: Varying) -> @location(0) vec4<f32> {
         color = color_of(view.picture, first, second, third);
     }
     // A thin line tells the two apart.
-    let line = view.shape.z > 0.0 && abs(surface.at.x - split_at) < 0.003;
+    let line = view.shape.z > 0.0 && abs(at.x - split_at) < 0.003;
     color = select(color * placed.z, vec3(1.0), line);
-    return vec4(clamp(color, vec3(0.0), vec3(1.0)), 1.0);
+    textureStore(result, vec2<i32>(id.xy), vec4(clamp(color, vec3(0.0), vec3(1.0)), 1.0));
 }

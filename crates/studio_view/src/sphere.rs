@@ -5,14 +5,10 @@ use std::{
     f32::consts::{FRAC_PI_2, PI},
     sync::Arc,
 };
-use studio_frame::{
-    color::ColorInfo,
-    format::PixelFormat,
-    projection::{PictureProjection, StereoLayout},
-};
+use studio_frame::projection::{PictureProjection, StereoLayout};
 use studio_gpu::{
     device::GpuError,
-    pass::{bind_group, cover_pipeline, linear_sampler, uniform_buffer, view_of},
+    pass::{compute_pipeline, dispatch, linear_sampler, uniform_buffer, view_of},
     picture::PictureUniform,
     prelude::*,
 };
@@ -127,7 +123,7 @@ struct SphereUniform {
 
 /// Renders views of the sphere.
 pub struct SpherePass {
-    pipeline: wgpu::RenderPipeline,
+    pipeline: wgpu::ComputePipeline,
     repeat: wgpu::Sampler,
     clamp: wgpu::Sampler,
     uniform: wgpu::Buffer,
@@ -137,15 +133,13 @@ pub struct SpherePass {
 impl SpherePass {
     /// Makes a pass with a target of the view's size.
     pub fn new(device: &wgpu::Device, size: UVec2) -> Result<Self, GpuError> {
-        let usage = wgpu::TextureUsages::RENDER_ATTACHMENT | wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_SRC;
-        let target = GpuPicture::new(device, "sphere view", PixelFormat::Rgba8, size, ColorInfo::default(), usage)?;
-        let source = include_str!("../../../shaders/sphere_view.wgsl");
+        // A compute pass, not a render pass: Mesa 22's software Vulkan keeps the memory of every render pass it ran.
         Ok(Self {
-            pipeline: cover_pipeline(device, "sphere view", source, "sphere_view", wgpu::TextureFormat::Rgba8Unorm),
+            pipeline: compute_pipeline(device, "sphere view", include_str!("../../../shaders/sphere_view.wgsl"), "sphere_view"),
             repeat: linear_sampler(device, "sphere view", true),
             clamp: linear_sampler(device, "sphere view", false),
             uniform: uniform_buffer::<SphereUniform>(device, "sphere view"),
-            target: Arc::new(target),
+            target: Arc::new(GpuPicture::rgba(device, "sphere view", size)?),
         })
     }
 
@@ -194,21 +188,9 @@ impl SpherePass {
         let (planes, reference_planes) = (frame.picture.plane_views(), reference.picture.plane_views());
         let mut resources = vec![self.uniform.as_entire_binding(), wgpu::BindingResource::Sampler(sampler)];
         resources.extend(planes.iter().chain(&reference_planes).map(wgpu::BindingResource::TextureView));
-        let bindings = bind_group(device, "sphere view", &self.pipeline.get_bind_group_layout(0), &resources);
         let target = view_of(&self.target);
-        let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
-            label: Some("sphere view"),
-            color_attachments: &[Some(wgpu::RenderPassColorAttachment {
-                view: &target,
-                depth_slice: None,
-                resolve_target: None,
-                ops: wgpu::Operations { load: wgpu::LoadOp::Clear(wgpu::Color::BLACK), store: wgpu::StoreOp::Store },
-            })],
-            ..Default::default()
-        });
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &bindings, &[]);
-        pass.draw(0..3, 0..1);
+        resources.push(wgpu::BindingResource::TextureView(&target));
+        dispatch(device, encoder, "sphere view", &self.pipeline, &resources, self.target.size);
     }
 }
 

@@ -211,14 +211,19 @@ fn watch(
         .out
         .clone()
         .filter(|_| watched.as_secs_f32() >= viewer.pictures_written as f32 && viewer.first_picture.is_some());
-    if let (Some(folder), Some(picture)) = (due, snapshot()) {
+    // Reading the view back makes the GPU wait: only when a picture is really due.
+    if let Some(folder) = due
+        && let Some(picture) = snapshot()
+    {
         save(&folder.join(format!("view_{:04}.png", viewer.pictures_written)), &picture);
         viewer.pictures_written += 1;
     }
     if !(failure.is_some() || impatient || time_is_up || leaving) {
         return;
     }
-    if let (Some(path), Some(picture)) = (&viewer.args.picture, snapshot()) {
+    if let Some(path) = &viewer.args.picture
+        && let Some(picture) = snapshot()
+    {
         save(path, &picture);
     }
     let report = viewer_report(&viewer, &stats, &counts, &ledger, inputs.iter().map(|(input, _)| input));

@@ -14,7 +14,7 @@ use crate::{
 };
 use core::time::Duration;
 use hang::catalog::{Catalog, PRIORITY};
-use moq_net::{Error, broadcast, origin, track};
+use moq_net::{Error, broadcast, cache, origin, track};
 use std::{sync::Arc, time::Instant};
 use studio_frame::prelude::*;
 use tokio::{
@@ -27,6 +27,10 @@ use tokio::{
 const CATALOG_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a track that a newer one replaced may still end by itself.
 const TRACK_LINGER: Duration = Duration::from_millis(300);
+/// Bytes that received groups may take; the newest group of a track is kept whatever it takes.
+const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+/// How long a received group that was read is kept. The protocol's own half a minute is made for relays.
+const CACHE_EXPIRY: Duration = Duration::from_secs(1);
 /// Parsed pieces of motion between the tracks' tasks and the assembler.
 const PARTS: usize = 256;
 
@@ -45,7 +49,9 @@ fn lost(error: Error) -> SubscribeError {
 
 /// Receives until the connection ends, and says why it did.
 pub(super) async fn receive<L: Link>(link: L, served: Served<'_>) -> SubscribeError {
-    let (origin, origin_driver) = origin::Producer::new(origin::Config::default());
+    let mut settings = origin::Config::default();
+    settings.pool = cache::Pool::new(cache::Config::default().with_capacity(CACHE_BYTES).with_expiry(CACHE_EXPIRY));
+    let (origin, origin_driver) = origin::Producer::new(settings);
     let client = moq_net::Client::new().with_subscriber(origin.clone()).with_versions(versions());
     let (session, driver) = match timeout(served.config.connect_timeout, client.connect(Instant::now(), link)).await {
         Ok(Ok(connected)) => connected,
