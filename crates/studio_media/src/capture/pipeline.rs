@@ -327,7 +327,11 @@ impl Watch<'_> {
         let waited_for = self.state.last_news.is_some_and(|news| news.elapsed() > PATIENCE);
         // Offline, a frame that nobody takes yet is no reason to give up.
         if waited_for && (waiting_for_start || self.state.live && self.feed.clock == CaptureClock::Live) {
-            return Err(CaptureError::Timeout { source_name: self.name(), seconds: PATIENCE.as_secs() });
+            return Err(match self.playback.local && frames == 0 {
+                // GStreamer's decodebin now and then swallows a demuxer's error about a file that ends in its header.
+                true => CaptureError::Damaged { source_name: self.name(), reason: "no picture is found in it".into() },
+                false => CaptureError::Timeout { source_name: self.name(), seconds: PATIENCE.as_secs() },
+            });
         }
         Ok(())
     }
