@@ -234,7 +234,9 @@ impl Pump {
             frames.send(output.frame);
             waker.wake();
         };
-        VideoDecoder::new(info, DecoderSettings::default(), show).map_err(|error| error.to_string())
+        // The units that a late joiner gets at once must all go in; the subscriber skips when this falls behind for good.
+        VideoDecoder::new(info, DecoderSettings { policy: QueuePolicy::Block, ..DecoderSettings::default() }, show)
+            .map_err(|error| error.to_string())
     }
 
     fn fail(&self, error: String) {
