@@ -13,6 +13,7 @@
 mod conditioned;
 mod error;
 mod negotiate;
+mod progress;
 mod streams;
 mod tuning;
 mod webtransport;
@@ -22,6 +23,7 @@ use moq_net::transport::poll::Boxable;
 pub use conditioned::{Conditioned, ConditionedRecv, Conditions, ConditionsError};
 pub use error::LinkError;
 pub use negotiate::{OFFERED_PROTOCOLS_HEADER, PROTOCOLS, SELECTED_PROTOCOL_HEADER, offer, select};
+pub use progress::Progress;
 pub use streams::{LinkRecv, LinkSend};
 pub use tuning::transport_config;
 pub use webtransport::WebTransportLink;

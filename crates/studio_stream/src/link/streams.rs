@@ -1,12 +1,16 @@
 //! Streams of a WebTransport session in poll form.
 
-use super::error::{LinkError, from_http3, to_http3};
+use super::{
+    error::{LinkError, from_http3, to_http3},
+    progress::Progress,
+};
 use bytes::Bytes;
 use core::{
     pin::{Pin, pin},
     task::{Context, Poll, ready},
 };
 use parking_lot::Mutex;
+use std::time::Instant;
 use web_transport_trait::poll;
 use wtransport::{RecvStream, SendStream, quinn};
 
@@ -22,11 +26,13 @@ pub struct LinkSend {
     // Never locked: the mutex only makes the boxed future `Sync`.
     stopped: Mutex<Option<Stopped>>,
     ended: bool,
+    /// Followed on streams of media; what little goes over control streams says nothing.
+    progress: Option<Progress>,
 }
 
 impl LinkSend {
-    pub(super) fn new(stream: SendStream) -> Self {
-        Self { stream, stopped: Mutex::new(None), ended: false }
+    pub(super) fn new(stream: SendStream, progress: Option<Progress>) -> Self {
+        Self { stream, stopped: Mutex::new(None), ended: false, progress }
     }
 }
 
@@ -34,7 +40,11 @@ impl poll::SendStream for LinkSend {
     type Error = LinkError;
 
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, LinkError>> {
-        Pin::new(self.stream.quic_stream_mut()).poll_write(cx, buf).map_err(LinkError::from)
+        let written = Pin::new(self.stream.quic_stream_mut()).poll_write(cx, buf);
+        if let Some(progress) = &self.progress {
+            progress.note(&written, Instant::now());
+        }
+        written.map_err(LinkError::from)
     }
 
     fn set_priority(&mut self, order: u8) {

@@ -2,6 +2,7 @@
 
 use super::{
     error::{LinkError, session_code},
+    progress::Progress,
     streams::{LinkRecv, LinkSend},
 };
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use core::{
     time::Duration,
 };
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 use web_transport_trait::{Stats, poll};
 use wtransport::{
     Connection,
@@ -30,6 +31,7 @@ type Operation<T> = Mutex<Option<Pin<Box<dyn Future<Output = Result<T, LinkError
 pub struct WebTransportLink {
     connection: Connection,
     protocol: Option<Arc<str>>,
+    progress: Progress,
     accept_uni: Operation<LinkRecv>,
     accept_bi: Operation<(LinkSend, LinkRecv)>,
     open_uni: Operation<LinkSend>,
@@ -41,13 +43,14 @@ pub struct WebTransportLink {
 impl WebTransportLink {
     /// Wraps an established session on which both ends agreed to speak `protocol`.
     pub fn new(connection: Connection, protocol: Option<&str>) -> Self {
-        Self::with_protocol(connection, protocol.map(Arc::from))
+        Self::with_protocol(connection, protocol.map(Arc::from), Progress::default())
     }
 
-    fn with_protocol(connection: Connection, protocol: Option<Arc<str>>) -> Self {
+    fn with_protocol(connection: Connection, protocol: Option<Arc<str>>, progress: Progress) -> Self {
         Self {
             connection,
             protocol,
+            progress,
             accept_uni: Operation::default(),
             accept_bi: Operation::default(),
             open_uni: Operation::default(),
@@ -55,6 +58,11 @@ impl WebTransportLink {
             datagram: Operation::default(),
             closed: Mutex::default(),
         }
+    }
+
+    /// Whether the peer takes what it is sent.
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     /// The QUIC connection beneath, for its statistics.
@@ -65,7 +73,7 @@ impl WebTransportLink {
 
 impl Clone for WebTransportLink {
     fn clone(&self) -> Self {
-        Self::with_protocol(self.connection.clone(), self.protocol.clone())
+        Self::with_protocol(self.connection.clone(), self.protocol.clone(), self.progress.clone())
     }
 }
 
@@ -104,19 +112,21 @@ impl poll::Session for WebTransportLink {
             let connection = self.connection.clone();
             async move {
                 let (send, recv) = connection.accept_bi().await?;
-                Ok((LinkSend::new(send), LinkRecv::new(recv)))
+                Ok((LinkSend::new(send, None), LinkRecv::new(recv)))
             }
         })
     }
 
     fn poll_open_uni(&mut self, cx: &mut Context<'_>) -> Poll<Result<LinkSend, LinkError>> {
-        step(&mut self.open_uni, cx, || {
-            let connection = self.connection.clone();
+        let opened = step(&mut self.open_uni, cx, || {
+            let (connection, progress) = (self.connection.clone(), self.progress.clone());
             async move {
                 let stream = connection.open_uni().await?.await;
-                stream.map(LinkSend::new).map_err(|error| opening(error, &connection))
+                stream.map(|stream| LinkSend::new(stream, Some(progress))).map_err(|error| opening(error, &connection))
             }
-        })
+        });
+        self.progress.note(&opened, Instant::now());
+        opened
     }
 
     fn poll_open_bi(&mut self, cx: &mut Context<'_>) -> Poll<Result<(LinkSend, LinkRecv), LinkError>> {
@@ -125,7 +135,7 @@ impl poll::Session for WebTransportLink {
             async move {
                 let streams = connection.open_bi().await?.await;
                 streams
-                    .map(|(send, recv)| (LinkSend::new(send), LinkRecv::new(recv)))
+                    .map(|(send, recv)| (LinkSend::new(send, None), LinkRecv::new(recv)))
                     .map_err(|error| opening(error, &connection))
             }
         })

@@ -48,6 +48,8 @@ pub struct PublisherConfig {
     pub max_sessions: usize,
     /// How far a viewer may fall behind before it is skipped ahead, at most; a viewer may ask for less.
     pub max_age: Duration,
+    /// How long a viewer may take nothing of what is sent to it before it is dropped, at least a second. It may come again.
+    pub stall_timeout: Duration,
     /// Tiles that one motion field may take, 1 to 96; a field that needs more is sent with a coarser grid.
     pub max_motion_tiles: usize,
     /// Loss and delay added on purpose, to test viewers.
@@ -64,6 +66,7 @@ impl PublisherConfig {
             token: None,
             max_sessions: 64,
             max_age: Duration::from_secs(2),
+            stall_timeout: Duration::from_secs(10),
             max_motion_tiles: 48,
             conditions: Conditions::default(),
         }
@@ -134,6 +137,8 @@ pub struct PublisherStats {
     pub refused: u64,
     /// Sessions that were ended because the peer broke the protocol.
     pub broken: u64,
+    /// Viewers that were dropped because they had stopped reading.
+    pub stalled: u64,
     /// Access units published.
     pub access_units: u64,
     /// Access units that could not be published, for want of a key frame before them.
@@ -175,6 +180,9 @@ impl Publisher {
         config.conditions.validate()?;
         if config.max_sessions == 0 {
             return Err(PublishError::Setting { what: "max_sessions", range: "at least 1" });
+        }
+        if config.stall_timeout < server::STALL_CHECK {
+            return Err(PublishError::Setting { what: "stall_timeout", range: "at least 1 s" });
         }
         if !(1..=motion::MAX_TILES_A_FIELD).contains(&config.max_motion_tiles) {
             return Err(PublishError::Setting { what: "max_motion_tiles", range: "1 to 96" });

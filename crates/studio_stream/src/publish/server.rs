@@ -3,8 +3,8 @@
 use super::{PublishError, PublisherConfig, PublisherStats, tracks::ServedOrigin};
 use crate::{
     link::{
-        Conditioned, Conditions, Link, OFFERED_PROTOCOLS_HEADER, PROTOCOLS, SELECTED_PROTOCOL_HEADER, WebTransportLink, offer,
-        select, transport_config,
+        Conditioned, Conditions, Link, OFFERED_PROTOCOLS_HEADER, PROTOCOLS, Progress, SELECTED_PROTOCOL_HEADER, WebTransportLink,
+        offer, select, transport_config,
     },
     viewer_link::token_of,
 };
@@ -23,7 +23,7 @@ use std::{
 use subtle::ConstantTimeEq;
 use tokio::{
     sync::{Notify, Semaphore},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use wtransport::{
     Connection, Endpoint, ServerConfig, VarInt,
@@ -41,6 +41,10 @@ const HANDSHAKES: usize = 64;
 const MAX_INCOMING: usize = 256;
 /// Session code for a publisher that ends.
 const CLOSED_STOPPED: VarInt = VarInt::from_u32(0);
+/// Session code for a viewer that stopped reading, HTTP's 408.
+const CLOSED_STALLED: u32 = 408;
+/// How often viewers are looked at.
+pub(super) const STALL_CHECK: Duration = Duration::from_secs(1);
 /// Session code for a publisher with no room, HTTP's 503.
 pub(crate) const CLOSED_FULL: u32 = 503;
 
@@ -64,6 +68,7 @@ pub(super) struct Server {
     name: String,
     token: Option<String>,
     conditions: Conditions,
+    stall_timeout: Duration,
     handshakes: Arc<Semaphore>,
     sessions: Arc<Semaphore>,
     registry: stats::Registry,
@@ -72,6 +77,7 @@ pub(super) struct Server {
     sessions_total: AtomicU64,
     refused: AtomicU64,
     broken: AtomicU64,
+    stalled: AtomicU64,
 }
 
 fn count(counter: &AtomicU64) -> u64 {
@@ -97,6 +103,7 @@ impl Server {
             name: config.name.clone(),
             token: config.token.clone(),
             conditions: config.conditions,
+            stall_timeout: config.stall_timeout,
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
             sessions: Arc::new(Semaphore::new(config.max_sessions)),
             registry: stats::Registry::new(stats::Config::new()),
@@ -105,6 +112,7 @@ impl Server {
             sessions_total: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             broken: AtomicU64::new(0),
+            stalled: AtomicU64::new(0),
         })
     }
 
@@ -201,12 +209,24 @@ impl Server {
             id
         };
         let link = WebTransportLink::new(connection, Some(protocol));
-        let ended = if self.conditions.is_clear() {
-            self.serve(link).await
-        } else {
-            match Conditioned::new(link, self.conditions) {
-                Ok(link) => self.serve(link).await,
-                Err(error) => Err(moq_net::Error::Transport(error.to_string())),
+        let (progress, quic) = (link.progress(), link.quic().clone());
+        let served = async {
+            if self.conditions.is_clear() {
+                self.serve(link).await
+            } else {
+                match Conditioned::new(link, self.conditions) {
+                    Ok(link) => self.serve(link).await,
+                    Err(error) => Err(moq_net::Error::Transport(error.to_string())),
+                }
+            }
+        };
+        let ended = tokio::select! {
+            ended = served => ended,
+            () = self.stall(&progress) => {
+                count(&self.stalled);
+                tracing::warn!(%peer, "a viewer stopped reading");
+                quic.close(CLOSED_STALLED.into(), b"the viewer stopped reading");
+                Ok(())
             }
         };
         self.forget(id);
@@ -216,6 +236,14 @@ impl Server {
                 count(&self.broken);
                 tracing::warn!(%peer, %error, "a viewer was dropped");
             }
+        }
+    }
+
+    /// Waits until the viewer has taken nothing for too long. Until then it is only skipped ahead; but for each group that it
+    /// was skipped over a little is kept to tell it so, which must end some time.
+    async fn stall(&self, progress: &Progress) {
+        while progress.stuck_for(Instant::now()) < self.stall_timeout {
+            sleep(STALL_CHECK / 4).await;
         }
     }
 
@@ -258,6 +286,7 @@ impl Server {
         stats.sessions_total = self.sessions_total.load(Ordering::Relaxed);
         stats.refused = self.refused.load(Ordering::Relaxed);
         stats.broken = self.broken.load(Ordering::Relaxed);
+        stats.stalled = self.stalled.load(Ordering::Relaxed);
         let snapshot = self.registry.snapshot();
         stats.groups_skipped = snapshot
             .traffic()
