@@ -5,7 +5,7 @@
 use bevy::prelude::*;
 use neural_studio::{
     prelude::*,
-    studio_gpu::pass::{compute_pipeline, dispatch, uniform_buffer, view_of},
+    studio_gpu::pass::{ComputeKernel, parameter_buffer},
 };
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     textureStore(result, id.xy, textureLoad(source, id.xy, 0) * tint);
 }";
 
-type State = (wgpu::ComputePipeline, wgpu::Buffer, Arc<GpuPicture>);
+type State = (ComputeKernel, wgpu::Buffer, Arc<GpuPicture>);
 
 fn tint(
     In(run): In<GpuNodeRun>,
@@ -42,21 +42,24 @@ fn tint(
 ) -> Result {
     let frame = run.input("frame")?.clone();
     let size = frame.picture.size;
-    let (pipeline, uniform, target) = states.get_or_make(
+    let (kernel, uniform, target) = states.get_or_make(
         &gpu,
         run.node,
         |state| state.2.size == size,
         || {
             let target = Arc::new(GpuPicture::rgba(gpu.device(), "tint", size)?);
-            Ok((compute_pipeline(gpu.device(), "tint", SHADER, "main"), uniform_buffer::<[f32; 4]>(gpu.device(), "tint"), target))
+            Ok((
+                ComputeKernel::new(gpu.device(), "tint", SHADER, "main"),
+                parameter_buffer::<[f32; 4]>(gpu.device(), "tint"),
+                target,
+            ))
         },
     )?;
     gpu.queue().write_buffer(uniform, 0, bytemuck::bytes_of(&tints.of(run.node).rgb.extend(1.0).to_array()));
-    let (source, result) = (view_of(&frame.picture), view_of(target));
-    let textures = [&source, &result].map(wgpu::BindingResource::TextureView);
+    let textures = [frame.picture.view(), target.view()].map(wgpu::BindingResource::TextureView);
     let resources = [uniform.as_entire_binding(), textures[0].clone(), textures[1].clone()];
     let (device, _, encoder) = gpu.device_and_encoder();
-    dispatch(device, encoder, "tint", pipeline, &resources, size);
+    kernel.dispatch(device, encoder, "tint", &resources, size);
     run.set_output("frame", GpuFrame { picture: target.clone(), ..frame })?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 //
 // Entry points: cover (vertex, a triangle over the whole target), present (fragment)
 // Bindings (group 0):
-//   0  uniform  how to read the picture's planes, and how it fits the window
+//   0  storage, read  how to read the picture's planes, and how it fits the window
 //   1  sampler  linear, clamped
 //   2..4  textures  the planes; unused ones repeat the first
 
@@ -13,7 +13,7 @@ struct Present {
     to_linear: f32,
 }
 
-@group(0) @binding(0) var<uniform> values: Present;
+@group(0) @binding(0) var<storage, read> values: Present;
 @group(0) @binding(1) var linear: sampler;
 @group(0) @binding(2) var plane_0: texture_2d<f32>;
 @group(0) @binding(3) var plane_1: texture_2d<f32>;

@@ -2,7 +2,7 @@
 //
 // Entry point (compute, 8×8): convert, one invocation a pixel
 // Bindings (group 0):
-//   0  uniform  how to read the picture's planes, and which part of them
+//   0  storage, read  how to read the picture's planes, and which part of them
 //   1  sampler  linear, clamped
 //   2..4  textures  the planes; unused ones repeat the first
 //   5  storage texture  the result, rgba8unorm, gamma-coded like the source
@@ -14,7 +14,7 @@ struct PictureFormat {
     part: vec4<f32>,
 }
 
-@group(0) @binding(0) var<uniform> format: PictureFormat;
+@group(0) @binding(0) var<storage, read> format: PictureFormat;
 @group(0) @binding(1) var linear: sampler;
 @group(0) @binding(2) var plane_0: texture_2d<f32>;
 @group(0) @binding(3) var plane_1: texture_2d<f32>;

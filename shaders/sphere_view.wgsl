@@ -2,7 +2,7 @@
 //
 // Entry point (compute, 8×8): sphere_view, one invocation a pixel of the view
 // Bindings (group 0):
-//   0  uniform  formats, view and projection
+//   0  storage, read  formats, view and projection
 //   1  sampler  linear; repeats across for a whole sphere
 //   2..4  textures  the picture's planes; unused ones repeat the first
 //   5..7  textures  the reference's planes, shown left of the split
@@ -25,7 +25,7 @@ struct View {
     projection: vec4<u32>,
 }
 
-@group(0) @binding(0) var<uniform> view: View;
+@group(0) @binding(0) var<storage, read> view: View;
 @group(0) @binding(1) var linear: sampler;
 @group(0) @binding(2) var plane_0: texture_2d<f32>;
 @group(0) @binding(3) var plane_1: texture_2d<f32>;

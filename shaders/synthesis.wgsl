@@ -47,7 +47,7 @@ struct Synthesis {
 @group(0) @binding(5) var current_2: texture_2d<f32>;
 @group(0) @binding(6) var motion_grid: texture_2d<f32>;
 @group(0) @binding(7) var linear_sampler: sampler;
-@group(0) @binding(8) var<uniform> synthesis: Synthesis;
+@group(0) @binding(8) var<storage, read> synthesis: Synthesis;
 @group(0) @binding(9) var made: texture_storage_2d<rgba8unorm, write>;
 
 // Differences of luma between the two pictures: up to the first they agree, from the second on they show different things.

@@ -1,12 +1,14 @@
 // From RGBA to the planes that encoders take, in a buffer of 32-bit words.
 //
-// Entry points (compute, 8×8; one invocation converts 4×2 pixels):
-//   nv12  8-bit luma, then interleaved 8-bit Cb and Cr
-//   p010  10-bit samples in the high bits of 16-bit words, laid out alike
+// Entry point: planes_from_rgb (compute, 8×8; one invocation converts 4×2 pixels).
+// Override TEN_BITS: false makes NV12 (8-bit luma, then interleaved 8-bit Cb and Cr), true P010 (10-bit samples in the high
+// bits of 16-bit words, laid out alike).
 // Bindings (group 0):
 //   0  uniform  the colour map and the shape of the planes
 //   1  texture  the picture, gamma-coded R'G'B'
 //   2  storage  the planes; rows start at multiples of `luma_words`
+
+override TEN_BITS: bool = false;
 
 struct Planes {
     yuv_from_rgb: array<vec4<f32>, 3>,
@@ -33,8 +35,23 @@ fn mean_of(a: vec3<f32>, b: vec3<f32>, c: vec3<f32>, d: vec3<f32>) -> vec3<f32> 
     return (a + b + c + d) * 0.25;
 }
 
+fn pack_10(samples: vec2<f32>) -> u32 {
+    let codes = vec2<u32>(samples * 1023.0 + 0.5);
+    return (codes.x << 6u) | (codes.y << 22u);
+}
+
+// Writes the four samples of an invocation's place in a row.
+fn write(row_start: u32, place: u32, samples: vec4<f32>) {
+    if TEN_BITS {
+        words[row_start + place * 2u] = pack_10(samples.xy);
+        words[row_start + place * 2u + 1u] = pack_10(samples.zw);
+    } else {
+        words[row_start + place] = pack4x8unorm(samples);
+    }
+}
+
 @compute @workgroup_size(8, 8)
-fn nv12(@builtin(global_invocation_id) id: vec3<u32>) {
+fn planes_from_rgb(@builtin(global_invocation_id) id: vec3<u32>) {
     let x = id.x * 4u;
     let y = id.y * 2u;
     if x >= planes.size.x || y >= planes.size.y {
@@ -47,38 +64,10 @@ fn nv12(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var row = 0u; row < 2u; row++) {
         let first = row * 4u;
         let luma = vec4(channel(0u, rgb[first]), channel(0u, rgb[first + 1u]), channel(0u, rgb[first + 2u]), channel(0u, rgb[first + 3u]));
-        words[(y + row) * planes.luma_words + id.x] = pack4x8unorm(luma);
+        write((y + row) * planes.luma_words, id.x, luma);
     }
     let left = mean_of(rgb[0], rgb[1], rgb[4], rgb[5]);
     let right = mean_of(rgb[2], rgb[3], rgb[6], rgb[7]);
     let chroma = vec4(channel(1u, left), channel(2u, left), channel(1u, right), channel(2u, right));
-    words[planes.chroma_start + id.y * planes.luma_words + id.x] = pack4x8unorm(chroma);
-}
-
-fn pack_10(low: f32, high: f32) -> u32 {
-    return (u32(low * 1023.0 + 0.5) << 6u) | (u32(high * 1023.0 + 0.5) << 22u);
-}
-
-@compute @workgroup_size(8, 8)
-fn p010(@builtin(global_invocation_id) id: vec3<u32>) {
-    let x = id.x * 4u;
-    let y = id.y * 2u;
-    if x >= planes.size.x || y >= planes.size.y {
-        return;
-    }
-    var rgb: array<vec3<f32>, 8>;
-    for (var i = 0u; i < 8u; i++) {
-        rgb[i] = rgb_at(x + (i & 3u), y + (i >> 2u));
-    }
-    for (var row = 0u; row < 2u; row++) {
-        let first = row * 4u;
-        let word = (y + row) * planes.luma_words + id.x * 2u;
-        words[word] = pack_10(channel(0u, rgb[first]), channel(0u, rgb[first + 1u]));
-        words[word + 1u] = pack_10(channel(0u, rgb[first + 2u]), channel(0u, rgb[first + 3u]));
-    }
-    let left = mean_of(rgb[0], rgb[1], rgb[4], rgb[5]);
-    let right = mean_of(rgb[2], rgb[3], rgb[6], rgb[7]);
-    let word = planes.chroma_start + id.y * planes.luma_words + id.x * 2u;
-    words[word] = pack_10(channel(1u, left), channel(2u, left));
-    words[word + 1u] = pack_10(channel(1u, right), channel(2u, right));
+    write(planes.chroma_start + id.y * planes.luma_words, id.x, chroma);
 }

@@ -3,6 +3,7 @@
 use crate::NeuralStudioPlugins;
 use bevy::{
     app::AppExit,
+    asset::AssetPlugin,
     log::LogPlugin,
     prelude::*,
     render::{
@@ -14,7 +15,10 @@ use bevy::{
     window::{ExitCondition, PresentMode, WindowResolution},
     winit::{EventLoopProxyWrapper, UpdateMode, WinitPlugin, WinitSettings, WinitUserEvent},
 };
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 use studio_gpu::device::{GpuError, HeadlessGpu};
 use studio_graph::{
     prelude::*,
@@ -60,17 +64,34 @@ pub fn has_display() -> bool {
 /// # Errors
 /// [`GpuError::NoAdapter`] if there is no GPU, not even a software one.
 pub fn app(window: AppWindow) -> Result<App, GpuError> {
+    build(window, AssetPlugin::default())
+}
+
+/// The same, with the assets of a folder instead of Bevy's `assets`.
+///
+/// # Errors
+/// As [`app()`].
+pub fn app_in(window: AppWindow, asset_folder: &Path) -> Result<App, GpuError> {
+    // Bevy starts a relative folder beside the program, people start it where they are.
+    let folder = std::path::absolute(asset_folder).unwrap_or_else(|_| asset_folder.to_owned());
+    build(window, AssetPlugin { file_path: folder.display().to_string(), ..default() })
+}
+
+fn build(window: AppWindow, assets: AssetPlugin) -> Result<App, GpuError> {
     let gpu = HeadlessGpu::open()?;
     let mut app = App::new();
     app.insert_resource(StudioAdapter(gpu.adapter));
     let defaults = DefaultPlugins
         .build()
         .disable::<PipelinedRenderingPlugin>()
+        .set(assets)
         .set(RenderPlugin { synchronous_pipeline_compilation: true, ..default() })
         .set(LogPlugin {
-            filter: "warn,neural_studio=info,studio_frame=info,studio_graph=info,studio_gpu=info,studio_media=info,studio_vision=info,\
-                     studio_stream=info,studio_view=info,moq_net=error,wgpu_hal=error,wgpu_core=error,calloop=error"
-                .to_owned(),
+            filter: format!(
+                "warn,{}=info,neural_studio=info,studio_frame=info,studio_graph=info,studio_gpu=info,studio_media=info,\
+                 studio_vision=info,studio_stream=info,studio_view=info,moq_net=error,wgpu_hal=error,wgpu_core=error,calloop=error",
+                program_name()
+            ),
             ..default()
         });
     match window {
@@ -96,6 +117,14 @@ pub fn app(window: AppWindow) -> Result<App, GpuError> {
         .insert_resource(ClearColor(Color::BLACK))
         .add_plugins(NeuralStudioPlugins);
     Ok(app)
+}
+
+/// The name under which the program's own messages are logged.
+fn program_name() -> String {
+    let program = std::env::current_exe().ok();
+    let name = program.as_deref().and_then(|path| path.file_stem()).and_then(|stem| stem.to_str());
+    let name = name.unwrap_or("neural_studio");
+    name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect()
 }
 
 /// Has the event loop run an update whenever the studio is woken.

@@ -68,7 +68,8 @@ fn one_computation_of_motion_serves_the_encoder_and_the_stream() {
 #[test]
 fn a_source_that_fails_is_shown_retried_and_does_not_stop_the_rest() {
     let (mut app, source, output) = studio();
-    let broken = app.world_mut().spawn(VideoFileInput { source: "/nonexistent/film.mp4".to_owned(), ..default() }).id();
+    let broken =
+        app.world_mut().spawn((VideoFileInput { source: "/nonexistent/film.mp4".to_owned(), ..default() }, Watched)).id();
     until(&mut app, "the broken source says so", |app| {
         app.world().get::<NodeStatus>(broken).and_then(NodeStatus::error).is_some()
     });
@@ -90,7 +91,7 @@ fn a_stitch_with_the_wrong_picture_says_which_and_the_graph_goes_on() {
     let (mut app, source, _) = studio();
     let world = app.world_mut();
     let rig = world.resource_mut::<Assets<Rig>>().add(Rig::dual_fisheye([1000, 1000], 190.0));
-    let stitch = world.spawn(Stitch { rig, pictures: 1, ..default() }).id();
+    let stitch = world.spawn((Stitch { rig, pictures: 1, ..default() }, Watched)).id();
     world.flush();
     connect(world, source, "frame", stitch, "picture 1").expect("links");
     until(&mut app, "the stitch says what is wrong", |app| {

@@ -40,6 +40,8 @@ struct GpuNode {
     seen: Vec<u64>,
     retry_at: Option<Instant>,
     waiting_since: Option<Instant>,
+    /// Inputs that were waited for in vain: nobody waits for them again until they deliver something.
+    still: Vec<bool>,
 }
 
 /// The part of an error that people read; a backtrace follows it.
@@ -49,8 +51,10 @@ fn first_lines(error: &str) -> String {
     lines[..end.max(1).min(lines.len())].join(" ")
 }
 
-/// How long a live node waits for the slower of its inputs.
-const JOIN_WAIT: Duration = Duration::from_millis(50);
+/// How long a node waits, live, for the slower of its inputs under [`JoinPolicy::Match`].
+const LIVE_JOIN_WAIT: Duration = Duration::from_millis(50);
+/// The same offline, where it only finds out which inputs are pictures that stay.
+const OFFLINE_JOIN_WAIT: Duration = Duration::from_secs(5);
 
 impl GpuNodes {
     /// Whether a node is there.
@@ -64,7 +68,10 @@ impl GpuNodes {
 
     pub(crate) fn insert(&mut self, node: Entity, system: SystemId<In<GpuNodeRun>, Result>, stage: Stage) {
         let seen = self.0.remove(&node).map(|present| present.seen).unwrap_or_default();
-        self.0.insert(node, GpuNode { system, stage, settings_changed: true, seen, retry_at: None, waiting_since: None });
+        self.0.insert(
+            node,
+            GpuNode { system, stage, settings_changed: true, seen, retry_at: None, waiting_since: None, still: Vec::new() },
+        );
     }
 }
 
@@ -72,7 +79,7 @@ impl GpuNodes {
 #[derive(Resource, Default)]
 pub(crate) struct GpuGraph {
     graph: CompiledGraph,
-    pins: EntityHashMap<PinFrame>,
+    pins: Arc<EntityHashMap<PinFrame>>,
     motions: EntityHashMap<PinMotion>,
     packets: EntityHashMap<PacketBus>,
 }
@@ -91,7 +98,7 @@ pub(crate) fn extract_graph(
         extracted.graph = graph.clone();
         extracted.motions = motions.iter().map(|(pin, motion)| (pin, motion.clone())).collect();
         extracted.packets = packets.iter().map(|(pin, bus)| (pin, bus.clone())).collect();
-        extracted.pins = pins.iter().map(|(pin, frame)| (pin, frame.clone())).collect();
+        extracted.pins = Arc::new(pins.iter().map(|(pin, frame)| (pin, frame.clone())).collect());
     }
 }
 
@@ -177,10 +184,10 @@ pub(crate) fn run_gpu_graph(world: &mut World) {
     let device = world.resource::<RenderDevice>().wgpu_device().clone();
     let queue = world.resource::<RenderQueue>().0.clone();
     let graph = world.resource::<GpuGraph>().graph.nodes.clone();
-    let pins: EntityHashMap<PinFrame> = world.resource::<GpuGraph>().pins.clone();
+    let pins = world.resource::<GpuGraph>().pins.clone();
     let uploaded = upload_pending(world, &device, &queue, &pins);
     let mut timer = world.remove_resource::<GpuTimer>().unwrap_or_else(|| GpuTimer::new(&device, &queue));
-    for compiled in graph.iter() {
+    for compiled in graph.iter().filter(|compiled| compiled.runs) {
         run_node(world, compiled, &pins, &device, live, &mut timer);
     }
     let mut commands = world.resource_mut::<GraphCommands>();
@@ -254,7 +261,7 @@ fn run_node(
     if node.retry_at.is_some_and(|retry_at| Instant::now() < retry_at) {
         return;
     }
-    if !inputs_are_due(node, &generations, live) {
+    if !inputs_are_due(node, &generations, compiled.join, live) {
         return;
     }
     node.seen = generations;
@@ -305,20 +312,34 @@ fn run_node(
     }
 }
 
-/// Whether a node runs now. With several inputs it waits for all of them to have something new, so that pictures of one
-/// moment are joined; live, it waits no longer than [`JOIN_WAIT`] and then takes the last frames of the late ones.
-fn inputs_are_due(node: &mut GpuNode, generations: &[u64], live: bool) -> bool {
+/// Whether a node runs now. With several inputs it waits as its policy says, so that pictures of one moment are joined.
+/// Offline no frame may be lost, so nothing runs ahead of its late inputs.
+fn inputs_are_due(node: &mut GpuNode, generations: &[u64], join: JoinPolicy, live: bool) -> bool {
     if node.settings_changed || node.seen.len() != generations.len() {
         return true;
     }
-    let fresh = node.seen.iter().zip(generations).filter(|(seen, now)| now > seen).count();
-    if fresh == 0 {
+    let fresh: Vec<bool> = node.seen.iter().zip(generations).map(|(seen, now)| now > seen).collect();
+    if !fresh.contains(&true) {
         return false;
     }
-    if fresh == generations.len() {
+    node.still.resize(fresh.len(), false);
+    for (still, fresh) in node.still.iter_mut().zip(&fresh) {
+        *still &= !fresh;
+    }
+    if fresh.iter().zip(&node.still).all(|(fresh, still)| *fresh || *still) {
         return true;
     }
-    live && node.waiting_since.get_or_insert_with(Instant::now).elapsed() >= JOIN_WAIT
+    let longest = match join {
+        JoinPolicy::Latest if live => return true,
+        JoinPolicy::Wait => return false,
+        _ if live => LIVE_JOIN_WAIT,
+        _ => OFFLINE_JOIN_WAIT,
+    };
+    if node.waiting_since.get_or_insert_with(Instant::now).elapsed() < longest {
+        return false;
+    }
+    node.still = fresh.iter().map(|fresh| !fresh).collect();
+    true
 }
 
 /// Everything made on an earlier device is void: a device lost and recovered starts a new epoch.

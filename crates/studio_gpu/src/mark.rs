@@ -2,7 +2,7 @@
 
 use crate::{
     node::*,
-    pass::{compute_pipeline, dispatch, uniform_buffer, view_of},
+    pass::{ComputeKernel, parameter_buffer},
     picture::GpuPicture,
 };
 use bevy::prelude::*;
@@ -47,16 +47,16 @@ struct MarkUniform {
 
 /// Draws marks into RGBA pictures.
 pub struct MarkPass {
-    pipeline: wgpu::ComputePipeline,
+    kernel: ComputeKernel,
     uniform: wgpu::Buffer,
 }
 
 impl MarkPass {
     /// Makes the pass.
     pub fn new(device: &wgpu::Device) -> Self {
-        let pipeline = compute_pipeline(device, "mark", include_str!("../../../shaders/mark.wgsl"), "draw_mark");
-        let uniform = uniform_buffer::<MarkUniform>(device, "mark");
-        Self { pipeline, uniform }
+        let kernel = ComputeKernel::new(device, "mark", include_str!("../../../shaders/mark.wgsl"), "draw_mark");
+        let uniform = parameter_buffer::<MarkUniform>(device, "mark");
+        Self { kernel, uniform }
     }
 
     /// Records the drawing of a frame's mark into its picture; a picture too small for one stays as it is.
@@ -76,10 +76,9 @@ impl MarkPass {
             padding: 0,
         };
         queue.write_buffer(&self.uniform, 0, bytemuck::bytes_of(&values));
-        let view = view_of(picture);
-        let resources = [self.uniform.as_entire_binding(), wgpu::BindingResource::TextureView(&view)];
+        let resources = [self.uniform.as_entire_binding(), wgpu::BindingResource::TextureView(picture.view())];
         let size = UVec2::new(studio_frame::mark::COLUMNS, studio_frame::mark::ROWS) * placement.cell_px;
-        dispatch(device, encoder, "mark", &self.pipeline, &resources, size);
+        self.kernel.dispatch(device, encoder, "mark", &resources, size);
     }
 }
 

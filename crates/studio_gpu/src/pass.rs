@@ -1,19 +1,141 @@
-//! What every small pass needs: a compute or full-target pipeline with automatic layout, a uniform, and a bind group.
+//! What every pass needs: a compute or full-target pipeline with automatic layout, uniforms, samplers and bind groups.
 
-use crate::picture::GpuPicture;
 use bevy::math::UVec2;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
 
-/// Makes a compute pipeline from WGSL source with the layout that the shader implies.
-pub fn compute_pipeline(device: &wgpu::Device, label: &str, source: &str, entry_point: &str) -> wgpu::ComputePipeline {
-    let module = shader(device, label, source);
-    device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: Some(label),
-        layout: None,
-        module: &module,
-        entry_point: Some(entry_point),
-        compilation_options: wgpu::PipelineCompilationOptions::default(),
-        cache: None,
-    })
+/// A compute pipeline with the layout that its shader implies, and the bind groups it was dispatched with.
+pub struct ComputeKernel {
+    pipeline: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+    bind_groups: BindGroupCache,
+    workgroup: UVec2,
+}
+
+/// One dispatch of a [`ComputeKernel`], ready to be recorded.
+pub struct Dispatch {
+    pipeline: wgpu::ComputePipeline,
+    bind_group: wgpu::BindGroup,
+    workgroups: UVec2,
+}
+
+impl ComputeKernel {
+    /// Threads of a workgroup across and down, where a shader has no reason for another shape.
+    pub const PIXELS_8X8: UVec2 = UVec2::new(8, 8);
+
+    /// Makes a kernel of workgroups of 8×8 threads from WGSL source.
+    pub fn new(device: &wgpu::Device, label: &str, source: &str, entry_point: &str) -> Self {
+        Self::of_module(device, &shader(device, label, source), entry_point, &[], Self::PIXELS_8X8)
+    }
+
+    /// Makes a kernel from an entry point of a module, with pipeline constants; `workgroup` as the shader declares it.
+    pub fn of_module(
+        device: &wgpu::Device,
+        module: &wgpu::ShaderModule,
+        entry_point: &str,
+        constants: &[(&str, f64)],
+        workgroup: UVec2,
+    ) -> Self {
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(entry_point),
+            layout: None,
+            module,
+            entry_point: Some(entry_point),
+            compilation_options: wgpu::PipelineCompilationOptions { constants, ..Default::default() },
+            cache: None,
+        });
+        let layout = pipeline.get_bind_group_layout(0);
+        Self { pipeline, layout, bind_groups: BindGroupCache::default(), workgroup }
+    }
+
+    /// Binds resources, each at its number, for a dispatch of at least `threads` threads.
+    pub fn prepare(&self, device: &wgpu::Device, resources: &[(u32, wgpu::BindingResource)], threads: UVec2) -> Dispatch {
+        let bind_group = self.bind_groups.get(device, &self.layout, resources);
+        let workgroups = (threads + self.workgroup - UVec2::ONE) / self.workgroup;
+        Dispatch { pipeline: self.pipeline.clone(), bind_group, workgroups }
+    }
+
+    /// Binds resources at 0, 1, 2, … and records a pass of this one dispatch, of at least `threads` threads.
+    pub fn dispatch(
+        &self,
+        device: &wgpu::Device,
+        encoder: &mut wgpu::CommandEncoder,
+        label: &str,
+        resources: &[wgpu::BindingResource],
+        threads: UVec2,
+    ) {
+        let dispatch = self.prepare(device, &numbered(resources), threads);
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: None });
+        dispatch.record(&mut pass);
+    }
+}
+
+impl Dispatch {
+    /// Records the dispatch.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        pass.dispatch_workgroups(self.workgroups.x, self.workgroups.y, 1);
+    }
+}
+
+/// Resources with their numbers: 0, 1, 2, …
+pub fn numbered<'a>(resources: &[wgpu::BindingResource<'a>]) -> Vec<(u32, wgpu::BindingResource<'a>)> {
+    (0..).zip(resources.iter().cloned()).collect()
+}
+
+/// Bind groups by what they bind.
+///
+/// Frames travel through a few textures that are used again and again, so a pass meets few combinations. Making a bind
+/// group for each frame costs time in every driver, and memory that Mesa 22's software Vulkan never gives back.
+#[derive(Default)]
+pub struct BindGroupCache(Mutex<VecDeque<(Vec<Bound>, wgpu::BindGroup)>>);
+
+/// A resource that a bind group holds on to.
+#[derive(PartialEq)]
+enum Bound {
+    Buffer(u32, wgpu::Buffer, u64, Option<wgpu::BufferSize>),
+    Sampler(u32, wgpu::Sampler),
+    View(u32, wgpu::TextureView),
+}
+
+impl Bound {
+    fn new((binding, resource): &(u32, wgpu::BindingResource)) -> Option<Self> {
+        Some(match resource {
+            wgpu::BindingResource::Buffer(part) => Self::Buffer(*binding, part.buffer.clone(), part.offset, part.size),
+            wgpu::BindingResource::Sampler(sampler) => Self::Sampler(*binding, (*sampler).clone()),
+            wgpu::BindingResource::TextureView(view) => Self::View(*binding, (*view).clone()),
+            _ => return None,
+        })
+    }
+}
+
+impl BindGroupCache {
+    /// More combinations than rings of textures bring about; the one unused for longest goes first.
+    const MOST: usize = 64;
+
+    /// The bind group of these resources, each at its number. Arrays of resources are bound anew each time.
+    pub fn get(
+        &self,
+        device: &wgpu::Device,
+        layout: &wgpu::BindGroupLayout,
+        resources: &[(u32, wgpu::BindingResource)],
+    ) -> wgpu::BindGroup {
+        let make = || {
+            let entries: Vec<_> = resources
+                .iter()
+                .map(|(binding, resource)| wgpu::BindGroupEntry { binding: *binding, resource: resource.clone() })
+                .collect();
+            device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries })
+        };
+        let Some(key) = resources.iter().map(Bound::new).collect::<Option<Vec<_>>>() else { return make() };
+        let mut groups = self.0.lock();
+        let known = groups.iter().position(|(bound, _)| *bound == key).and_then(|index| groups.remove(index));
+        let (key, group) = known.unwrap_or_else(|| (key, make()));
+        groups.truncate(Self::MOST - 1);
+        groups.push_front((key, group.clone()));
+        group
+    }
 }
 
 /// Makes a pipeline that covers its whole target: the vertex entry point is `cover`, drawn as one triangle.
@@ -48,19 +170,23 @@ pub fn cover_pipeline(
     })
 }
 
-fn shader(device: &wgpu::Device, label: &str, source: &str) -> wgpu::ShaderModule {
+/// Makes a shader module from WGSL source.
+pub fn shader(device: &wgpu::Device, label: &str, source: &str) -> wgpu::ShaderModule {
     device.create_shader_module(wgpu::ShaderModuleDescriptor {
         label: Some(label),
         source: wgpu::ShaderSource::Wgsl(source.into()),
     })
 }
 
-/// A uniform buffer for one `T`.
-pub fn uniform_buffer<T: bytemuck::Pod>(device: &wgpu::Device, label: &str) -> wgpu::Buffer {
+/// A buffer for the parameters of a pass, one `T`: for `var<uniform>` or `var<storage, read>` in the shader.
+///
+/// Where a shader branches on a parameter, it must be `var<storage, read>`: Mesa 22's software Vulkan compiles a shader that
+/// branches on a uniform anew for each dispatch, with the values put in, and keeps every one of them.
+pub fn parameter_buffer<T: bytemuck::Pod>(device: &wgpu::Device, label: &str) -> wgpu::Buffer {
     device.create_buffer(&wgpu::BufferDescriptor {
         label: Some(label),
         size: size_of::<T>() as u64,
-        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
         mapped_at_creation: false,
     })
 }
@@ -74,37 +200,4 @@ pub fn linear_sampler(device: &wgpu::Device, label: &str, wraps: bool) -> wgpu::
         min_filter: wgpu::FilterMode::Linear,
         ..Default::default()
     })
-}
-
-/// Binds resources at 0, 1, 2, … in their order.
-pub fn bind_group(
-    device: &wgpu::Device,
-    label: &str,
-    layout: &wgpu::BindGroupLayout,
-    resources: &[wgpu::BindingResource],
-) -> wgpu::BindGroup {
-    let entries: Vec<_> =
-        (0..).zip(resources).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource: resource.clone() }).collect();
-    device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(label), layout, entries: &entries })
-}
-
-/// A view of the whole of a picture's first plane.
-pub fn view_of(picture: &GpuPicture) -> wgpu::TextureView {
-    picture.planes[0].create_view(&wgpu::TextureViewDescriptor::default())
-}
-
-/// Binds resources at 0, 1, 2, … and runs a compute pipeline of 8×8 workgroups over `invocations`.
-pub fn dispatch(
-    device: &wgpu::Device,
-    encoder: &mut wgpu::CommandEncoder,
-    label: &str,
-    pipeline: &wgpu::ComputePipeline,
-    resources: &[wgpu::BindingResource],
-    invocations: UVec2,
-) {
-    let bindings = bind_group(device, label, &pipeline.get_bind_group_layout(0), resources);
-    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: None });
-    pass.set_pipeline(pipeline);
-    pass.set_bind_group(0, &bindings, &[]);
-    pass.dispatch_workgroups(invocations.x.div_ceil(8), invocations.y.div_ceil(8), 1);
 }

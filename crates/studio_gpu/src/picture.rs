@@ -29,6 +29,7 @@ pub struct GpuPicture {
     pub color: ColorInfo,
     /// The planes in the order of [`PixelFormat::planes`].
     pub planes: Vec<wgpu::Texture>,
+    views: Vec<wgpu::TextureView>,
 }
 
 /// The uniform that tells a shader how to read a picture's planes; 64 bytes, the same in every shader that has a
@@ -65,7 +66,7 @@ impl GpuPicture {
                 limit,
             });
         }
-        let planes = format
+        let planes: Vec<wgpu::Texture> = format
             .planes(size)
             .iter()
             .zip(plane_formats(format))
@@ -82,7 +83,8 @@ impl GpuPicture {
                 })
             })
             .collect();
-        Ok(Self { format, size, color, planes })
+        let views = planes.iter().map(|plane| plane.create_view(&wgpu::TextureViewDescriptor::default())).collect();
+        Ok(Self { format, size, color, planes, views })
     }
 
     /// Textures that a frame can be uploaded into and shaders can sample.
@@ -135,9 +137,12 @@ impl GpuPicture {
     }
 
     /// Views of three planes for a bind group; the first plane stands in where the format has fewer.
-    pub fn plane_views(&self) -> [wgpu::TextureView; 3] {
-        core::array::from_fn(|index| {
-            self.planes.get(index).unwrap_or(&self.planes[0]).create_view(&wgpu::TextureViewDescriptor::default())
-        })
+    pub fn plane_views(&self) -> [&wgpu::TextureView; 3] {
+        core::array::from_fn(|index| self.views.get(index).unwrap_or(&self.views[0]))
+    }
+
+    /// A view of the whole of the first plane: of all of an RGBA picture.
+    pub fn view(&self) -> &wgpu::TextureView {
+        &self.views[0]
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     frame::GpuFrame,
     node::*,
-    pass::{bind_group, cover_pipeline, linear_sampler, uniform_buffer},
+    pass::{BindGroupCache, cover_pipeline, linear_sampler, numbered, parameter_buffer},
     picture::PictureUniform,
 };
 use bevy::{
@@ -108,13 +108,16 @@ struct PresentPipeline {
     sampler: wgpu::Sampler,
     uniform: wgpu::Buffer,
     format: wgpu::TextureFormat,
+    layout: wgpu::BindGroupLayout,
+    bind_groups: BindGroupCache,
 }
 
 fn present_pipeline(device: &wgpu::Device, format: wgpu::TextureFormat) -> PresentPipeline {
     let pipeline = cover_pipeline(device, "present", include_str!("../../../shaders/present.wgsl"), "present", format);
     let sampler = linear_sampler(device, "present", false);
-    let uniform = uniform_buffer::<PresentUniform>(device, "present");
-    PresentPipeline { pipeline, sampler, uniform, format }
+    let uniform = parameter_buffer::<PresentUniform>(device, "present");
+    let layout = pipeline.get_bind_group_layout(0);
+    PresentPipeline { pipeline, sampler, uniform, format, layout, bind_groups: BindGroupCache::default() }
 }
 
 fn draw_window_outputs(
@@ -155,11 +158,11 @@ fn draw_window_outputs(
     let resources = [
         pipeline.uniform.as_entire_binding(),
         wgpu::BindingResource::Sampler(&pipeline.sampler),
-        wgpu::BindingResource::TextureView(&first),
-        wgpu::BindingResource::TextureView(&second),
-        wgpu::BindingResource::TextureView(&third),
+        wgpu::BindingResource::TextureView(first),
+        wgpu::BindingResource::TextureView(second),
+        wgpu::BindingResource::TextureView(third),
     ];
-    let bindings = bind_group(&device, "present", &pipeline.pipeline.get_bind_group_layout(0), &resources);
+    let bindings = pipeline.bind_groups.get(&device, &pipeline.layout, &numbered(&resources));
     let attachment = target.get_color_attachment();
     let mut pass = context.command_encoder().begin_render_pass(&wgpu::RenderPassDescriptor {
         label: Some("present"),

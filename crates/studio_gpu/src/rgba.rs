@@ -3,7 +3,7 @@
 use crate::{
     frame::GpuFrame,
     node::*,
-    pass::{compute_pipeline, dispatch, linear_sampler, uniform_buffer, view_of},
+    pass::{ComputeKernel, linear_sampler, parameter_buffer},
     picture::{GpuPicture, PictureUniform},
 };
 use bevy::prelude::*;
@@ -34,7 +34,7 @@ struct RgbaUniform {
 
 /// Converts pictures of any format, or a part of them, to RGBA.
 pub struct RgbaPass {
-    pipeline: wgpu::ComputePipeline,
+    kernel: ComputeKernel,
     sampler: wgpu::Sampler,
     uniform: wgpu::Buffer,
 }
@@ -46,9 +46,9 @@ impl RgbaPass {
     /// Makes the pass.
     pub fn new(device: &wgpu::Device) -> Self {
         Self {
-            pipeline: compute_pipeline(device, "rgba", include_str!("../../../shaders/rgba_from_planes.wgsl"), "convert"),
+            kernel: ComputeKernel::new(device, "rgba", include_str!("../../../shaders/rgba_from_planes.wgsl"), "convert"),
             sampler: linear_sampler(device, "rgba", false),
-            uniform: uniform_buffer::<RgbaUniform>(device, "rgba"),
+            uniform: parameter_buffer::<RgbaUniform>(device, "rgba"),
         }
     }
 
@@ -67,16 +67,15 @@ impl RgbaPass {
         let values = RgbaUniform { picture: source.uniform(), part: [origin.x, origin.y, size.x, size.y] };
         queue.write_buffer(&self.uniform, 0, bytemuck::bytes_of(&values));
         let [first, second, third] = source.plane_views();
-        let output = view_of(target);
         let resources = [
             self.uniform.as_entire_binding(),
             wgpu::BindingResource::Sampler(&self.sampler),
-            wgpu::BindingResource::TextureView(&first),
-            wgpu::BindingResource::TextureView(&second),
-            wgpu::BindingResource::TextureView(&third),
-            wgpu::BindingResource::TextureView(&output),
+            wgpu::BindingResource::TextureView(first),
+            wgpu::BindingResource::TextureView(second),
+            wgpu::BindingResource::TextureView(third),
+            wgpu::BindingResource::TextureView(target.view()),
         ];
-        dispatch(device, encoder, "rgba", &self.pipeline, &resources, target.size);
+        self.kernel.dispatch(device, encoder, "rgba", &resources, target.size);
     }
 }
 

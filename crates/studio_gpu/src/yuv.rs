@@ -1,7 +1,7 @@
 //! From RGBA on the GPU to the planes that encoders take.
 
 use crate::{
-    pass::{compute_pipeline, dispatch, uniform_buffer, view_of},
+    pass::{ComputeKernel, parameter_buffer, shader},
     picture::GpuPicture,
 };
 use bevy::math::UVec2;
@@ -25,7 +25,7 @@ struct YuvUniform {
 ///
 /// Rows are padded to a multiple of 16 bytes. Chroma is the mean of its four pixels.
 pub struct YuvPass {
-    pipeline: wgpu::ComputePipeline,
+    kernel: ComputeKernel,
     uniform: wgpu::Buffer,
     planes: wgpu::Buffer,
     format: PixelFormat,
@@ -40,10 +40,13 @@ impl YuvPass {
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, format: PixelFormat, size: UVec2, color: ColorInfo) -> Self {
         let size = (size / 2 * 2).max(UVec2::splat(2));
         let format = if format == PixelFormat::P010 { PixelFormat::P010 } else { PixelFormat::Nv12 };
-        let (entry_point, bytes_per_sample) = if format == PixelFormat::P010 { ("p010", 2) } else { ("nv12", 1) };
+        let ten_bits = format == PixelFormat::P010;
+        let bytes_per_sample = if ten_bits { 2 } else { 1 };
         let stride = (size.x as usize * bytes_per_sample).next_multiple_of(16);
-        let pipeline = compute_pipeline(device, "yuv", include_str!("../../../shaders/yuv_from_rgba.wgsl"), entry_point);
-        let uniform = uniform_buffer::<YuvUniform>(device, "yuv");
+        let module = shader(device, "yuv", include_str!("../../../shaders/yuv_from_rgba.wgsl"));
+        let constants = [("TEN_BITS", f64::from(u8::from(ten_bits)))];
+        let kernel = ComputeKernel::of_module(device, &module, "planes_from_rgb", &constants, ComputeKernel::PIXELS_8X8);
+        let uniform = parameter_buffer::<YuvUniform>(device, "yuv");
         let words = (stride / 4) as u32;
         let values = YuvUniform {
             yuv_from_rgb: color.yuv_from_rgb(format.bit_depth()).rows.map(|row| row.to_array()),
@@ -56,7 +59,7 @@ impl YuvPass {
             usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC,
             mapped_at_creation: false,
         });
-        Self { pipeline, uniform, planes, format, size, color, stride }
+        Self { kernel, uniform, planes, format, size, color, stride }
     }
 
     /// Bytes of a converted picture.
@@ -76,10 +79,12 @@ impl YuvPass {
 
     /// Records the conversion of `picture` (RGBA) and the copy of the planes into `target`.
     pub fn encode(&self, device: &wgpu::Device, encoder: &mut wgpu::CommandEncoder, picture: &GpuPicture, target: &wgpu::Buffer) {
-        let view = view_of(picture);
-        let resources =
-            [self.uniform.as_entire_binding(), wgpu::BindingResource::TextureView(&view), self.planes.as_entire_binding()];
-        dispatch(device, encoder, "yuv", &self.pipeline, &resources, UVec2::new(self.size.x.div_ceil(4), self.size.y / 2));
+        let resources = [
+            self.uniform.as_entire_binding(),
+            wgpu::BindingResource::TextureView(picture.view()),
+            self.planes.as_entire_binding(),
+        ];
+        self.kernel.dispatch(device, encoder, "yuv", &resources, UVec2::new(self.size.x.div_ceil(4), self.size.y / 2));
         encoder.copy_buffer_to_buffer(&self.planes, 0, target, 0, self.planes.size());
     }
 

@@ -1,8 +1,11 @@
 //! Compiling the graph: from entities and relationships to an order in which nodes can run.
 
-use crate::pin::{FedBy, Pin, PinDirection, Pins};
+use crate::{
+    flow::{Bypass, Freeze, JoinPolicy, Solo, Watched},
+    pin::{FedBy, Pin, PinDirection, PinOf, Pins},
+};
 use bevy::{
-    ecs::entity::{EntityHashMap, EntityHashSet},
+    ecs::{entity::EntityHashMap, system::SystemParam},
     prelude::*,
 };
 use std::{borrow::Cow, sync::Arc};
@@ -12,10 +15,16 @@ use std::{borrow::Cow, sync::Arc};
 pub struct CompiledNode {
     /// The node.
     pub node: Entity,
-    /// Its inputs in order of declaration: name, and the output pin that feeds it.
+    /// Its inputs in order of declaration: name, and the output pin that feeds it, bypassed nodes skipped.
     pub inputs: Vec<(Cow<'static, str>, Option<Entity>)>,
     /// Its outputs in order of declaration: name and pin.
     pub outputs: Vec<(Cow<'static, str>, Entity)>,
+    /// How it waits for its inputs.
+    pub join: JoinPolicy,
+    /// How many nodes lie before it on the longest way from a source: nodes of one level do not feed each other.
+    pub level: u32,
+    /// Whether it runs: something takes what it makes, and it is neither bypassed nor frozen nor left out by a solo.
+    pub runs: bool,
 }
 
 impl CompiledNode {
@@ -30,77 +39,240 @@ impl CompiledNode {
     }
 }
 
-/// The nodes in an order in which every node comes after those that feed it. Rebuilt when nodes, pins or links change.
+/// The nodes in an order in which every node comes after those that feed it. Rebuilt when nodes, pins, links or how nodes
+/// take part change.
 #[derive(Resource, Clone, Default, Debug)]
 pub struct CompiledGraph {
     /// The nodes in order; shared, so that handing the graph to another world copies nothing.
     pub nodes: Arc<[CompiledNode]>,
+    /// Where each node is in the order.
+    places: Arc<EntityHashMap<u32>>,
     /// Counts the compilations.
     pub generation: u64,
+}
+
+impl CompiledGraph {
+    /// A node of the graph; none if it hangs on a cycle.
+    pub fn node(&self, node: Entity) -> Option<&CompiledNode> {
+        self.nodes.get(*self.places.get(&node)? as usize)
+    }
+
+    /// Whether a node runs.
+    pub fn runs(&self, node: Entity) -> bool {
+        self.node(node).is_some_and(|compiled| compiled.runs)
+    }
+}
+
+/// What compiling reads.
+#[derive(SystemParam)]
+pub struct GraphParts<'w, 's> {
+    nodes: Query<'w, 's, (Entity, &'static Pins, Has<Bypass>, Has<Freeze>, Has<Solo>, Has<Watched>, Option<&'static JoinPolicy>)>,
+    pins: Query<'w, 's, (&'static Pin, &'static PinOf, Option<&'static FedBy>)>,
+    names: Query<'w, 's, (Option<&'static Name>, Option<&'static crate::registry::NodeName>)>,
+}
+
+/// What makes a new compilation necessary.
+#[derive(SystemParam)]
+pub struct GraphChanges<'w, 's> {
+    changed: Query<
+        'w,
+        's,
+        (),
+        Or<(
+            Changed<Pins>,
+            Changed<FedBy>,
+            Added<Pin>,
+            Added<Bypass>,
+            Added<Freeze>,
+            Added<Solo>,
+            Added<Watched>,
+            Changed<JoinPolicy>,
+        )>,
+    >,
+    links: RemovedComponents<'w, 's, FedBy>,
+    nodes: RemovedComponents<'w, 's, Pins>,
+    bypassed: RemovedComponents<'w, 's, Bypass>,
+    frozen: RemovedComponents<'w, 's, Freeze>,
+    solo: RemovedComponents<'w, 's, Solo>,
+    watched: RemovedComponents<'w, 's, Watched>,
+}
+
+impl GraphChanges<'_, '_> {
+    /// Whether anything changed since the last call.
+    fn any(&mut self) -> bool {
+        let removed = [
+            self.links.read().count(),
+            self.nodes.read().count(),
+            self.bypassed.read().count(),
+            self.frozen.read().count(),
+            self.solo.read().count(),
+            self.watched.read().count(),
+        ];
+        removed.iter().any(|count| *count > 0) || !self.changed.is_empty()
+    }
 }
 
 /// Rebuilds [`CompiledGraph`] when something changed.
 ///
 /// Cycles cannot occur through [`connect`](crate::link::connect); nodes on one that was made by inserting [`FedBy`]
-/// directly, and the nodes behind them, are left out and named in an error.
-pub fn compile_graph(
-    nodes: Query<(Entity, &Pins)>,
-    pins: Query<(&Pin, Option<&FedBy>)>,
-    owners: Query<&crate::pin::PinOf>,
-    names: Query<(Option<&Name>, Option<&crate::registry::NodeName>)>,
-    changed: Query<(), Or<(Changed<Pins>, Changed<FedBy>, Added<Pin>)>>,
-    mut removed_links: RemovedComponents<FedBy>,
-    mut removed_nodes: RemovedComponents<Pins>,
-    mut graph: ResMut<CompiledGraph>,
-) -> Result {
-    let removed = removed_links.read().count() + removed_nodes.read().count();
-    if changed.is_empty() && removed == 0 {
+/// directly, and the nodes behind them, are left out, and the error names the nodes of the cycle in order.
+pub fn compile_graph(parts: GraphParts, mut changes: GraphChanges, mut graph: ResMut<CompiledGraph>) -> Result {
+    if !changes.any() {
         return Ok(());
     }
-    let mut waiting: Vec<CompiledNode> = nodes.iter().map(|(node, list)| describe(node, list, &pins)).collect();
-    // Entities are compared so that equal graphs compile to equal orders.
-    waiting.sort_by_key(|node| node.node);
-    let feeders: EntityHashMap<EntityHashSet> = waiting
-        .iter()
-        .map(|node| {
-            let sources = node.inputs.iter().filter_map(|(_, source)| owners.get((*source)?).ok()).map(|owner| owner.0);
-            (node.node, sources.collect())
-        })
-        .collect();
-    let mut done = EntityHashSet::default();
-    let mut order = Vec::with_capacity(waiting.len());
-    loop {
-        let (ready, rest): (Vec<_>, Vec<_>) =
-            waiting.into_iter().partition(|node| feeders[&node.node].iter().all(|feeder| done.contains(feeder)));
-        waiting = rest;
-        if ready.is_empty() {
-            break;
-        }
-        done.extend(ready.iter().map(|node| node.node));
-        order.extend(ready);
-    }
-    graph.nodes = order.into();
+    let (nodes, cycle) = parts.compile();
+    graph.places = Arc::new((0..).zip(&nodes).map(|(place, compiled)| (compiled.node, place)).collect());
+    graph.nodes = nodes.into();
     graph.generation += 1;
-    if waiting.is_empty() {
-        return Ok(());
+    match cycle {
+        None => Ok(()),
+        Some(cycle) => {
+            let names: Vec<String> = cycle.iter().chain(cycle.first()).map(|node| parts.label(*node)).collect();
+            let names = names.join(" → ");
+            Err(BevyError::error(format!(
+                "these nodes feed each other in a cycle and do not run, nor does what hangs on them: {names}"
+            )))
+        }
     }
-    let label = |node: &CompiledNode| match names.get(node.node) {
-        Ok((Some(name), _)) => name.to_string(),
-        Ok((None, Some(kind))) => kind.0.to_owned(),
-        _ => node.node.to_string(),
-    };
-    let stuck: Vec<String> = waiting.iter().map(label).collect();
-    Err(BevyError::error(format!("these nodes feed each other in a cycle, or hang on one, and do not run: {}", stuck.join(", "))))
 }
 
-fn describe(node: Entity, list: &Pins, pins: &Query<(&Pin, Option<&FedBy>)>) -> CompiledNode {
-    let mut compiled = CompiledNode { node, inputs: Vec::new(), outputs: Vec::new() };
-    for entity in list.iter() {
-        let Ok((pin, source)) = pins.get(entity) else { continue };
-        match pin.direction {
-            PinDirection::Input => compiled.inputs.push((pin.name.clone(), source.map(|link| link.0))),
-            PinDirection::Output => compiled.outputs.push((pin.name.clone(), entity)),
+/// How a node takes part.
+struct Part {
+    compiled: CompiledNode,
+    feeders: Vec<usize>,
+    held: bool,
+    solo: bool,
+    wanted: bool,
+}
+
+impl GraphParts<'_, '_> {
+    fn label(&self, node: Entity) -> String {
+        match self.names.get(node) {
+            Ok((Some(name), _)) => name.to_string(),
+            Ok((None, Some(kind))) => kind.0.to_string(),
+            _ => node.to_string(),
         }
     }
-    compiled
+
+    /// The nodes in order, and the nodes of a cycle if there is one.
+    fn compile(&self) -> (Vec<CompiledNode>, Option<Vec<Entity>>) {
+        let mut parts: Vec<Part> = self.nodes.iter().map(|node| self.describe(node)).collect();
+        // Entities are compared so that equal graphs compile to equal orders.
+        parts.sort_unstable_by_key(|part| part.compiled.node);
+        let places: EntityHashMap<usize> = parts.iter().enumerate().map(|(place, part)| (part.compiled.node, place)).collect();
+        for part in &mut parts {
+            let owner = |pin: Entity| places.get(&self.pins.get(pin).ok()?.1.0).copied();
+            part.feeders = part.compiled.inputs.iter().filter_map(|(_, source)| owner((*source)?)).collect();
+            part.feeders.sort_unstable();
+            part.feeders.dedup();
+        }
+        let order = Self::order(&mut parts);
+        let cycle = (order.len() < parts.len()).then(|| Self::cycle(&parts, &order));
+        Self::demand(&mut parts, &order);
+        let cycle = cycle.map(|cycle| cycle.into_iter().map(|place| parts[place].compiled.node).collect());
+        let mut compiled: Vec<Option<CompiledNode>> = parts.into_iter().map(|part| Some(part.compiled)).collect();
+        (order.into_iter().filter_map(|place| compiled[place].take()).collect(), cycle)
+    }
+
+    fn describe(
+        &self,
+        (node, list, bypass, freeze, solo, watched, join): (Entity, &Pins, bool, bool, bool, bool, Option<&JoinPolicy>),
+    ) -> Part {
+        let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
+        for entity in list.iter() {
+            let Ok((pin, _, link)) = self.pins.get(entity) else { continue };
+            match pin.direction {
+                PinDirection::Input => inputs.push((pin.name.clone(), link.and_then(|link| self.behind_bypass(link.0)))),
+                PinDirection::Output => outputs.push((pin.name.clone(), entity)),
+            }
+        }
+        let wanted = watched || outputs.is_empty();
+        let compiled = CompiledNode { node, inputs, outputs, join: join.copied().unwrap_or_default(), level: 0, runs: false };
+        Part { compiled, feeders: Vec::new(), held: bypass || freeze, solo, wanted: wanted && !bypass }
+    }
+
+    /// The pin whose data an output delivers: its own, or, if its node is bypassed, what feeds the node's first fed input
+    /// of the same type.
+    fn behind_bypass(&self, output: Entity) -> Option<Entity> {
+        let mut output = output;
+        // A way through bypassed nodes is never longer than the graph, unless it is a cycle.
+        for _ in 0..=self.nodes.iter().len() {
+            let (pin, owner, _) = self.pins.get(output).ok()?;
+            let Ok((_, list, true, ..)) = self.nodes.get(owner.0) else { return Some(output) };
+            let through = |input: Entity| {
+                let (candidate, _, link) = self.pins.get(input).ok()?;
+                (candidate.direction == PinDirection::Input && candidate.data_type == pin.data_type).then_some(link?.0)
+            };
+            output = list.iter().find_map(through)?;
+        }
+        None
+    }
+
+    /// An order in which feeders come first (Kahn's algorithm), and each node's level; nodes on cycles are missing.
+    fn order(parts: &mut [Part]) -> Vec<usize> {
+        let mut fed: Vec<Vec<usize>> = vec![Vec::new(); parts.len()];
+        let mut missing: Vec<usize> = Vec::with_capacity(parts.len());
+        for (place, part) in parts.iter().enumerate() {
+            missing.push(part.feeders.len());
+            for feeder in &part.feeders {
+                fed[*feeder].push(place);
+            }
+        }
+        let mut order: Vec<usize> = (0..parts.len()).filter(|place| missing[*place] == 0).collect();
+        let mut next = 0;
+        while let Some(&place) = order.get(next) {
+            next += 1;
+            let level = parts[place].compiled.level + 1;
+            for &reader in &fed[place] {
+                parts[reader].compiled.level = parts[reader].compiled.level.max(level);
+                missing[reader] -= 1;
+                if missing[reader] == 0 {
+                    order.push(reader);
+                }
+            }
+        }
+        // Level by level, so that what can run at the same time lies together.
+        order.sort_by_key(|place| parts[*place].compiled.level);
+        order
+    }
+
+    /// The nodes of one cycle in the order of its links.
+    fn cycle(parts: &[Part], order: &[usize]) -> Vec<usize> {
+        let mut stuck = vec![true; parts.len()];
+        for place in order {
+            stuck[*place] = false;
+        }
+        // Every stuck node has a stuck feeder, so going from feeder to feeder must come round.
+        let mut way: Vec<usize> = stuck.iter().position(|stuck| *stuck).into_iter().collect();
+        while let Some(feeder) = way.last().and_then(|place| parts[*place].feeders.iter().find(|feeder| stuck[**feeder])) {
+            if let Some(start) = way.iter().position(|place| place == feeder) {
+                way.drain(..start);
+                break;
+            }
+            way.push(*feeder);
+        }
+        way.reverse();
+        way
+    }
+
+    /// Finds out which nodes run, from those that deliver somewhere back to those that feed them.
+    fn demand(parts: &mut [Part], order: &[usize]) {
+        if parts.iter().any(|part| part.solo) {
+            for part in parts.iter_mut() {
+                part.wanted = part.solo;
+            }
+        }
+        for &place in order.iter().rev() {
+            if !parts[place].wanted {
+                continue;
+            }
+            parts[place].compiled.runs = !parts[place].held;
+            // A frozen node needs nothing: it holds what it made.
+            if parts[place].compiled.runs {
+                for feeder in parts[place].feeders.clone() {
+                    parts[feeder].wanted = true;
+                }
+            }
+        }
+    }
 }

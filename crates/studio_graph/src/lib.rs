@@ -25,13 +25,17 @@
 //! assert!(app.world().get::<Pins>(node).is_some());
 //! ```
 
+pub mod blueprint;
 pub mod bus;
 pub mod clock;
 pub mod compile;
+pub mod data_type;
+pub mod flow;
 pub mod link;
 pub mod pin;
 pub mod registry;
 pub mod schedule;
+pub mod schema;
 pub mod status;
 pub mod wake;
 
@@ -42,12 +46,15 @@ pub mod prelude {
     #[doc(hidden)]
     pub use crate::{
         GraphPlugin,
+        blueprint::{Blueprint, BlueprintInstance},
         bus::{PacketBus, PacketStats, PinMotion, SinkGuard},
         clock::StudioClock,
         compile::{CompiledGraph, CompiledNode},
+        data_type::{AppDataTypeExt, Conversion, DataCategory, DataTypes},
+        flow::{Bypass, Freeze, JoinPolicy, Solo, Watched},
         link::{ConnectError, GraphCommands, GraphLinks, connect},
         pin::{DataType, FedBy, Feeds, Pin, PinDirection, PinOf, PinSpec, Pins},
-        registry::{AppNodeExt, NodeKind, ReflectNode},
+        registry::{AppNodeExt, InputPath, NodeKind, ReflectNode},
         schedule::StudioSystems,
         status::{FailureReport, NodeStatus},
     };
@@ -61,8 +68,10 @@ impl Plugin for GraphPlugin {
         schedule::configure(app);
         app.init_resource::<clock::StudioClock>()
             .init_resource::<compile::CompiledGraph>()
+            .init_resource::<data_type::DataTypes>()
             .init_resource::<status::FailureReport>()
             .add_observer(bus::give_bus_to_pin)
+            .add_plugins(blueprint::plugin)
             .add_systems(
                 Update,
                 (

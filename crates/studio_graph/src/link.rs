@@ -1,10 +1,13 @@
 //! Making links, with every check that a link must pass.
 
 use crate::{
+    compile::CompiledGraph,
+    data_type::DataTypes,
     pin::{FedBy, Pin, PinDirection, PinOf, Pins},
     registry::NodeName,
 };
 use bevy::{ecs::system::SystemParam, prelude::*};
+use core::{fmt, str::FromStr};
 
 /// Why two pins cannot be linked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +51,41 @@ pub enum ConnectError {
     },
 }
 
+/// A link as text: `node.pin -> node.pin`. Pins' names may have blanks in them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LinkText {
+    /// Node and output that feed.
+    pub from: (String, String),
+    /// Node and input that are fed.
+    pub to: (String, String),
+}
+
+/// A text that is no link.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("“{0}” is no link: write \"node.output -> node.input\"")]
+pub struct LinkTextError(String);
+
+impl FromStr for LinkText {
+    type Err = LinkTextError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let end = |end: &str| {
+            let (node, pin) = end.trim().split_once('.')?;
+            let (node, pin) = (node.trim(), pin.trim());
+            (!node.is_empty() && !pin.is_empty()).then(|| (node.to_owned(), pin.to_owned()))
+        };
+        let ends = text.split_once("->").and_then(|(from, to)| Some((end(from)?, end(to)?)));
+        let (from, to) = ends.ok_or_else(|| LinkTextError(text.chars().take(200).collect()))?;
+        Ok(Self { from, to })
+    }
+}
+
+impl fmt::Display for LinkText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{} -> {}.{}", self.from.0, self.from.1, self.to.0, self.to.1)
+    }
+}
+
 /// The pin of a node with this name and direction.
 pub fn find_pin(world: &World, node: Entity, direction: PinDirection, name: &str) -> Result<Entity, ConnectError> {
     let pins = world.get::<Pins>(node).ok_or(ConnectError::NotANode(node))?;
@@ -71,7 +109,7 @@ pub fn find_pin(world: &World, node: Entity, direction: PinDirection, name: &str
 pub fn node_label(world: &World, node: Entity) -> String {
     match (world.get::<Name>(node), world.get::<NodeName>(node)) {
         (Some(name), _) => name.to_string(),
-        (None, Some(kind)) => kind.0.to_owned(),
+        (None, Some(kind)) => kind.0.to_string(),
         (None, None) => node.to_string(),
     }
 }
@@ -85,21 +123,21 @@ pub fn connect(world: &mut World, from: Entity, output: &str, to: Entity, input:
     let input_pin = find_pin(world, to, PinDirection::Input, input)?;
     let type_of = |pin: Entity| world.get::<Pin>(pin).map(|pin| pin.data_type.clone());
     let (from_type, to_type) = (type_of(output_pin), type_of(input_pin));
-    if from_type != to_type {
-        let name =
-            |data_type: Option<crate::pin::DataType>| data_type.map_or_else(String::new, |data_type| data_type.name().to_owned());
+    let (Some(from_type), Some(to_type)) = (from_type, to_type) else { return Err(ConnectError::NotANode(from)) };
+    let types = world.get_resource::<DataTypes>().cloned().unwrap_or_default();
+    let Some(conversion) = types.conversion(&from_type, &to_type) else {
         return Err(ConnectError::Incompatible {
             from: format!("{}.{output}", node_label(world, from)),
-            from_type: name(from_type),
+            from_type: from_type.name().to_owned(),
             to: format!("{}.{input}", node_label(world, to)),
-            to_type: name(to_type),
+            to_type: to_type.name().to_owned(),
         });
-    }
+    };
     if let Some(path) = path_between(world, to, from) {
         let cycle = path.iter().chain([&to]).map(|&node| node_label(world, node)).collect::<Vec<_>>().join(" → ");
         return Err(ConnectError::Cycle { from: node_label(world, from), to: node_label(world, to), cycle });
     }
-    world.entity_mut(input_pin).insert(FedBy(output_pin));
+    world.entity_mut(input_pin).insert((FedBy(output_pin), conversion));
     Ok(())
 }
 
@@ -129,27 +167,26 @@ fn downstream(world: &World, node: Entity) -> Vec<Entity> {
     fed.filter_map(|input| world.get::<PinOf>(input)).map(|owner| owner.0).collect()
 }
 
-/// Finds what feeds a node's inputs, from systems.
+/// Finds what feeds a node's inputs, from systems that run after the graph was compiled.
 #[derive(SystemParam)]
-pub struct GraphLinks<'w, 's> {
-    nodes: Query<'w, 's, &'static Pins>,
-    pins: Query<'w, 's, (&'static Pin, Option<&'static FedBy>)>,
+pub struct GraphLinks<'w> {
+    graph: Res<'w, CompiledGraph>,
 }
 
-impl GraphLinks<'_, '_> {
-    /// The output pin that feeds an input of a node.
+impl GraphLinks<'_> {
+    /// Whether a node runs: something takes what it makes, and it is not bypassed, frozen or left out by a solo.
+    pub fn runs(&self, node: Entity) -> bool {
+        self.graph.runs(node)
+    }
+
+    /// The output pin that feeds an input of a node, bypassed nodes skipped; none if the node does not run.
     pub fn source(&self, node: Entity, input: &str) -> Option<Entity> {
-        let of_node = self.nodes.get(node).ok()?.iter().filter_map(|pin| self.pins.get(pin).ok());
-        of_node
-            .filter(|(pin, _)| pin.direction == PinDirection::Input && pin.name == input)
-            .find_map(|(_, link)| link.map(|link| link.0))
+        self.graph.node(node).filter(|compiled| compiled.runs)?.input(input)
     }
 
     /// An output pin of a node.
     pub fn output(&self, node: Entity, output: &str) -> Option<Entity> {
-        let pins = self.nodes.get(node).ok()?;
-        pins.iter()
-            .find(|pin| self.pins.get(*pin).is_ok_and(|(pin, _)| pin.direction == PinDirection::Output && pin.name == output))
+        self.graph.node(node)?.output(output)
     }
 }
 

@@ -1,30 +1,9 @@
 //! Pins, the types of data that flow between them, and the relationships that tie the graph together.
 
+pub use crate::data_type::DataType;
+
 use bevy::prelude::*;
 use std::borrow::Cow;
-
-/// The type of what flows through a pin. Plugins make their own with `DataType::new`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Reflect)]
-pub struct DataType(Cow<'static, str>);
-
-impl DataType {
-    /// Pictures on the GPU, with their stamps.
-    pub const VIDEO_FRAME: Self = Self::new("video frame");
-    /// One motion field a frame.
-    pub const MOTION_FIELD: Self = Self::new("motion field");
-    /// Coded pictures.
-    pub const PACKET: Self = Self::new("packet");
-
-    /// A type of this name.
-    pub const fn new(name: &'static str) -> Self {
-        Self(Cow::Borrowed(name))
-    }
-
-    /// The type's name, as shown to people.
-    pub fn name(&self) -> &str {
-        &self.0
-    }
-}
 
 /// Which way data goes through a pin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Reflect)]
@@ -55,6 +34,12 @@ impl PinSpec {
     /// An output pin.
     pub fn output(name: impl Into<Cow<'static, str>>, data_type: DataType) -> Self {
         Self { name: name.into(), direction: PinDirection::Output, data_type }
+    }
+}
+
+impl From<&Pin> for PinSpec {
+    fn from(pin: &Pin) -> Self {
+        Self { name: pin.name.clone(), direction: pin.direction, data_type: pin.data_type.clone() }
     }
 }
 

@@ -6,8 +6,9 @@ use crate::{
 };
 use bevy::{
     prelude::*,
-    reflect::{FromType, GetTypeRegistration},
+    reflect::{FromType, GetTypeRegistration, TypeRegistration, TypeRegistry},
 };
+use std::borrow::Cow;
 
 /// A kind of node. The component's reflected fields are the node's settings.
 pub trait NodeKind: Component + Reflect + TypePath + GetTypeRegistration + Default {
@@ -27,19 +28,109 @@ pub struct ReflectNode {
     pub display_name: &'static str,
     /// Where palettes list the kind.
     pub category: &'static str,
-    /// The pins of a node with default settings.
-    pub default_pins: fn() -> Vec<PinSpec>,
+    pins: fn(&dyn Reflect) -> Option<Vec<PinSpec>>,
+}
+
+impl ReflectNode {
+    /// The pins of a node with these settings; none if they are of another kind.
+    pub fn pins(&self, settings: &dyn Reflect) -> Option<Vec<PinSpec>> {
+        (self.pins)(settings)
+    }
 }
 
 impl<K: NodeKind> FromType<K> for ReflectNode {
     fn from_type() -> Self {
-        Self { display_name: K::DISPLAY_NAME, category: K::CATEGORY, default_pins: || K::default().pins() }
+        let pins = |settings: &dyn Reflect| settings.downcast_ref::<K>().map(K::pins);
+        Self { display_name: K::DISPLAY_NAME, category: K::CATEGORY, pins }
     }
 }
 
+/// Marks a string setting as the path of a file that is read. In a blueprint, a relative one starts at the blueprint's folder.
+///
+/// ```
+/// # use bevy::prelude::*;
+/// #[derive(Reflect)]
+/// struct Player {
+///     #[reflect(@studio_graph::registry::InputPath)]
+///     source: String,
+/// }
+/// ```
+#[derive(Reflect, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputPath;
+
+/// A registered kind of node.
+#[derive(Clone, Copy)]
+pub struct KindEntry<'a> {
+    /// The kind's name in files: the component's own name, without its path.
+    pub name: &'a str,
+    /// What the registry knows of the component.
+    pub registration: &'a TypeRegistration,
+    /// What the registry knows of it as a node.
+    pub node: &'a ReflectNode,
+}
+
+impl KindEntry<'_> {
+    /// The settings of a fresh node.
+    pub fn default_settings(&self) -> Option<Box<dyn Reflect>> {
+        Some(self.registration.data::<ReflectDefault>()?.default())
+    }
+
+    /// The kind's documentation, as written in its source.
+    pub fn docs(&self) -> String {
+        trim_docs(self.registration.type_info().docs())
+    }
+
+    /// The first sentence of the documentation, without its full stop.
+    pub fn summary(&self) -> String {
+        let docs = self.docs().replace('\n', " ");
+        let first = docs.split(". ").next().unwrap_or_default().split("  ").next().unwrap_or_default();
+        first.trim_end_matches('.').to_owned()
+    }
+}
+
+/// Documentation for people: without the blank that starts each line, and with links' words in place of links.
+pub(crate) fn trim_docs(docs: Option<&str>) -> String {
+    let lines: Vec<&str> = docs.unwrap_or_default().lines().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+    let text = lines.join("\n");
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.trim();
+    while let Some((before, after)) = rest.split_once('[') {
+        plain.push_str(before);
+        let link = after.split_once(']').and_then(|(words, after)| Some((words, after.strip_prefix('(')?.split_once(')')?.1)));
+        match link {
+            Some((words, after)) => {
+                plain.push_str(words);
+                rest = after;
+            }
+            None => {
+                plain.push('[');
+                rest = after;
+            }
+        }
+    }
+    plain + rest
+}
+
+/// Every registered kind, by name.
+pub fn kinds(registry: &TypeRegistry) -> Vec<KindEntry<'_>> {
+    let mut kinds: Vec<KindEntry> = registry.iter().filter_map(kind_entry).collect();
+    kinds.sort_unstable_by_key(|kind| (kind.name, kind.registration.type_info().type_path()));
+    kinds
+}
+
+/// The kind of this name, or of this full type path where two crates have kinds of one name.
+pub fn kind_named<'a>(registry: &'a TypeRegistry, name: &str) -> Option<KindEntry<'a>> {
+    registry.get_with_short_type_path(name).or_else(|| registry.get_with_type_path(name)).and_then(kind_entry)
+}
+
+fn kind_entry(registration: &TypeRegistration) -> Option<KindEntry<'_>> {
+    let node = registration.data::<ReflectNode>()?;
+    Some(KindEntry { name: registration.type_info().type_path_table().short_path(), registration, node })
+}
+
 /// Tells what kind of node an entity is, for messages and displays.
-#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeName(pub &'static str);
+#[derive(Component, Clone, Debug, PartialEq, Eq)]
+pub struct NodeName(pub Cow<'static, str>);
 
 /// Registers node kinds.
 pub trait AppNodeExt {
@@ -60,7 +151,7 @@ impl AppNodeExt for App {
 fn set_up_node<K: NodeKind>(added: On<Add, K>, nodes: Query<(&K, Has<NodeStatus>)>, mut commands: Commands) {
     let Ok((kind, has_status)) = nodes.get(added.entity) else { return };
     let mut node = commands.entity(added.entity);
-    node.insert_if_new(NodeName(K::DISPLAY_NAME));
+    node.insert_if_new(NodeName(Cow::Borrowed(K::DISPLAY_NAME)));
     if !has_status {
         node.insert(NodeStatus::default());
     }
@@ -78,20 +169,38 @@ fn spawn_pin(commands: &mut Commands, node: Entity, spec: PinSpec) {
 fn sync_pins<K: NodeKind>(nodes: Query<(Entity, &K, Option<&Pins>), Changed<K>>, pins: Query<&Pin>, mut commands: Commands) {
     for (node, kind, present) in &nodes {
         let wanted = kind.pins();
-        let present: Vec<(Entity, &Pin)> =
-            present.into_iter().flat_map(|list| list.iter()).filter_map(|pin| Some((pin, pins.get(pin).ok()?))).collect();
-        let same = |pin: &Pin, spec: &PinSpec| {
-            pin.name == spec.name && pin.direction == spec.direction && pin.data_type == spec.data_type
-        };
-        for (entity, pin) in &present {
-            if !wanted.iter().any(|spec| same(pin, spec)) {
-                commands.entity(*entity).despawn();
-            }
-        }
-        for spec in wanted {
-            if !present.iter().any(|(_, pin)| same(pin, &spec)) {
-                spawn_pin(&mut commands, node, spec);
-            }
+        let present = present.into_iter().flat_map(|list| list.iter()).filter_map(|pin| pins.get(pin).ok());
+        // Most changes of settings change no pin.
+        if !present.map(PinSpec::from).eq(wanted.iter().cloned()) {
+            commands.queue(move |world: &mut World| set_pins(world, node, wanted));
         }
     }
+}
+
+/// Gives a node exactly these pins, in this order; those that it had keep their links.
+pub(crate) fn set_pins(world: &mut World, node: Entity, wanted: Vec<PinSpec>) {
+    let present: Vec<(Entity, PinSpec)> = world
+        .get::<Pins>(node)
+        .into_iter()
+        .flat_map(|pins| pins.iter())
+        .filter_map(|pin| Some((pin, world.get::<Pin>(pin)?.into())))
+        .collect();
+    if present.iter().map(|(_, spec)| spec).eq(wanted.iter()) || world.get_entity(node).is_err() {
+        return;
+    }
+    let mut left = present;
+    let order: Vec<Entity> = wanted
+        .into_iter()
+        .map(|spec| match left.iter().position(|(_, present)| *present == spec) {
+            Some(place) => left.swap_remove(place).0,
+            None => {
+                let PinSpec { name, direction, data_type } = spec;
+                world.spawn((Pin { name, direction, data_type }, PinOf(node))).id()
+            }
+        })
+        .collect();
+    for (gone, _) in left {
+        world.despawn(gone);
+    }
+    world.entity_mut(node).replace_related::<PinOf>(&order);
 }

@@ -105,7 +105,7 @@ pub fn apply_reports(
             Ok(()) => status.count_frame(),
             Err(error) => {
                 if status.error() != Some(error.as_str()) {
-                    let label = name.map(Name::as_str).or(kind.map(|kind| kind.0)).unwrap_or("node");
+                    let label = name.map(Name::as_str).or(kind.map(|kind| kind.0.as_ref())).unwrap_or("node");
                     warn!("{label}: {error}");
                 }
                 status.fail(error);

@@ -8,7 +8,7 @@ use std::{
 use studio_frame::projection::{PictureProjection, StereoLayout};
 use studio_gpu::{
     device::GpuError,
-    pass::{compute_pipeline, dispatch, linear_sampler, uniform_buffer, view_of},
+    pass::{ComputeKernel, linear_sampler, parameter_buffer},
     picture::PictureUniform,
     prelude::*,
 };
@@ -20,6 +20,7 @@ use studio_vision::nodes::FrameSynthesis;
 /// With a second picture on `reference`, the view's left part shows that one: for comparing two versions of one frame.
 #[derive(Component, Reflect, Clone, Debug, PartialEq)]
 #[reflect(Component, Default, Node)]
+#[require(Watched)]
 pub struct SphereView {
     /// Width and height of the view in pixels.
     pub size: UVec2,
@@ -123,7 +124,7 @@ struct SphereUniform {
 
 /// Renders views of the sphere.
 pub struct SpherePass {
-    pipeline: wgpu::ComputePipeline,
+    kernel: ComputeKernel,
     repeat: wgpu::Sampler,
     clamp: wgpu::Sampler,
     uniform: wgpu::Buffer,
@@ -135,10 +136,10 @@ impl SpherePass {
     pub fn new(device: &wgpu::Device, size: UVec2) -> Result<Self, GpuError> {
         // A compute pass, not a render pass: Mesa 22's software Vulkan keeps the memory of every render pass it ran.
         Ok(Self {
-            pipeline: compute_pipeline(device, "sphere view", include_str!("../../../shaders/sphere_view.wgsl"), "sphere_view"),
+            kernel: ComputeKernel::new(device, "sphere view", include_str!("../../../shaders/sphere_view.wgsl"), "sphere_view"),
             repeat: linear_sampler(device, "sphere view", true),
             clamp: linear_sampler(device, "sphere view", false),
-            uniform: uniform_buffer::<SphereUniform>(device, "sphere view"),
+            uniform: parameter_buffer::<SphereUniform>(device, "sphere view"),
             target: Arc::new(GpuPicture::rgba(device, "sphere view", size)?),
         })
     }
@@ -187,10 +188,9 @@ impl SpherePass {
         let sampler = if projection == 0 && frame.stereo != StereoLayout::LeftRight { &self.repeat } else { &self.clamp };
         let (planes, reference_planes) = (frame.picture.plane_views(), reference.picture.plane_views());
         let mut resources = vec![self.uniform.as_entire_binding(), wgpu::BindingResource::Sampler(sampler)];
-        resources.extend(planes.iter().chain(&reference_planes).map(wgpu::BindingResource::TextureView));
-        let target = view_of(&self.target);
-        resources.push(wgpu::BindingResource::TextureView(&target));
-        dispatch(device, encoder, "sphere view", &self.pipeline, &resources, self.target.size);
+        resources.extend(planes.into_iter().chain(reference_planes).map(wgpu::BindingResource::TextureView));
+        resources.push(wgpu::BindingResource::TextureView(self.target.view()));
+        self.kernel.dispatch(device, encoder, "sphere view", &resources, self.target.size);
     }
 }
 

@@ -2,10 +2,14 @@
 
 use bevy::math::{UVec2, Vec2, Vec3};
 use bytes::Bytes;
-use std::{f32::consts::PI, sync::Arc};
-use studio_frame::prelude::*;
-use studio_gpu::{device::HeadlessGpu, frame::GpuFrame, picture::GpuPicture, readback::read_rgba};
+use std::{f32::consts::PI, process::Command, sync::Arc};
+use studio_frame::{
+    motion::{MotionField, MotionVector},
+    prelude::*,
+};
+use studio_gpu::{device::HeadlessGpu, frame::GpuFrame, picture::GpuPicture, readback::read_rgba, rgba::RgbaPass};
 use studio_view::sphere::{SpherePass, SphereView};
+use studio_vision::synthesis::{MotionGrid, SynthesisInputs, SynthesisPass, SynthesisQuality};
 
 /// Colours that tell every direction from every other.
 fn color_of(direction: Vec3) -> [u8; 3] {
@@ -159,4 +163,66 @@ fn the_visible_region_holds_every_direction_of_the_view() {
         }
         assert!(region.width() * region.height() < 0.5, "{region:?} is most of the picture");
     }
+}
+
+/// Memory of this process in MiB, all tests that run in it together.
+fn resident_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("a number") / 1024.0
+}
+
+/// Draws and generates frames over and over, in a process of its own, and looks at what is left behind.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_viewer_that_draws_for_long_needs_no_more_memory() {
+    const FRAMES: u32 = 300;
+    const NAME: &str = "a_viewer_that_draws_for_long_needs_no_more_memory";
+    if std::env::var_os("STUDIO_TEST_ALONE").is_none() {
+        let program = std::env::current_exe().expect("this test");
+        let out = Command::new(program).args(["--exact", NAME, "--nocapture"]).env("STUDIO_TEST_ALONE", "1").output();
+        let out = out.expect("it starts");
+        let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "{said}");
+        return;
+    }
+    let gpu = HeadlessGpu::open().expect("a Vulkan adapter (software will do)");
+    let (size, grid) = (UVec2::new(256, 128), UVec2::new(16, 8));
+    let frames: Vec<GpuFrame> =
+        [false, true, false, true].map(|planes| picture(&gpu, PictureProjection::Equirectangular, size, planes)).into();
+    let view_pass = SpherePass::new(&gpu.device, UVec2::new(160, 90)).expect("small");
+    let rgba_pass = RgbaPass::new(&gpu.device);
+    let synthesis = [SynthesisQuality::Fast, SynthesisQuality::Sharp].map(|quality| SynthesisPass::new(&gpu.device, quality));
+    let made = GpuPicture::rgba(&gpu.device, "made", size).expect("small");
+    let field = MotionField {
+        stamp: FrameStamp::default(),
+        previous_frame_id: 0,
+        picture_size: size,
+        grid,
+        wraps: true,
+        vectors: vec![MotionVector { x: 40, y: 8 }; 128].into(),
+    };
+    let mut motion = MotionGrid::upload(&gpu.device, &gpu.queue, &field).expect("it fits");
+    let mut before = 0.0;
+    for turn in 0..FRAMES + 50 {
+        if turn == 50 {
+            before = resident_mib();
+        }
+        let [previous, current] = [turn, turn + 1].map(|turn| &frames[turn as usize % frames.len()]);
+        let view = SphereView { size: UVec2::new(160, 90), yaw_deg: turn as f32, split: 0.5, ..Default::default() };
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        motion.replace(&gpu.device, &gpu.queue, &field).expect("it fits");
+        for pass in &synthesis {
+            let (previous, current) = (&*previous.picture, &*current.picture);
+            let inputs = SynthesisInputs { previous, current, motion: &motion, phase: 0.5, region: None };
+            pass.encode(&gpu.device, &gpu.queue, &mut encoder, &inputs, &made).expect("it fits");
+        }
+        view_pass.encode(&gpu.device, &gpu.queue, &mut encoder, &view, current, Some(previous));
+        rgba_pass.encode(&gpu.device, &gpu.queue, &mut encoder, &current.picture, &made, RgbaPass::WHOLE);
+        gpu.queue.submit([encoder.finish()]);
+        gpu.device.poll(wgpu::PollType::wait_indefinitely()).expect("the GPU finishes");
+    }
+    let grown = resident_mib() - before;
+    println!("{FRAMES} frames left {grown:.1} MiB behind");
+    assert!(grown < 8.0, "{FRAMES} frames left {grown:.1} MiB behind");
 }

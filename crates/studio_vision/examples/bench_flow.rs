@@ -129,7 +129,13 @@ impl Bench {
         let pass = SynthesisPass::new(device, quality);
         let [previous, current] = pictures;
         let times = self.time(|encoder| {
-            Ok(pass.encode(device, encoder, &SynthesisInputs { previous, current, motion, phase: 0.5, region: None }, &made)?)
+            Ok(pass.encode(
+                device,
+                queue,
+                encoder,
+                &SynthesisInputs { previous, current, motion, phase: 0.5, region: None },
+                &made,
+            )?)
         })?;
         Ok(self.line(name, json!({ "picture": [size.x, size.y] }), times))
     }

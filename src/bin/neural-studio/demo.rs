@@ -7,11 +7,20 @@ use crate::{
 use bevy::{app::AppExit, prelude::*};
 use clap::Args;
 use neural_studio::{
-    app::has_display,
+    app::{app_in, has_display},
     prelude::*,
     quality::{Machine, Quality},
     studio_gpu::device::HeadlessGpu,
-    studio_graph::wake::StudioWaker,
+    studio_graph::{
+        blueprint::{
+            Problem,
+            overrides::Override,
+            problem,
+            read::read,
+            spawn::{node_named, spawn},
+        },
+        wake::StudioWaker,
+    },
     studio_media::encode::has_hardware_encoder,
 };
 use std::{
@@ -71,6 +80,9 @@ enum Codec {
     Av1,
 }
 
+/// The demo's graph, in the folder of the shipped assets.
+const BLUEPRINT: &str = "live360.blueprint.ron";
+
 /// What the demo's systems share.
 #[derive(Resource)]
 struct Demo {
@@ -91,12 +103,7 @@ pub fn run(args: DemoArgs) -> Result<(), Failure> {
         std::fs::remove_file(args.out.join(stale)).ok();
     }
     let assets = asset_folder();
-    let source = match &args.source {
-        Some(source) => source.clone(),
-        None => assets.join("clips/gear360_sway.mp4").display().to_string(),
-    };
-    let rig_path = args.rig.clone().unwrap_or_else(|| assets.join("rigs/gear360.rig.ron"));
-    let rig = Rig::read(&rig_path)?;
+    let rig = Rig::read(&args.rig.clone().unwrap_or_else(|| assets.join("rigs/gear360.rig.ron")))?;
     let source_size = UVec2::from(rig.pictures[0].size_px);
     let machine = Machine {
         device_type: gpu.adapter.device_type,
@@ -117,10 +124,11 @@ pub fn run(args: DemoArgs) -> Result<(), Failure> {
     }
     let recording = args.out.join("demo.mp4");
     say(&format!("{adapter}: preset {}, {} → {}", quality.name, source_size, quality.picture_size));
-    say(&format!("source {source}"));
+    say(&format!("blueprint {}", assets.join(BLUEPRINT).display()));
 
-    let mut app = app(AppWindow::None)?;
-    let demo = build_graph(&mut app, args, source, rig, &quality, &recording)?;
+    let rig = args.rig.is_some().then_some(rig);
+    let mut app = app_in(AppWindow::None, &assets)?;
+    let demo = build_graph(&mut app, args, &assets, rig, &quality, &recording)?;
     app.insert_resource(demo).add_systems(
         Update,
         (start_viewer, stop_when_done).chain().in_set(StudioSystems::Report).run_if(resource_exists::<Demo>),
@@ -151,54 +159,66 @@ fn drive(app: &mut App) -> Result<(), Failure> {
     }
 }
 
+/// Spawns the shipped blueprint with what the command line and the machine ask for in place of its own settings.
 fn build_graph(
     app: &mut App,
     args: DemoArgs,
-    source: String,
-    rig: Rig,
+    folder: &Path,
+    rig: Option<Rig>,
     quality: &Quality,
     recording: &Path,
 ) -> Result<Demo, Failure> {
-    let pictures = rig.pictures.len() as u32;
-    let rig = app.world_mut().resource_mut::<Assets<Rig>>().add(rig);
+    let file = folder.join(BLUEPRINT);
+    let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let (mut blueprint, problems) = read(&text);
+    let refused = |problems: &[Problem]| format!("{}:\n{}", file.display(), problem::list(problems));
+    if problem::has_errors(&problems) {
+        return Err(refused(&problems).into());
+    }
+    let UVec2 { x: width, y: height } = quality.picture_size;
+    let mut overrides = vec![
+        Override::new("stitch", "settings.size_px", format!("({width}, {height})")),
+        Override::new("flow", "quality", format!("{:?}", quality.flow)),
+        Override::new("encoder", "codec", format!("{:?}", VideoCodec::from(args.codec))),
+        Override::new("encoder", "bitrate_bps", quality.bitrate_bps),
+        Override::new("encoder", "frame_rate_hz", format!("{:?}", quality.frame_rate_hz.unwrap_or(30.0))),
+        Override::new("stream", "bind", args.bind),
+        Override::new("recorder", "path", recording.display()),
+    ];
+    if let Some(source) = &args.source {
+        // The program's own folder counts on its command line, not the blueprint's.
+        let here = Path::new(source).canonicalize().map_or_else(|_| source.clone(), |path| path.display().to_string());
+        overrides.push(Override::new("clip", "source", here));
+    }
+    if let Some(rate_hz) = quality.frame_rate_hz {
+        overrides.push(Override::new("clip", "picture.rate_hz", format!("{rate_hz:?}")));
+    }
+    if let Some(token) = &args.token {
+        overrides.push(Override::new("stream", "token", format!("{token:?}")));
+    }
+    if let Some(rig) = &rig {
+        overrides.push(Override::new("stitch", "pictures", rig.pictures.len()));
+    }
+    {
+        let registry = app.world().resource::<AppTypeRegistry>().read();
+        for given in &overrides {
+            given.apply(&mut blueprint, &registry)?;
+        }
+    }
     let world = app.world_mut();
-    let source = world
-        .spawn(VideoFileInput {
-            source,
-            repeat: true,
-            picture: PictureSettings { rate_hz: quality.frame_rate_hz, ..default() },
-            ..default()
-        })
-        .id();
-    let stitch = world
-        .spawn(Stitch {
-            rig,
-            pictures,
-            settings: StitchSettings::equirectangular(quality.picture_size.x, quality.picture_size.y),
-            ..default()
-        })
-        .id();
-    let mark = world.spawn(LatencyMark::default()).id();
-    let flow = world.spawn(OpticalFlow { quality: quality.flow, ..default() }).id();
-    let encoder = world
-        .spawn(VideoEncoder {
-            codec: args.codec.into(),
-            bitrate_bps: quality.bitrate_bps,
-            frame_rate_hz: quality.frame_rate_hz.unwrap_or(30.0),
-            ..default()
-        })
-        .id();
-    let output = world.spawn(WebTransportOutput { bind: args.bind.to_string(), token: args.token.clone(), ..default() }).id();
-    let recorder = world.spawn(Recorder { path: recording.display().to_string(), overwrite: true, ..default() }).id();
-    world.flush();
-    connect(world, source, "frame", stitch, "picture 1")?;
-    connect(world, stitch, "picture", mark, "frame")?;
-    connect(world, mark, "frame", flow, "frame")?;
-    connect(world, mark, "frame", encoder, "frame")?;
-    connect(world, flow, "motion", encoder, "motion")?;
-    connect(world, flow, "motion", output, "motion")?;
-    connect(world, encoder, "packets", output, "packets")?;
-    connect(world, encoder, "packets", recorder, "packets")?;
+    let root = spawn(world, &blueprint, Some(folder.to_owned())).map_err(|problems| refused(&problems))?;
+    let named = |world: &World, name: &str| {
+        node_named(world, root, name)
+            .ok_or_else(|| format!("{}: there is no node “{name}”, which the demo needs", file.display()))
+    };
+    let (source, output) = (named(world, "clip")?, named(world, "stream")?);
+    if let Some(rig) = rig {
+        let stitch = named(world, "stitch")?;
+        let rig = world.resource_mut::<Assets<Rig>>().add(rig);
+        if let Some(mut stitch) = world.get_mut::<Stitch>(stitch) {
+            stitch.rig = rig;
+        }
+    }
     Ok(Demo { args, source, output, viewer: None, streaming_since: None, resident_at_start: None, said_link: false })
 }
 

@@ -1,5 +1,6 @@
 //! The `neural-studio` program.
 
+mod blueprint;
 mod cameras;
 mod demo;
 mod report;
@@ -24,6 +25,14 @@ enum Command {
     View(view::ViewArgs),
     /// List the cameras that can be captured
     Cameras,
+    /// Run a blueprint
+    Run(blueprint::RunArgs),
+    /// Say everything that is wrong with a blueprint, with lines
+    Check(blueprint::FileArgs),
+    /// Print a blueprint's graph
+    Graph(blueprint::GraphArgs),
+    /// List the kinds of nodes
+    Nodes(blueprint::NodesArgs),
 }
 
 /// Why the program could not go on.
@@ -34,6 +43,10 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::View(args) => view::run(args),
         Command::Cameras => cameras::run(),
+        Command::Run(args) => blueprint::run(args),
+        Command::Check(args) => blueprint::check_file(args),
+        Command::Graph(args) => blueprint::graph(args),
+        Command::Nodes(args) => blueprint::nodes(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

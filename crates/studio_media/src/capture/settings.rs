@@ -2,6 +2,7 @@
 
 use bevy::prelude::*;
 use serde::{Deserialize, Serialize};
+use studio_graph::registry::InputPath;
 
 /// How far pictures are turned, clockwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Reflect, Serialize, Deserialize)]
@@ -83,6 +84,7 @@ pub(crate) fn check_rate(rate_hz: f32) -> Result<(), String> {
 #[serde(default)]
 pub struct VideoFileInput {
     /// A path, or an address such as `https://…`, `rtsp://…` or `srt://…`.
+    #[reflect(@InputPath)]
     pub source: String,
     /// Start again at the in point when the out point is reached; time stamps go on.
     pub repeat: bool,
@@ -114,6 +116,7 @@ pub struct CameraInput {
 pub struct StillInput {
     /// A file; a folder or a pattern with `*`, whose files are shown in the order of their numbers; or a pattern with a
     /// number in it, such as `frame_%04d.png`.
+    #[reflect(@InputPath)]
     pub path: String,
     /// Start a sequence again when it ends. A single picture is always shown on.
     pub repeat: bool,

@@ -56,6 +56,7 @@ where
 
 fn start_sources<S: NodeKind + CaptureSource + Clone + PartialEq>(
     mut sources: Query<(Entity, &S, &mut NodeStatus, Option<&RunningSource<S>>)>,
+    links: GraphLinks,
     clock: Res<StudioClock>,
     waker: Res<StudioWaker>,
     mut commands: Commands,
@@ -66,7 +67,8 @@ fn start_sources<S: NodeKind + CaptureSource + Clone + PartialEq>(
             commands.entity(node).remove::<RunningSource<S>>();
             *status = NodeStatus::Idle;
         }
-        if (running.is_some() && !stale) || !status.may_run(Instant::now()) || *status == NodeStatus::Ended {
+        // A source starts when something takes its frames.
+        if (running.is_some() && !stale) || !links.runs(node) || !status.may_run(Instant::now()) || *status == NodeStatus::Ended {
             continue;
         }
         let capture_clock = match *clock {
@@ -96,10 +98,14 @@ fn start_sources<S: NodeKind + CaptureSource + Clone + PartialEq>(
 const OFFLINE_WAIT: Duration = Duration::from_millis(200);
 
 fn take_frames<S: NodeKind>(
-    mut sources: Query<(&RunningSource<S>, &Pins, &mut NodeStatus, &mut SourceStats)>,
+    mut sources: Query<(Entity, &RunningSource<S>, &Pins, &mut NodeStatus, &mut SourceStats)>,
     pins: Query<&PinFrame>,
+    links: GraphLinks,
 ) {
-    for (running, list, mut status, mut stats) in &mut sources {
+    for (node, running, list, mut status, mut stats) in &mut sources {
+        if !links.runs(node) {
+            continue;
+        }
         let Some(pin) = list.iter().find_map(|pin| pins.get(pin).ok()) else { continue };
         // A frame that still waits for the GPU is not pushed out here: the source's own queue drops and counts.
         if pin.has_pending() {

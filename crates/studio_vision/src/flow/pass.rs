@@ -2,11 +2,15 @@
 
 use super::{
     FlowError, FlowPlan, FlowQuality, FlowSettings,
-    compute::{CELLS_8X4, Dispatch, PIXELS_8X8, pipeline, shader, storage_texture},
+    compute::{CELLS_8X4, storage_texture},
 };
 use bevy::math::UVec2;
 use studio_frame::format::PixelFormat;
-use studio_gpu::{device::GpuError, picture::GpuPicture};
+use studio_gpu::{
+    device::GpuError,
+    pass::{ComputeKernel, Dispatch, shader},
+    picture::GpuPicture,
+};
 use wgpu::util::DeviceExt;
 
 /// Pixels that one thread of the luma pass makes, as in `flow_pyramid.wgsl`.
@@ -42,8 +46,8 @@ impl FlowQuality {
 /// so a picture's textures may be reused as soon as the commands ran.
 pub struct FlowPass {
     plan: FlowPlan,
-    luma_rgba: wgpu::ComputePipeline,
-    luma_plane: wgpu::ComputePipeline,
+    luma_rgba: ComputeKernel,
+    luma_plane: ComputeKernel,
     sampler: wgpu::Sampler,
     /// The finest level of both frames of the ring.
     finest: [wgpu::TextureView; 2],
@@ -79,7 +83,10 @@ impl FlowPass {
         }
         let wraps = ("WRAPS", f64::from(u8::from(plan.wraps)));
         let pyramid_shader = shader(device, "flow pyramid", include_str!("../../../../shaders/flow_pyramid.wgsl"));
-        let halve = pipeline(device, &pyramid_shader, "halve", &[wraps]);
+        let pixels = |module: &wgpu::ShaderModule, entry: &str| {
+            ComputeKernel::of_module(device, module, entry, &[wraps], ComputeKernel::PIXELS_8X8)
+        };
+        let halve = pixels(&pyramid_shader, "halve");
         let quads: [Vec<wgpu::TextureView>; 2] = core::array::from_fn(|_| {
             (0..plan.levels)
                 .map(|level| storage_texture(device, "flow level", plan.level_size(level), wgpu::TextureFormat::Rgba8Unorm).1)
@@ -93,14 +100,14 @@ impl FlowPass {
                 .map(|(pair, level)| {
                     let resources =
                         [(0, wgpu::BindingResource::TextureView(&pair[0])), (2, wgpu::BindingResource::TextureView(&pair[1]))];
-                    Dispatch::new(device, &halve, &resources, plan.level_size(level), PIXELS_8X8)
+                    halve.prepare(device, &resources, plan.level_size(level))
                 })
                 .collect()
         });
         let work = FlowWork::new(device, &plan, settings.quality.effort());
         Ok(Self {
-            luma_rgba: pipeline(device, &pyramid_shader, "luma_rgba", &[wraps]),
-            luma_plane: pipeline(device, &pyramid_shader, "luma_plane", &[wraps]),
+            luma_rgba: pixels(&pyramid_shader, "luma_rgba"),
+            luma_plane: pixels(&pyramid_shader, "luma_plane"),
             sampler: device.create_sampler(&wgpu::SamplerDescriptor {
                 label: Some("flow luma"),
                 address_mode_u: if plan.wraps { wgpu::AddressMode::Repeat } else { wgpu::AddressMode::ClampToEdge },
@@ -147,12 +154,12 @@ impl FlowPass {
         };
         let [plane, ..] = picture.plane_views();
         let resources = [
-            (0, wgpu::BindingResource::TextureView(&plane)),
+            (0, wgpu::BindingResource::TextureView(plane)),
             (1, wgpu::BindingResource::Sampler(&self.sampler)),
             (2, wgpu::BindingResource::TextureView(&self.finest[self.current])),
         ];
         let strips = (self.plan.flow_size + LUMA_STRIP - UVec2::ONE) / LUMA_STRIP;
-        let luma = Dispatch::new(device, luma, &resources, strips, PIXELS_8X8);
+        let luma = luma.prepare(device, &resources, strips);
 
         encoder.clear_buffer(&self.grid, 0, None);
         let mut pass =
@@ -191,13 +198,13 @@ impl FlowPass {
 
 /// The pipelines and textures between the pyramids and the grid.
 struct FlowWork {
-    search: wgpu::ComputePipeline,
-    search_coarsest: wgpu::ComputePipeline,
-    densify: wgpu::ComputePipeline,
-    reduce: wgpu::ComputePipeline,
+    search: ComputeKernel,
+    search_coarsest: ComputeKernel,
+    densify: ComputeKernel,
+    reduce: ComputeKernel,
     /// The patches of each level.
     patches: Vec<(UVec2, wgpu::TextureView)>,
-    smooth: wgpu::ComputePipeline,
+    smooth: ComputeKernel,
     /// What each smoothing reads.
     rough: Vec<wgpu::TextureView>,
     /// Stands in for the patches of a level coarser than the coarsest.
@@ -221,18 +228,24 @@ impl FlowWork {
         let patch_texture = |size| storage_texture(device, "flow patches", size, wgpu::TextureFormat::Rgba32Float).1;
         let scale = plan.picture_size.as_vec2() / plan.flow_size.as_vec2();
         let grid_uniform = [scale.x.to_bits(), scale.y.to_bits(), plan.grid.x, plan.grid.y];
+        let pixels = |module: &wgpu::ShaderModule, entry: &str, constants: &[(&str, f64)]| {
+            ComputeKernel::of_module(device, module, entry, constants, ComputeKernel::PIXELS_8X8)
+        };
+        let cells = |module: &wgpu::ShaderModule, entry: &str, constants: &[(&str, f64)]| {
+            ComputeKernel::of_module(device, module, entry, constants, CELLS_8X4)
+        };
         Self {
-            search: pipeline(device, &search_shader, "search", &[wraps, stride, steps, row_samples, corners]),
-            search_coarsest: pipeline(device, &search_shader, "search", &[wraps, stride, steps, row_samples, ("COARSEST", 1.0)]),
-            densify: pipeline(device, &densify_shader, "densify", &[wraps, stride]),
-            reduce: pipeline(device, &reduce_shader, "reduce", &[]),
+            search: cells(&search_shader, "search", &[wraps, stride, steps, row_samples, corners]),
+            search_coarsest: cells(&search_shader, "search", &[wraps, stride, steps, row_samples, ("COARSEST", 1.0)]),
+            densify: pixels(&densify_shader, "densify", &[wraps, stride]),
+            reduce: cells(&reduce_shader, "reduce", &[]),
             patches: (0..plan.levels)
                 .map(|level| {
                     let count = (plan.level_size(level) + effort.stride - 1) / effort.stride;
                     (count, patch_texture(count))
                 })
                 .collect(),
-            smooth: pipeline(device, &smooth_shader, "smooth_flow", &[wraps]),
+            smooth: pixels(&smooth_shader, "smooth_flow", &[wraps]),
             rough: (0..effort.smoothing)
                 .map(|_| storage_texture(device, "rough flow", plan.flow_size, wgpu::TextureFormat::Rgba16Float).1)
                 .collect(),
@@ -267,7 +280,7 @@ impl FlowWork {
         for ((current, previous), (count, patches)) in current.iter().zip(previous).zip(&self.patches).rev() {
             let resources =
                 [(0, TextureView(current)), (1, TextureView(previous)), (2, TextureView(coarser)), (3, TextureView(patches))];
-            dispatches.push(Dispatch::new(device, search, &resources, *count, CELLS_8X4));
+            dispatches.push(search.prepare(device, &resources, *count));
             search = &self.search;
             coarser = patches;
         }
@@ -281,12 +294,12 @@ impl FlowWork {
                 (2, TextureView(source)),
                 (3, TextureView(target)),
             ];
-            dispatches.push(Dispatch::new(device, stage, &resources, plan.flow_size, PIXELS_8X8));
+            dispatches.push(stage.prepare(device, &resources, plan.flow_size));
             source = target;
         }
         let resources =
             [(0, TextureView(&self.motion.1)), (1, self.scale.as_entire_binding()), (2, self.grid.as_entire_binding())];
-        dispatches.push(Dispatch::new(device, &self.reduce, &resources, plan.grid, CELLS_8X4));
+        dispatches.push(self.reduce.prepare(device, &resources, plan.grid));
         dispatches
     }
 }

@@ -28,6 +28,7 @@ pub struct Stitch {
     pub settings: StitchSettings,
     /// An STMap, a PNG of 16 bits a channel: where it is set, it says for each pixel which point of the first picture to
     /// show, and rig and settings have no say. Empty: none.
+    #[reflect(@InputPath)]
     pub st_map: String,
 }
 

@@ -88,6 +88,7 @@ struct SynthesisState {
     made: Arc<GpuPicture>,
     previous: Option<GpuFrame>,
     current: GpuFrame,
+    grid: Option<MotionGrid>,
 }
 
 fn run_frame_synthesis(
@@ -112,6 +113,7 @@ fn run_frame_synthesis(
                 made,
                 previous: None,
                 current: frame.clone(),
+                grid: None,
             })
         },
     )?;
@@ -131,15 +133,19 @@ fn run_frame_synthesis(
         run.set_output("frame", frame.clone())?;
         return Ok(());
     };
-    let grid = MotionGrid::upload(gpu.device(), gpu.queue(), &field)?;
+    match &mut state.grid {
+        Some(grid) => grid.replace(gpu.device(), gpu.queue(), &field)?,
+        none => *none = Some(MotionGrid::upload(gpu.device(), gpu.queue(), &field)?),
+    }
+    let Some(grid) = &state.grid else { return Ok(()) };
     let region = region.map(|part| {
         let pixels = size.as_vec2();
         let origin = (part.min.max(Vec2::ZERO) * pixels).floor();
         [origin.as_uvec2(), ((part.max * pixels).ceil() - origin).max(Vec2::ZERO).as_uvec2()]
     });
-    let inputs = SynthesisInputs { previous: &previous.picture, current: &frame.picture, motion: &grid, phase, region };
-    let (device, _, encoder) = gpu.device_and_encoder();
-    state.pass.encode(device, encoder, &inputs, &state.made)?;
+    let inputs = SynthesisInputs { previous: &previous.picture, current: &frame.picture, motion: grid, phase, region };
+    let (device, queue, encoder) = gpu.device_and_encoder();
+    state.pass.encode(device, queue, encoder, &inputs, &state.made)?;
     counts.0.lock().0 += 1;
     // Before the newest picture's moment, it is still the picture before that is being shown.
     let stamp = if phase < 1.0 { previous.stamp } else { frame.stamp };

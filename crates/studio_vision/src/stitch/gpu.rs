@@ -3,7 +3,11 @@
 use super::StitchError;
 use bevy::math::UVec2;
 use studio_frame::format::PixelFormat;
-use studio_gpu::{device::GpuError, picture::GpuPicture};
+use studio_gpu::{
+    device::GpuError,
+    pass::{BindGroupCache, linear_sampler, numbered, shader},
+    picture::GpuPicture,
+};
 
 /// A shader of the stitch and the layout of what it reads: a sampler (0), three planes (1 to 3), a uniform (4), and more
 /// from 5 on.
@@ -13,6 +17,7 @@ pub(super) struct Program {
     layout: wgpu::PipelineLayout,
     sampler: wgpu::Sampler,
     uniform_bytes: u64,
+    bind_groups: BindGroupCache,
 }
 
 impl Program {
@@ -43,23 +48,16 @@ impl Program {
         let bind_layout =
             device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries: &entries });
         Self {
-            shader: device.create_shader_module(wgpu::ShaderModuleDescriptor {
-                label: Some(label),
-                source: wgpu::ShaderSource::Wgsl(source.into()),
-            }),
+            shader: shader(device, label, source),
             layout: device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                 label: Some(label),
                 bind_group_layouts: &[Some(&bind_layout)],
                 immediate_size: 0,
             }),
             bind_layout,
-            sampler: device.create_sampler(&wgpu::SamplerDescriptor {
-                label: Some(label),
-                mag_filter: wgpu::FilterMode::Linear,
-                min_filter: wgpu::FilterMode::Linear,
-                ..Default::default()
-            }),
+            sampler: linear_sampler(device, label, false),
             uniform_bytes,
+            bind_groups: BindGroupCache::default(),
         }
     }
 
@@ -81,20 +79,12 @@ impl Program {
         uniforms: &wgpu::Buffer,
         more: &[wgpu::BindingResource],
     ) -> wgpu::BindGroup {
-        let planes = picture.plane_views();
-        let [plane_0, plane_1, plane_2] = planes.each_ref().map(wgpu::BindingResource::TextureView);
+        let [plane_0, plane_1, plane_2] = picture.plane_views().map(wgpu::BindingResource::TextureView);
         let size = wgpu::BufferSize::new(self.uniform_bytes);
         let uniform = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: uniforms, offset: 0, size });
-        let resources = [wgpu::BindingResource::Sampler(&self.sampler), plane_0, plane_1, plane_2, uniform];
-        let entries: Vec<_> = (0..)
-            .zip(resources.iter().chain(more))
-            .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource: resource.clone() })
-            .collect();
-        device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("stitch"),
-            layout: &self.bind_layout,
-            entries: &entries,
-        })
+        let mut resources = vec![wgpu::BindingResource::Sampler(&self.sampler), plane_0, plane_1, plane_2, uniform];
+        resources.extend_from_slice(more);
+        self.bind_groups.get(device, &self.bind_layout, &numbered(&resources))
     }
 }
 

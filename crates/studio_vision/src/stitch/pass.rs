@@ -166,10 +166,9 @@ impl StitchPass {
         self.write_uniforms(queue, inputs);
         self.make_pipelines(device, inputs);
         let GpuMap { tiles, weights, sums, runs, uniforms, .. } = &self.map;
-        let view = output.planes[0].create_view(&wgpu::TextureViewDescriptor::default());
         let more = [
             tiles.as_entire_binding(),
-            wgpu::BindingResource::TextureView(&view),
+            wgpu::BindingResource::TextureView(output.view()),
             wgpu::BindingResource::TextureView(weights),
             sums.as_entire_binding(),
         ];

@@ -159,8 +159,7 @@ impl StMapPass {
         gpu::check_output(output, self.size)?;
         let picture = input.uniform();
         queue.write_buffer(&self.uniform, 0, bytemuck::bytes_of(&picture));
-        let view = output.planes[0].create_view(&wgpu::TextureViewDescriptor::default());
-        let more = [wgpu::BindingResource::TextureView(&self.map), wgpu::BindingResource::TextureView(&view)];
+        let more = [wgpu::BindingResource::TextureView(&self.map), wgpu::BindingResource::TextureView(output.view())];
         let bind_group = self.program.bind_group(device, input, &self.uniform, &more);
         let pipeline = self.pipeline(device, picture.plane_layout[0]);
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("STMap"), timestamp_writes });

@@ -1,12 +1,14 @@
 //! The dispatch that makes a frame.
 
 use super::{MotionGrid, SynthesisError};
-use crate::flow::compute::{Dispatch, PIXELS_8X8, pipeline, shader};
 use bevy::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use studio_frame::format::PixelFormat;
-use studio_gpu::picture::{GpuPicture, PictureUniform};
-use wgpu::util::DeviceExt;
+use studio_gpu::{
+    pass::{ComputeKernel, linear_sampler, parameter_buffer, shader},
+    picture::{GpuPicture, PictureUniform},
+};
 
 /// How pixels between pixels are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Reflect, Serialize, Deserialize)]
@@ -49,43 +51,39 @@ struct SynthesisUniform {
 
 /// Makes frames between, or just after, two pictures.
 pub struct SynthesisPass {
-    pipeline: wgpu::ComputePipeline,
+    kernel: ComputeKernel,
     /// Samplers for pictures that do not wrap and for those that do.
     samplers: [wgpu::Sampler; 2],
+    /// A buffer holds only one phase in a submission, so frames take turns.
+    uniforms: [wgpu::Buffer; Self::FRAMES_PER_SUBMISSION],
+    turn: AtomicUsize,
 }
 
 impl SynthesisPass {
+    /// How many frames may be recorded before they must be submitted.
+    pub const FRAMES_PER_SUBMISSION: usize = 4;
+
     /// Makes the pass; it serves pictures of any size and format.
     pub fn new(device: &wgpu::Device, quality: SynthesisQuality) -> Self {
         let module = shader(device, "synthesis", include_str!("../../../../shaders/synthesis.wgsl"));
-        let samplers = [wgpu::AddressMode::ClampToEdge, wgpu::AddressMode::Repeat].map(|address_mode_u| {
-            device.create_sampler(&wgpu::SamplerDescriptor {
-                label: Some("synthesis"),
-                address_mode_u,
-                mag_filter: wgpu::FilterMode::Linear,
-                min_filter: wgpu::FilterMode::Linear,
-                ..Default::default()
-            })
-        });
+        let constants = [("SHARP", f64::from(u8::from(quality == SynthesisQuality::Sharp)))];
         Self {
-            pipeline: pipeline(
-                device,
-                &module,
-                "synthesize",
-                &[("SHARP", f64::from(u8::from(quality == SynthesisQuality::Sharp)))],
-            ),
-            samplers,
+            kernel: ComputeKernel::of_module(device, &module, "synthesize", &constants, ComputeKernel::PIXELS_8X8),
+            samplers: [false, true].map(|wraps| linear_sampler(device, "synthesis", wraps)),
+            uniforms: core::array::from_fn(|_| parameter_buffer::<SynthesisUniform>(device, "synthesis")),
+            turn: AtomicUsize::new(0),
         }
     }
 
-    /// Records the making of one frame into `made`, an RGBA picture of the inputs' size. Several frames may be recorded
-    /// into one encoder.
+    /// Records the making of one frame into `made`, an RGBA picture of the inputs' size. Up to
+    /// [`FRAMES_PER_SUBMISSION`](Self::FRAMES_PER_SUBMISSION) frames may be recorded before they are submitted.
     ///
     /// # Errors
     /// [`SynthesisError`] for sizes that differ, a target that is not RGBA and a phase out of range.
     pub fn encode(
         &self,
         device: &wgpu::Device,
+        queue: &wgpu::Queue,
         encoder: &mut wgpu::CommandEncoder,
         inputs: &SynthesisInputs<'_>,
         made: &GpuPicture,
@@ -104,33 +102,26 @@ impl SynthesisPass {
         let [origin, size] = region.unwrap_or([UVec2::ZERO, made.size]);
         let region_origin = (origin % made.size) / 2 * 2;
         let region_size = size.saturating_add(UVec2::splat(2)).min(made.size);
-        // A buffer for each frame: one shared buffer could hold only one phase in a submission.
-        let uniform = device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-            label: Some("synthesis"),
-            contents: bytemuck::bytes_of(&SynthesisUniform {
-                previous: previous.uniform(),
-                current: current.uniform(),
-                uv_per_motion: motion.picture_size().as_vec2().recip().to_array(),
-                phase,
-                wraps: u32::from(motion.wraps()),
-                region_origin: region_origin.to_array(),
-                region_size: region_size.to_array(),
-            }),
-            usage: wgpu::BufferUsages::UNIFORM,
-        });
-        let planes = [previous.plane_views(), current.plane_views()];
-        let [grid, target] = [motion.view(), made.planes[0].create_view(&wgpu::TextureViewDescriptor::default())];
-        let mut resources: Vec<_> = (0..).zip(planes.iter().flatten().map(wgpu::BindingResource::TextureView)).collect();
+        let values = SynthesisUniform {
+            previous: previous.uniform(),
+            current: current.uniform(),
+            uv_per_motion: motion.picture_size().as_vec2().recip().to_array(),
+            phase,
+            wraps: u32::from(motion.wraps()),
+            region_origin: region_origin.to_array(),
+            region_size: region_size.to_array(),
+        };
+        let uniform = &self.uniforms[self.turn.fetch_add(1, Ordering::Relaxed) % Self::FRAMES_PER_SUBMISSION];
+        queue.write_buffer(uniform, 0, bytemuck::bytes_of(&values));
+        let planes = previous.plane_views().into_iter().chain(current.plane_views());
+        let mut resources: Vec<_> = planes.map(wgpu::BindingResource::TextureView).collect();
         resources.extend([
-            (6, wgpu::BindingResource::TextureView(&grid)),
-            (7, wgpu::BindingResource::Sampler(&self.samplers[usize::from(motion.wraps())])),
-            (8, uniform.as_entire_binding()),
-            (9, wgpu::BindingResource::TextureView(&target)),
+            wgpu::BindingResource::TextureView(motion.view()),
+            wgpu::BindingResource::Sampler(&self.samplers[usize::from(motion.wraps())]),
+            uniform.as_entire_binding(),
+            wgpu::BindingResource::TextureView(made.view()),
         ]);
-        let dispatch = Dispatch::new(device, &self.pipeline, &resources, (region_size + 1) / 2, PIXELS_8X8);
-        let mut pass =
-            encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("frame synthesis"), timestamp_writes: None });
-        dispatch.record(&mut pass);
+        self.kernel.dispatch(device, encoder, "frame synthesis", &resources, (region_size + 1) / 2);
         Ok(())
     }
 }

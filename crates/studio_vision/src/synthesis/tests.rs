@@ -46,7 +46,7 @@ fn make_as(
     let motion = &MotionGrid::upload(device, queue, field)?;
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     let inputs = SynthesisInputs { previous: &previous, current: &current, motion, phase, region };
-    pass.encode(device, &mut encoder, &inputs, &made)?;
+    pass.encode(device, queue, &mut encoder, &inputs, &made)?;
     queue.submit([encoder.finish()]);
     Ok(read_texture(&made.planes[0], 4))
 }

@@ -1,0 +1,284 @@
+//! `neural-studio run`, `check`, `graph` and `nodes`: blueprints from the command line.
+
+use crate::{
+    Failure,
+    report::{complain, say},
+};
+use bevy::{app::AppExit, asset::AssetPlugin, prelude::*};
+use clap::Args;
+use neural_studio::{
+    app::app_in,
+    prelude::*,
+    studio_graph::{
+        blueprint::{
+            Severity,
+            asset::{BlueprintFolder, BlueprintRoot, BlueprintState},
+            check, dot,
+            overrides::{BlueprintOverrides, Override},
+            problem, read,
+            spawn::children,
+        },
+        data_type::DataTypes,
+        registry::kinds,
+        schema,
+    },
+};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime},
+};
+
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// The blueprint: a .blueprint.ron file. While it runs, saving the file changes the running graph
+    file: PathBuf,
+    /// A setting to use instead of the file's: node.field=value; may be given several times
+    #[arg(long = "set", value_name = "NODE.FIELD=VALUE")]
+    settings: Vec<Override>,
+    /// How long to run, in seconds (default: until the window is closed or Ctrl-C; offline until every source has ended)
+    #[arg(long)]
+    seconds: Option<f32>,
+    /// Open no window, even where there is a display
+    #[arg(long)]
+    headless: bool,
+    /// Take every frame and drop none, however long that takes
+    #[arg(long)]
+    offline: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct FileArgs {
+    /// The blueprint: a .blueprint.ron file
+    file: PathBuf,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct GraphArgs {
+    /// The blueprint: a .blueprint.ron file
+    file: PathBuf,
+    /// Print it in Graphviz's DOT language, for `dot -Tsvg`
+    #[arg(long, required = true)]
+    dot: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct NodesArgs {
+    /// Print the kinds as JSON Schema 2020-12, with pins, ranges, units, documentation and defaults
+    #[arg(long)]
+    json: bool,
+}
+
+/// An app that knows every kind of node and opens no GPU: for looking things up.
+fn registry_app() -> App {
+    let mut app = App::new();
+    app.add_plugins((MinimalPlugins, AssetPlugin::default(), NeuralStudioPlugins));
+    app
+}
+
+/// Reads a blueprint file as text; the error names the file.
+fn text_of(file: &Path) -> Result<String, Failure> {
+    let named = |reason: String| format!("{}: {reason}", file.display());
+    let size = std::fs::metadata(file).map_err(|error| named(error.to_string()))?.len();
+    if size > Blueprint::MAX_BYTES as u64 {
+        return Err(named(format!("it has {size} bytes; a blueprint may have {} at most", Blueprint::MAX_BYTES)).into());
+    }
+    std::fs::read_to_string(file).map_err(|error| named(error.to_string()).into())
+}
+
+/// `neural-studio check FILE`: every problem with its line, `file:line:column: …`.
+pub fn check_file(args: FileArgs) -> Result<(), Failure> {
+    let app = registry_app();
+    let (blueprint, mut problems) = read::read(&text_of(&args.file)?);
+    let registry = app.world().resource::<AppTypeRegistry>().read();
+    problems.extend(check::check(&blueprint, &registry, app.world().resource::<DataTypes>(), args.file.parent()));
+    for line in problem::list(&problems).lines() {
+        say(&format!("{}:{line}", args.file.display()));
+    }
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    let (nodes, links, warnings) = (blueprint.nodes.len(), blueprint.links.len(), problems.len() - errors);
+    if errors > 0 {
+        return Err(format!("{}: errors: {errors}, warnings: {warnings}", args.file.display()).into());
+    }
+    say(&format!("{}: {nodes} nodes, {links} links, no errors, warnings: {warnings}", args.file.display()));
+    Ok(())
+}
+
+/// `neural-studio graph FILE --dot`.
+pub fn graph(args: GraphArgs) -> Result<(), Failure> {
+    let app = registry_app();
+    let (blueprint, problems) = read::read(&text_of(&args.file)?);
+    for line in problem::list(&problems).lines() {
+        complain(&format!("{}:{line}", args.file.display()));
+    }
+    let registry = app.world().resource::<AppTypeRegistry>().read();
+    say(dot::dot(&blueprint, &registry, app.world().resource::<DataTypes>()).trim_end());
+    if problem::has_errors(&problems) { Err(format!("{} has errors", args.file.display()).into()) } else { Ok(()) }
+}
+
+/// `neural-studio nodes`: the kinds there are.
+pub fn nodes(args: NodesArgs) -> Result<(), Failure> {
+    let app = registry_app();
+    let registry = app.world().resource::<AppTypeRegistry>().read();
+    if args.json {
+        let schema = schema::schema(&registry, app.world().resource::<DataTypes>());
+        say(&serde_json::to_string_pretty(&schema)?);
+        return Ok(());
+    }
+    let mut kinds = kinds(&registry);
+    kinds.sort_by_key(|kind| (kind.node.category, kind.name));
+    let mut category = "";
+    for kind in kinds {
+        if kind.node.category != category {
+            category = kind.node.category;
+            say(category);
+        }
+        say(&format!("  {:<20} {}", kind.name, kind.summary()));
+    }
+    Ok(())
+}
+
+/// The file that is run, as it was last seen.
+#[derive(Resource)]
+struct RunningFile {
+    file: PathBuf,
+    modified: Option<SystemTime>,
+    looked_at: Instant,
+    root: Entity,
+    started: Instant,
+    seconds: Option<f32>,
+    offline: bool,
+}
+
+/// `neural-studio run FILE`.
+pub fn run(args: RunArgs) -> Result<(), Failure> {
+    // What is wrong with the file is said before a GPU or a window is opened.
+    let text = text_of(&args.file)?;
+    {
+        let app = registry_app();
+        let registry = app.world().resource::<AppTypeRegistry>().read();
+        let (mut blueprint, mut problems) = read::read(&text);
+        for given in &args.settings {
+            given.apply(&mut blueprint, &registry)?;
+        }
+        problems.extend(check::check(&blueprint, &registry, app.world().resource::<DataTypes>(), args.file.parent()));
+        if problem::has_errors(&problems) {
+            for line in problem::list(&problems).lines() {
+                complain(&format!("{}:{line}", args.file.display()));
+            }
+            return Err(format!("{} has errors, so it does not run", args.file.display()).into());
+        }
+    }
+    let file = args.file.canonicalize()?;
+    let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
+        return Err(format!("{} is no file", args.file.display()).into());
+    };
+    let window = if args.headless { AppWindow::None } else { AppWindow::where_possible("Neural Studio") };
+    let mut app = app_in(window, folder)?;
+    if args.offline {
+        app.insert_resource(StudioClock::Offline);
+    }
+    app.insert_resource(BlueprintFolder(Some(folder.to_owned())));
+    let handle = app.world().resource::<AssetServer>().load(name.to_string_lossy().into_owned());
+    let root = app.world_mut().spawn((BlueprintRoot(handle), BlueprintOverrides(args.settings))).id();
+    app.insert_resource(RunningFile {
+        modified: modified(&file),
+        file,
+        looked_at: Instant::now(),
+        root,
+        started: Instant::now(),
+        seconds: args.seconds,
+        offline: args.offline,
+    });
+    app.add_systems(Update, (follow_file, say_links, stop_when_done).chain().in_set(StudioSystems::Report));
+    match app.run() {
+        AppExit::Success => Ok(()),
+        AppExit::Error(_) => Err("the blueprint did not run: see the messages above".into()),
+    }
+}
+
+fn modified(file: &Path) -> Option<SystemTime> {
+    std::fs::metadata(file).and_then(|data| data.modified()).ok()
+}
+
+/// Loads the file again when it was saved.
+fn follow_file(mut running: ResMut<RunningFile>, assets: Res<AssetServer>, roots: Query<&BlueprintRoot>) {
+    const PAUSE: Duration = Duration::from_millis(300);
+    if running.looked_at.elapsed() < PAUSE {
+        return;
+    }
+    running.looked_at = Instant::now();
+    let now = modified(&running.file);
+    if now.is_some() && now != running.modified {
+        running.modified = now;
+        if let Some(path) = roots.get(running.root).ok().and_then(|root| root.0.path()) {
+            info!("{} was saved: loading it again", running.file.display());
+            assets.reload(path.clone());
+        }
+    }
+}
+
+/// Says where viewers find the streams.
+fn say_links(outputs: Query<&WebTransportStatus, Changed<WebTransportStatus>>, mut said: Local<Vec<String>>) {
+    for link in outputs.iter().filter_map(|status| status.viewer_link.as_ref()) {
+        if !said.contains(link) {
+            say(&format!("watch: neural-studio view '{link}'"));
+            said.push(link.clone());
+        }
+    }
+}
+
+/// Ends when the time is up, when every source of an offline run has ended, or when nothing can run at all.
+fn stop_when_done(world: &mut World) {
+    let Some(running) = world.get_resource::<RunningFile>() else { return };
+    let (root, elapsed, offline) = (running.root, running.started.elapsed(), running.offline);
+    let time_is_up = running.seconds.is_some_and(|seconds| elapsed.as_secs_f32() >= seconds);
+    let file = running.file.clone();
+    let handle = world.get::<BlueprintRoot>(root).map(|root| root.0.id());
+    let failed = handle.and_then(|id| match world.resource::<AssetServer>().get_load_state(id) {
+        Some(bevy::asset::LoadState::Failed(error)) => Some(error.to_string()),
+        _ => None,
+    });
+    let spawned = matches!(world.get::<BlueprintState>(root), Some(BlueprintState::Spawned(_)));
+    if !spawned {
+        let refused = matches!(world.get::<BlueprintState>(root), Some(BlueprintState::Refused(_)));
+        if refused || failed.is_some() {
+            if let Some(error) = failed {
+                complain(&format!("{}: {error}", file.display()));
+            }
+            world.write_message(AppExit::error());
+        }
+        return;
+    }
+    let nodes = children(world, root);
+    let statuses: Vec<&NodeStatus> = nodes.iter().filter_map(|node| world.get::<NodeStatus>(*node)).collect();
+    let ended = offline && statuses.contains(&&NodeStatus::Ended) && !sources_left(world, &nodes);
+    if !(time_is_up || ended) {
+        return;
+    }
+    let mut lines = vec![format!("{:<20} {:<20} {:>9}  state", "node", "kind", "frames")];
+    for node in &nodes {
+        let name = world.get::<Name>(*node).map(ToString::to_string).unwrap_or_default();
+        let kind = world.get::<studio_graph::registry::NodeName>(*node).map(|kind| kind.0.to_string());
+        let (frames, state) = match world.get::<NodeStatus>(*node) {
+            Some(NodeStatus::Running { frames }) => (frames.to_string(), "runs".to_owned()),
+            Some(NodeStatus::Ended) => (String::new(), "ended".to_owned()),
+            Some(NodeStatus::Failed { error, .. }) => (String::new(), format!("failed: {error}")),
+            Some(NodeStatus::Idle) | None => (String::new(), "idle".to_owned()),
+        };
+        lines.push(format!("{name:<20} {:<20} {frames:>9}  {state}", kind.unwrap_or_default()));
+    }
+    say(&lines.join("\n"));
+    let any_failed = nodes.iter().any(|node| matches!(world.get::<NodeStatus>(*node), Some(NodeStatus::Failed { .. })));
+    // Despawning the nodes closes recordings and streams.
+    world.despawn(root);
+    world.write_message(if any_failed { AppExit::error() } else { AppExit::Success });
+}
+
+/// Whether a node without inputs still delivers.
+fn sources_left(world: &World, nodes: &[Entity]) -> bool {
+    let graph = world.resource::<CompiledGraph>();
+    nodes.iter().any(|node| {
+        let is_source = graph.node(*node).is_some_and(|compiled| compiled.inputs.is_empty() && compiled.runs);
+        is_source && !matches!(world.get::<NodeStatus>(*node), Some(NodeStatus::Ended | NodeStatus::Failed { .. }))
+    })
+}

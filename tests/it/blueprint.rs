@@ -1,0 +1,189 @@
+//! Blueprints, as people run them and programs change them.
+
+use crate::{
+    programs::{program, run},
+    tap::{self, Tap},
+};
+use bevy::prelude::*;
+use neural_studio::{
+    prelude::*,
+    studio_graph::blueprint::{read::read, write::write},
+};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+fn shipped() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/live360.blueprint.ron")
+}
+
+#[test]
+fn the_shipped_blueprint_is_right_and_written_as_the_studio_writes() {
+    let text = fs::read_to_string(shipped()).expect("it is shipped");
+    let (blueprint, problems) = read(&text);
+    assert_eq!(problems, []);
+    assert_eq!(write(&blueprint), text);
+    let output = run(program(&["check", &shipped().display().to_string()]), Duration::from_secs(30));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("7 nodes, 8 links, no errors, warnings: 0"), "{said}");
+    let output = run(program(&["graph", &shipped().display().to_string(), "--dot"]), Duration::from_secs(30));
+    let dot = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && dot.starts_with("digraph \"Live 360\"") && dot.matches(" -> ").count() == 8, "{dot}");
+}
+
+#[test]
+fn check_names_every_fault_and_fails() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("wrong.blueprint.ron");
+    let text = fs::read_to_string(shipped()).expect("it is shipped").replace("clip.frame", "clap.frame");
+    fs::write(
+        &file,
+        text.replace("repeat: true", "repeat: 7").replace("mark.frame -> flow.frame", "encoder.packets -> flow.frame"),
+    )
+    .expect("written");
+    let output = run(program(&["check", &file.display().to_string()]), Duration::from_secs(30));
+    let said = String::from_utf8_lossy(&output.stdout);
+    for expected in [
+        "wrong.blueprint.ron:7:21: error: node “clip”, setting “repeat”: Expected boolean",
+        "names no node of this blueprint: “clap”; did you mean “clip”?",
+        "packet does not fit video frame",
+        "warning: node “clip”, setting “source”: there is no file",
+        "warning: there is no file “rigs/gear360.rig.ron” in the blueprint's folder",
+    ] {
+        assert!(said.contains(expected), "not said: {expected}\n{said}");
+    }
+    assert!(!output.status.success());
+    let refused = run(program(&["run", &file.display().to_string(), "--headless"]), Duration::from_secs(30));
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("has errors, so it does not run"));
+}
+
+#[test]
+fn an_offline_run_keeps_every_frame_and_ends_by_itself() {
+    let _alone = crate::alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x160:rate=25:duration=1.6", "-c:v", "libx264", "-y"])
+        .arg(folder.path().join("clip.mp4"))
+        .status();
+    assert!(made.expect("ffmpeg").success());
+    let file = folder.path().join("copy.blueprint.ron");
+    let recording = folder.path().join("copy.mp4");
+    let text = r#"(version: 1, nodes: {
+        "clip": (kind: "VideoFileInput", settings: (source: "clip.mp4")),
+        "rgba": (kind: "ColorConvert"),
+        "encoder": (kind: "VideoEncoder", settings: (frame_rate_hz: 25.0)),
+        "recorder": (kind: "Recorder", settings: (overwrite: true)),
+    }, links: ["clip.frame -> rgba.frame", "rgba.frame -> encoder.frame", "encoder.packets -> recorder.packets"])"#;
+    fs::write(&file, text).expect("written");
+    let setting = format!("recorder.path={}", recording.display());
+    let arguments = ["run", &file.display().to_string(), "--headless", "--offline", "--set", &setting];
+    let output = run(program(&arguments), Duration::from_secs(60));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let probe = Command::new("ffprobe")
+        .args(["-v", "error", "-count_packets", "-show_entries", "stream=nb_read_packets", "-of", "csv=p=0"])
+        .arg(&recording)
+        .output()
+        .expect("ffprobe");
+    assert_eq!(String::from_utf8_lossy(&probe.stdout).trim(), "40", "{said}");
+}
+
+#[test]
+fn saving_the_file_changes_the_running_graph_and_a_wrong_file_does_not_stop_it() {
+    let _alone = crate::alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("live.blueprint.ron");
+    let text = |extra: &str, size: &str| {
+        format!(
+            r#"(version: 1, nodes: {{
+                "bars": (kind: "TestPatternInput", settings: (size: {size})), {extra}
+                "rgba": (kind: "ColorConvert"),
+                "encoder": (kind: "VideoEncoder"),
+                "recorder": (kind: "Recorder", settings: (path: "{}", overwrite: true)),
+            }}, links: ["bars.frame -> rgba.frame", "rgba.frame -> encoder.frame", "encoder.packets -> recorder.packets"])"#,
+            folder.path().join("live.mp4").display()
+        )
+    };
+    fs::write(&file, text("", "(320, 160)")).expect("written");
+    let log = folder.path().join("log");
+    let child = program(&["run", &file.display().to_string(), "--headless", "--seconds", "9"])
+        .stdout(Stdio::piped())
+        .stderr(fs::File::create(&log).expect("a file"))
+        .spawn()
+        .expect("it starts");
+    let wait_for = |words: &str| {
+        let start = Instant::now();
+        while !fs::read_to_string(&log).is_ok_and(|said| said.contains(words)) {
+            assert!(
+                start.elapsed() < Duration::from_secs(8),
+                "not said: {words}\n{}",
+                fs::read_to_string(&log).unwrap_or_default()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    std::thread::sleep(Duration::from_secs(2));
+    fs::write(&file, text("", "(320, 160) oops")).expect("written");
+    wait_for("was saved: loading it again");
+    wait_for("Expected comma");
+    std::thread::sleep(Duration::from_millis(1100));
+    fs::write(&file, text("\"later\": (kind: \"ColorConvert\"),", "(320, 160)")).expect("written");
+    std::thread::sleep(Duration::from_millis(500));
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", fs::read_to_string(&log).unwrap_or_default());
+    assert!(said.contains("later"), "the node that was added is there: {said}");
+    let frames = |node: &str| -> u64 {
+        let line = said.lines().find(|line| line.starts_with(node)).unwrap_or_default();
+        line.split_whitespace().rev().nth(1).and_then(|count| count.parse().ok()).unwrap_or_default()
+    };
+    assert!(frames("recorder") > 120, "what did not change ran on: {said}");
+}
+
+#[test]
+fn bypass_freeze_and_demand_hold_on_the_gpu() {
+    let mut app = tap::app();
+    let pictures = tap::Shared::default();
+    let world = app.world_mut();
+    let bars = world.spawn(TestPatternInput { size: UVec2::new(64, 32), ..default() }).id();
+    let rgba = world.spawn(ColorConvert).id();
+    let mark = world.spawn(LatencyMark::default()).id();
+    let unused = world.spawn(ColorConvert).id();
+    let tap = world.spawn(Tap { pictures: pictures.clone() }).id();
+    world.flush();
+    connect(world, bars, "frame", rgba, "frame").expect("links");
+    connect(world, bars, "frame", unused, "frame").expect("links");
+    connect(world, rgba, "frame", mark, "frame").expect("links");
+    connect(world, mark, "frame", tap, "frame").expect("links");
+    let count = |app: &App, node: Entity| match app.world().get::<NodeStatus>(node) {
+        Some(NodeStatus::Running { frames }) => *frames,
+        _ => 0,
+    };
+    let run_until = |app: &mut App, what: &str, mut done: Box<dyn FnMut(&App) -> bool>| {
+        let start = Instant::now();
+        while !done(app) {
+            assert!(start.elapsed() < Duration::from_secs(20), "{what} did not come about");
+            app.update();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    };
+    run_until(&mut app, "frames", Box::new(move |app| count(app, tap) > 3));
+    assert_eq!(count(&app, unused), 0, "nothing takes what it makes");
+    app.world_mut().entity_mut(mark).insert(Freeze);
+    app.update();
+    app.update();
+    let (held, before) = (count(&app, mark), count(&app, tap));
+    for _ in 0..30 {
+        app.update();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!((count(&app, mark), count(&app, tap)), (held, before), "a frozen node holds, and nothing new comes behind it");
+    app.world_mut().entity_mut(mark).remove::<Freeze>().insert(Bypass);
+    run_until(&mut app, "frames past the bypassed node", Box::new(move |app| count(app, tap) > before + 3));
+    assert_eq!(count(&app, mark), held);
+    app.world_mut().entity_mut(mark).remove::<Bypass>();
+    run_until(&mut app, "frames through the node again", Box::new(move |app| count(app, mark) > held + 3));
+}
