@@ -35,6 +35,19 @@ fn the_shipped_blueprint_is_right_and_written_as_the_studio_writes() {
 }
 
 #[test]
+fn the_node_reference_is_up_to_date() {
+    let output = run(program(&["nodes", "--markdown"]), Duration::from_secs(30));
+    let now = String::from_utf8_lossy(&output.stdout).into_owned();
+    let written = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/nodes.md")).unwrap_or_default();
+    assert!(now == written, "docs/nodes.md is old: `cargo run -- nodes --markdown > docs/nodes.md`");
+    let json = run(program(&["nodes", "--json"]), Duration::from_secs(30));
+    let schema: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(schema["$defs"]["Stitch"]["properties"]["pictures"]["maximum"], 16);
+    let names = schema["$defs"].as_object().expect("kinds").keys();
+    names.for_each(|name| assert!(now.contains(&format!("(`{name}`)")), "{name} is not in the reference"));
+}
+
+#[test]
 fn check_names_every_fault_and_fails() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("wrong.blueprint.ron");

@@ -2,7 +2,7 @@
 
 use crate::{
     device::block_on,
-    frame::{GpuFrame, PinFrame, SourceFrame},
+    frame::{GpuFrame, PinFrame, SourceFrame, activity},
     node::GpuNodeRun,
     timer::GpuTimer,
     upload::Uploader,
@@ -16,6 +16,7 @@ use bevy::{
     },
 };
 use std::{
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -31,7 +32,11 @@ pub struct GpuEpoch(pub u64);
 
 /// The GPU nodes and the systems that run them.
 #[derive(Resource, Default)]
-pub struct GpuNodes(EntityHashMap<GpuNode>);
+pub struct GpuNodes {
+    nodes: EntityHashMap<GpuNode>,
+    /// Activity and compilation at which every node had run and none waited: until either moves on, there is nothing to do.
+    rested: Option<(u64, u64)>,
+}
 
 struct GpuNode {
     system: SystemId<In<GpuNodeRun>, Result>,
@@ -42,6 +47,8 @@ struct GpuNode {
     waiting_since: Option<Instant>,
     /// Inputs that were waited for in vain: nobody waits for them again until they deliver something.
     still: Vec<bool>,
+    /// The shapes of the pictures with which the node ran without complaint.
+    proven: Option<u64>,
 }
 
 /// The part of an error that people read; a backtrace follows it.
@@ -59,18 +66,28 @@ const OFFLINE_JOIN_WAIT: Duration = Duration::from_secs(5);
 impl GpuNodes {
     /// Whether a node is there.
     pub fn contains(&self, node: Entity) -> bool {
-        self.0.contains_key(&node)
+        self.nodes.contains_key(&node)
     }
 
     pub(crate) fn remove(&mut self, node: Entity) {
-        self.0.remove(&node);
+        self.nodes.remove(&node);
     }
 
     pub(crate) fn insert(&mut self, node: Entity, system: SystemId<In<GpuNodeRun>, Result>, stage: Stage) {
-        let seen = self.0.remove(&node).map(|present| present.seen).unwrap_or_default();
-        self.0.insert(
+        self.rested = None;
+        let seen = self.nodes.remove(&node).map(|present| present.seen).unwrap_or_default();
+        self.nodes.insert(
             node,
-            GpuNode { system, stage, settings_changed: true, seen, retry_at: None, waiting_since: None, still: Vec::new() },
+            GpuNode {
+                system,
+                stage,
+                settings_changed: true,
+                seen,
+                retry_at: None,
+                waiting_since: None,
+                still: Vec::new(),
+                proven: None,
+            },
         );
     }
 }
@@ -111,12 +128,32 @@ pub(crate) struct FrameUploader(Uploader);
 pub struct GraphCommands {
     encoder: Option<wgpu::CommandEncoder>,
     after_submit: Vec<Box<dyn FnOnce() + Send + Sync>>,
+    timer: Option<GpuTimer>,
+    /// The node whose time starts with its first command.
+    untimed: Option<(u64, Stage)>,
 }
 
 impl GraphCommands {
     pub(crate) fn encoder(&mut self, device: &wgpu::Device) -> &mut wgpu::CommandEncoder {
-        self.encoder
-            .get_or_insert_with(|| device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("studio graph") }))
+        let encoder = self.encoder.get_or_insert_with(|| {
+            device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("studio graph") })
+        });
+        if let (Some((frame_id, stage)), Some(timer)) = (self.untimed.take(), &mut self.timer) {
+            timer.begin(encoder, frame_id, stage);
+        }
+        encoder
+    }
+
+    /// From the next command on, the GPU's time is this node's. A node that records nothing costs no timestamps.
+    fn begin_node(&mut self, frame_id: u64, stage: Stage) {
+        self.untimed = Some((frame_id, stage));
+    }
+
+    fn end_node(&mut self) {
+        self.untimed = None;
+        if let (Some(encoder), Some(timer)) = (&mut self.encoder, &mut self.timer) {
+            timer.end(encoder);
+        }
     }
 
     pub(crate) fn after_submit(&mut self, action: impl FnOnce() + Send + Sync + 'static) {
@@ -181,22 +218,32 @@ pub(crate) fn run_gpu_graph(world: &mut World) {
     if behind {
         return;
     }
+    let now = (activity(), world.resource::<GpuGraph>().graph.generation);
+    if world.resource::<GpuNodes>().rested == Some(now) {
+        return;
+    }
     let device = world.resource::<RenderDevice>().wgpu_device().clone();
     let queue = world.resource::<RenderQueue>().0.clone();
     let graph = world.resource::<GpuGraph>().graph.nodes.clone();
     let pins = world.resource::<GpuGraph>().pins.clone();
     let uploaded = upload_pending(world, &device, &queue, &pins);
-    let mut timer = world.remove_resource::<GpuTimer>().unwrap_or_else(|| GpuTimer::new(&device, &queue));
+    world.resource_mut::<GraphCommands>().timer.get_or_insert_with(|| GpuTimer::new(&device, &queue));
     for compiled in graph.iter().filter(|compiled| compiled.runs) {
-        run_node(world, compiled, &pins, &device, live, &mut timer);
+        run_node(world, compiled, &pins, &device, live);
     }
+    let mut nodes = world.resource_mut::<GpuNodes>();
+    let waits = |node: &GpuNode| node.retry_at.is_some() || node.waiting_since.is_some();
+    nodes.rested = (!nodes.nodes.values().any(waits)).then_some(now);
     let mut commands = world.resource_mut::<GraphCommands>();
     let after_submit = core::mem::take(&mut commands.after_submit);
     let encoder = commands.encoder.take();
+    let mut timer = commands.timer.take();
     if uploaded || encoder.is_some() {
         let ledger = world.resource::<LatencyLedger>().clone();
         let buffer = encoder.map(|mut encoder| {
-            timer.resolve(&mut encoder);
+            if let Some(timer) = &mut timer {
+                timer.resolve(&mut encoder);
+            }
             encoder.finish()
         });
         in_flight.begin();
@@ -209,10 +256,12 @@ pub(crate) fn run_gpu_graph(world: &mut World) {
         });
         world.resource_mut::<FrameUploader>().0.submitted();
         after_submit.into_iter().for_each(|action| action());
-        timer.deliver(ledger);
+        if let Some(timer) = &mut timer {
+            timer.deliver(ledger);
+        }
         in_flight.submissions.send((device, index));
     }
-    world.insert_resource(timer);
+    world.resource_mut::<GraphCommands>().timer = timer;
 }
 
 /// Uploads the frames that wait on pins. Returns whether there were any.
@@ -243,18 +292,11 @@ fn upload_pending(world: &mut World, device: &wgpu::Device, queue: &wgpu::Queue,
     uploaded
 }
 
-fn run_node(
-    world: &mut World,
-    compiled: &CompiledNode,
-    pins: &EntityHashMap<PinFrame>,
-    device: &wgpu::Device,
-    live: bool,
-    timer: &mut GpuTimer,
-) {
+fn run_node(world: &mut World, compiled: &CompiledNode, pins: &EntityHashMap<PinFrame>, device: &wgpu::Device, live: bool) {
     let generations: Vec<u64> =
         compiled.inputs.iter().filter_map(|(_, source)| pins.get(&(*source)?)).map(PinFrame::generation).collect();
     let mut nodes = world.resource_mut::<GpuNodes>();
-    let Some(node) = nodes.0.get_mut(&compiled.node) else { return };
+    let Some(node) = nodes.nodes.get_mut(&compiled.node) else { return };
     if generations.is_empty() || generations.contains(&0) {
         return;
     }
@@ -266,8 +308,10 @@ fn run_node(
     }
     node.seen = generations;
     node.waiting_since = None;
-    node.settings_changed = false;
-    let (system, stage) = (node.system, node.stage);
+    if core::mem::take(&mut node.settings_changed) {
+        node.proven = None;
+    }
+    let (system, stage, proven) = (node.system, node.stage, node.proven);
     let motions = &world.resource::<GpuGraph>().motions;
     let motion_inputs =
         compiled.inputs.iter().filter_map(|(name, source)| Some((name.clone(), motions.get(&(*source)?)?.clone()))).collect();
@@ -286,30 +330,43 @@ fn run_node(
         packet_outputs,
     };
     let frame_id = run.frames().next().map(|frame| frame.stamp.frame_id).unwrap_or_default();
-    timer.begin(world.resource_mut::<GraphCommands>().encoder(device), frame_id, stage);
-    // What the GPU refuses (a shader that does not compile, a picture it cannot hold) is this node's failure.
-    let invalid = device.push_error_scope(wgpu::ErrorFilter::Validation);
-    let no_memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+    world.resource_mut::<GraphCommands>().begin_node(frame_id, stage);
+    // What the GPU refuses (a shader that does not compile, a picture it cannot hold) is this node's failure. It comes with
+    // new settings and new pictures: what went well goes well again with pictures of the same shape.
+    let shapes = shapes_of(&run);
+    let scopes = (proven != Some(shapes))
+        .then(|| [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory].map(|filter| device.push_error_scope(filter)));
     let outcome = match world.run_system_with(system, run) {
         Ok(outcome) => outcome,
         Err(error) => Err(error.to_string().into()),
     };
-    let refused = block_on(no_memory.pop()).or(block_on(invalid.pop()));
+    let refused = scopes.and_then(|[invalid, no_memory]| block_on(no_memory.pop()).or(block_on(invalid.pop())));
     let outcome = outcome.and_then(|()| refused.map_or(Ok(()), |error| Err(error.to_string().into())));
-    timer.end(world.resource_mut::<GraphCommands>().encoder(device));
+    world.resource_mut::<GraphCommands>().end_node();
     let report = world.resource::<FailureReport>().clone();
     let mut nodes = world.resource_mut::<GpuNodes>();
-    let Some(node) = nodes.0.get_mut(&compiled.node) else { return };
+    let Some(node) = nodes.nodes.get_mut(&compiled.node) else { return };
     match outcome {
         Ok(()) => {
             node.retry_at = None;
+            node.proven = Some(shapes);
             report.success(compiled.node);
         }
         Err(error) => {
             node.retry_at = Some(Instant::now() + NodeStatus::FIRST_RETRY);
+            node.proven = None;
             report.failure(compiled.node, first_lines(&error.to_string()));
         }
     }
+}
+
+/// What tells one set of pictures' formats and sizes from another.
+fn shapes_of(run: &GpuNodeRun) -> u64 {
+    let mut hasher = DefaultHasher::default();
+    for (_, frame) in &run.inputs {
+        frame.as_ref().map(|frame| (frame.picture.format, frame.picture.size)).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// Whether a node runs now. With several inputs it waits as its policy says, so that pictures of one moment are joined.
@@ -345,10 +402,11 @@ fn inputs_are_due(node: &mut GpuNode, generations: &[u64], join: JoinPolicy, liv
 /// Everything made on an earlier device is void: a device lost and recovered starts a new epoch.
 pub(crate) fn start_epoch(mut epoch: ResMut<GpuEpoch>, mut nodes: ResMut<GpuNodes>, mut commands: Commands) {
     epoch.0 += 1;
-    for node in nodes.0.values_mut() {
+    nodes.rested = None;
+    for node in nodes.nodes.values_mut() {
         node.settings_changed = true;
+        node.proven = None;
     }
-    commands.remove_resource::<GpuTimer>();
     commands.insert_resource(GraphCommands::default());
     commands.insert_resource(FrameUploader::default());
 }

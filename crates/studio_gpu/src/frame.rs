@@ -62,6 +62,11 @@ pub struct PinFrame(Arc<Mutex<Slot>>);
 
 static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
 
+/// Grows with every frame that is put on a pin or waits there for its upload.
+pub(crate) fn activity() -> u64 {
+    NEXT_GENERATION.load(Ordering::Acquire)
+}
+
 impl PinFrame {
     /// The newest frame on the GPU.
     pub fn get(&self) -> Option<GpuFrame> {
@@ -77,12 +82,14 @@ impl PinFrame {
     pub fn set(&self, frame: GpuFrame) {
         let mut slot = self.0.lock();
         slot.frame = Some(frame);
-        slot.generation = NEXT_GENERATION.fetch_add(1, Ordering::Relaxed);
+        slot.generation = NEXT_GENERATION.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Hands a captured frame over for upload. Returns the frame that waited there unseen, if one did.
     pub fn submit(&self, frame: SourceFrame) -> Option<SourceFrame> {
-        self.0.lock().pending.replace(frame)
+        let before = self.0.lock().pending.replace(frame);
+        NEXT_GENERATION.fetch_add(1, Ordering::AcqRel);
+        before
     }
 
     /// Whether a captured frame waits for its upload.

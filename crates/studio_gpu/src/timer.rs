@@ -4,8 +4,6 @@ use parking_lot::Mutex;
 use std::{sync::Arc, time::Duration};
 use studio_frame::prelude::*;
 
-use bevy::prelude::Resource;
-
 /// Nodes timed in one frame; further ones go untimed.
 const MAX_SPANS: u32 = 64;
 const BUFFERS: usize = 4;
@@ -13,7 +11,6 @@ const BUFFERS: usize = 4;
 /// Times spans of a frame's commands on the GPU's own clock and writes them into the ledger when they are known.
 ///
 /// Without the timestamp features it does nothing.
-#[derive(Resource)]
 pub struct GpuTimer {
     queries: Option<Queries>,
     spans: Vec<(u64, Stage)>,

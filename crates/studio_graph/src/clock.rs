@@ -2,7 +2,8 @@
 
 use bevy::prelude::*;
 use serde::{Deserialize, Serialize};
-use studio_frame::queue::QueuePolicy;
+use std::time::{Duration, Instant};
+use studio_frame::{queue::QueuePolicy, stamp::MediaTime};
 
 /// Whether frames are taken as they come or waited for.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq, Reflect, Serialize, Deserialize)]
@@ -22,5 +23,32 @@ impl StudioClock {
             Self::Live => QueuePolicy::NewestWins,
             Self::Offline => QueuePolicy::Block,
         }
+    }
+}
+
+/// The time that driven settings go by: the time stamp of the newest frame that a source delivered, or, before the first
+/// one, the time since the app began.
+#[derive(Resource, Clone, Copy, Debug)]
+pub struct StudioTime {
+    started: Instant,
+    frames: Option<Duration>,
+}
+
+impl Default for StudioTime {
+    fn default() -> Self {
+        Self { started: Instant::now(), frames: None }
+    }
+}
+
+impl StudioTime {
+    /// Notes a frame that a source delivered.
+    pub fn note_frame(&mut self, pts: MediaTime) {
+        let pts = pts.as_duration();
+        self.frames = Some(self.frames.map_or(pts, |newest| newest.max(pts)));
+    }
+
+    /// The time in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.frames.unwrap_or_else(|| self.started.elapsed()).as_secs_f64()
     }
 }

@@ -5,7 +5,10 @@ use crate::{
     pin::{FedBy, Pin, PinDirection, PinOf, Pins},
 };
 use bevy::{
-    ecs::{entity::EntityHashMap, system::SystemParam},
+    ecs::{
+        entity::EntityHashMap,
+        system::{SystemParam, SystemState},
+    },
     prelude::*,
 };
 use std::{borrow::Cow, sync::Arc};
@@ -112,11 +115,19 @@ impl GraphChanges<'_, '_> {
     }
 }
 
-/// Rebuilds [`CompiledGraph`] when something changed.
+/// What [`compile_graph`] works on.
+pub type CompileParams = (GraphParts<'static, 'static>, GraphChanges<'static, 'static>, ResMut<'static, CompiledGraph>);
+
+/// Brings pins in line with settings and rebuilds [`CompiledGraph`] when something changed.
 ///
 /// Cycles cannot occur through [`connect`](crate::link::connect); nodes on one that was made by inserting [`FedBy`]
 /// directly, and the nodes behind them, are left out, and the error names the nodes of the cycle in order.
-pub fn compile_graph(parts: GraphParts, mut changes: GraphChanges, mut graph: ResMut<CompiledGraph>) -> Result {
+///
+/// Exclusive, like all of the graph's own systems: handing so little work to other threads costs more than doing it.
+pub fn compile_graph(world: &mut World, mut state: Local<Option<SystemState<CompileParams>>>) -> Result {
+    crate::registry::sync_pins(world);
+    let state = state.get_or_insert_with(|| SystemState::new(world));
+    let (parts, mut changes, mut graph) = state.get_mut(world)?;
     if !changes.any() {
         return Ok(());
     }

@@ -30,9 +30,11 @@ pub mod bus;
 pub mod clock;
 pub mod compile;
 pub mod data_type;
+pub mod driver;
 pub mod flow;
 pub mod link;
 pub mod pin;
+pub mod reference;
 pub mod registry;
 pub mod schedule;
 pub mod schema;
@@ -48,9 +50,10 @@ pub mod prelude {
         GraphPlugin,
         blueprint::{Blueprint, BlueprintInstance},
         bus::{PacketBus, PacketStats, PinMotion, SinkGuard},
-        clock::StudioClock,
+        clock::{StudioClock, StudioTime},
         compile::{CompiledGraph, CompiledNode},
         data_type::{AppDataTypeExt, Conversion, DataCategory, DataTypes},
+        driver::{Driver, Drivers, Interpolation},
         flow::{Bypass, Freeze, JoinPolicy, Solo, Watched},
         link::{ConnectError, GraphCommands, GraphLinks, connect},
         pin::{DataType, FedBy, Feeds, Pin, PinDirection, PinOf, PinSpec, Pins},
@@ -67,6 +70,7 @@ impl Plugin for GraphPlugin {
     fn build(&self, app: &mut App) {
         schedule::configure(app);
         app.init_resource::<clock::StudioClock>()
+            .init_resource::<clock::StudioTime>()
             .init_resource::<compile::CompiledGraph>()
             .init_resource::<data_type::DataTypes>()
             .init_resource::<status::FailureReport>()
@@ -76,7 +80,8 @@ impl Plugin for GraphPlugin {
                 Update,
                 (
                     compile::compile_graph.in_set(schedule::StudioSystems::Compile),
-                    status::apply_reports.in_set(schedule::StudioSystems::Report),
+                    driver::drive_settings.run_if(any_with_component::<driver::Drivers>).in_set(schedule::StudioSystems::Collect),
+                    status::apply_reports.run_if(status::are_there_reports).in_set(schedule::StudioSystems::Report),
                 ),
             );
     }

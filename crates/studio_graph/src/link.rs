@@ -6,7 +6,10 @@ use crate::{
     pin::{FedBy, Pin, PinDirection, PinOf, Pins},
     registry::NodeName,
 };
-use bevy::{ecs::system::SystemParam, prelude::*};
+use bevy::{
+    ecs::{entity::EntityHashMap, system::SystemParam},
+    prelude::*,
+};
 use core::{fmt, str::FromStr};
 
 /// Why two pins cannot be linked.
@@ -143,22 +146,25 @@ pub fn connect(world: &mut World, from: Entity, output: &str, to: Entity, input:
 
 /// The nodes on a way along the links from `start` to `goal`, both included.
 fn path_between(world: &World, start: Entity, goal: Entity) -> Option<Vec<Entity>> {
-    fn visit(world: &World, node: Entity, goal: Entity, path: &mut Vec<Entity>, seen: &mut Vec<Entity>) -> bool {
-        path.push(node);
+    let mut came_from: EntityHashMap<Entity> = EntityHashMap::default();
+    let mut open = vec![start];
+    while let Some(node) = open.pop() {
         if node == goal {
-            return true;
+            let mut path = vec![goal];
+            while let Some(&before) = path.last().filter(|node| **node != start).and_then(|node| came_from.get(node)) {
+                path.push(before);
+            }
+            path.reverse();
+            return Some(path);
         }
-        seen.push(node);
         for next in downstream(world, node) {
-            if !seen.contains(&next) && visit(world, next, goal, path, seen) {
-                return true;
+            if next != start && !came_from.contains_key(&next) {
+                came_from.insert(next, node);
+                open.push(next);
             }
         }
-        path.pop();
-        false
     }
-    let mut path = Vec::new();
-    visit(world, start, goal, &mut path, &mut Vec::new()).then_some(path)
+    None
 }
 
 fn downstream(world: &World, node: Entity) -> Vec<Entity> {

@@ -140,10 +140,30 @@ pub trait AppNodeExt {
 
 impl AppNodeExt for App {
     fn register_node<K: NodeKind>(&mut self) -> &mut Self {
-        self.register_type::<K>().register_type_data::<K, ReflectNode>().add_observer(set_up_node::<K>).add_systems(
-            Update,
-            sync_pins::<K>.before(crate::compile::compile_graph).in_set(crate::schedule::StudioSystems::Compile),
-        )
+        self.register_type::<K>().register_type_data::<K, ReflectNode>().add_observer(set_up_node::<K>);
+        let mut changed: Option<QueryState<(Entity, &'static K), Changed<K>>> = None;
+        let sync = move |world: &mut World| {
+            let changed = changed.get_or_insert_with(|| QueryState::new(world));
+            let wanted: Vec<(Entity, Vec<PinSpec>)> = changed.iter(world).map(|(node, kind)| (node, kind.pins())).collect();
+            wanted.into_iter().for_each(|(node, pins)| set_pins(world, node, pins));
+        };
+        self.world_mut().get_resource_or_init::<PinSyncs>().0.push(Box::new(sync));
+        self
+    }
+}
+
+/// What adds and removes pins when nodes' settings change which they have, for each kind.
+#[derive(Resource, Default)]
+pub(crate) struct PinSyncs(Vec<Box<dyn FnMut(&mut World) + Send + Sync>>);
+
+/// Brings the pins of nodes whose settings changed up to date.
+pub(crate) fn sync_pins(world: &mut World) {
+    let mut syncs = world.get_resource_mut::<PinSyncs>().map(|mut syncs| core::mem::take(&mut syncs.0)).unwrap_or_default();
+    syncs.iter_mut().for_each(|sync| sync(world));
+    if let Some(mut present) = world.get_resource_mut::<PinSyncs>() {
+        // A kind that was registered meanwhile comes behind.
+        syncs.append(&mut present.0);
+        present.0 = syncs;
     }
 }
 
@@ -163,18 +183,6 @@ fn set_up_node<K: NodeKind>(added: On<Add, K>, nodes: Query<(&K, Has<NodeStatus>
 fn spawn_pin(commands: &mut Commands, node: Entity, spec: PinSpec) {
     let PinSpec { name, direction, data_type } = spec;
     commands.spawn((Pin { name, direction, data_type }, PinOf(node)));
-}
-
-/// Adds and removes pins when a node's settings change which it has.
-fn sync_pins<K: NodeKind>(nodes: Query<(Entity, &K, Option<&Pins>), Changed<K>>, pins: Query<&Pin>, mut commands: Commands) {
-    for (node, kind, present) in &nodes {
-        let wanted = kind.pins();
-        let present = present.into_iter().flat_map(|list| list.iter()).filter_map(|pin| pins.get(pin).ok());
-        // Most changes of settings change no pin.
-        if !present.map(PinSpec::from).eq(wanted.iter().cloned()) {
-            commands.queue(move |world: &mut World| set_pins(world, node, wanted));
-        }
-    }
 }
 
 /// Gives a node exactly these pins, in this order; those that it had keep their links.

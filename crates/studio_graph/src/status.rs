@@ -94,22 +94,29 @@ impl FailureReport {
     }
 }
 
+/// Whether [`apply_reports`] has something to do.
+pub fn are_there_reports(reports: Res<FailureReport>) -> bool {
+    !reports.0.lock().is_empty()
+}
+
 /// Writes the reports onto the nodes. A change of error is logged once, not every retry.
-pub fn apply_reports(
-    report: Res<FailureReport>,
-    mut nodes: Query<(&mut NodeStatus, Option<&crate::registry::NodeName>, Option<&Name>)>,
-) {
-    for (node, outcome) in report.0.lock().drain(..) {
-        let Ok((mut status, kind, name)) = nodes.get_mut(node) else { continue };
+pub fn apply_reports(world: &mut World) {
+    let reports = core::mem::take(&mut *world.resource::<FailureReport>().0.lock());
+    for (node, outcome) in reports {
+        let label = || match (world.get::<Name>(node), world.get::<crate::registry::NodeName>(node)) {
+            (Some(name), _) => name.to_string(),
+            (None, kind) => kind.map_or("node", |kind| kind.0.as_ref()).to_owned(),
+        };
+        let is_news = |error: &str| world.get::<NodeStatus>(node).is_some_and(|status| status.error() != Some(error));
+        if let Err(error) = &outcome
+            && is_news(error)
+        {
+            warn!("{}: {error}", label());
+        }
+        let Some(mut status) = world.get_mut::<NodeStatus>(node) else { continue };
         match outcome {
             Ok(()) => status.count_frame(),
-            Err(error) => {
-                if status.error() != Some(error.as_str()) {
-                    let label = name.map(Name::as_str).or(kind.map(|kind| kind.0.as_ref())).unwrap_or("node");
-                    warn!("{label}: {error}");
-                }
-                status.fail(error);
-            }
+            Err(error) => status.fail(error),
         }
     }
 }

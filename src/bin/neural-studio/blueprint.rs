@@ -19,6 +19,7 @@ use neural_studio::{
             spawn::children,
         },
         data_type::DataTypes,
+        reference,
         registry::kinds,
         schema,
     },
@@ -66,6 +67,9 @@ pub struct NodesArgs {
     /// Print the kinds as JSON Schema 2020-12, with pins, ranges, units, documentation and defaults
     #[arg(long)]
     json: bool,
+    /// Print the same for people, as Markdown
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
 }
 
 /// An app that knows every kind of node and opens no GPU: for looking things up.
@@ -122,6 +126,10 @@ pub fn nodes(args: NodesArgs) -> Result<(), Failure> {
     if args.json {
         let schema = schema::schema(&registry, app.world().resource::<DataTypes>());
         say(&serde_json::to_string_pretty(&schema)?);
+        return Ok(());
+    }
+    if args.markdown {
+        say(reference::markdown(&registry, app.world().resource::<DataTypes>()).trim_end());
         return Ok(());
     }
     let mut kinds = kinds(&registry);

@@ -1,11 +1,12 @@
 //! From entities back to a blueprint.
 
 use super::{
-    Blueprint, BlueprintInstance, BlueprintLink, BlueprintNode, Place, Placeholder,
+    Blueprint, BlueprintDriver, BlueprintInstance, BlueprintLink, BlueprintNode, Place, Placeholder,
     settings::settings_text,
     spawn::{CanvasPosition, children},
 };
 use crate::{
+    driver::Drivers,
     flow::{Bypass, Freeze, JoinPolicy},
     link::LinkText,
     pin::{FedBy, Pin, PinDirection, PinOf, Pins},
@@ -31,7 +32,7 @@ pub fn capture(world: &World, root: Entity) -> Result<Blueprint, CaptureError> {
     let registry = world.resource::<AppTypeRegistry>().read();
     let instance = world.get::<BlueprintInstance>(root).cloned().unwrap_or_default();
     let kinds = kinds(&registry);
-    let mut blueprint = Blueprint { name: instance.name, notes: instance.notes, ..default() };
+    let mut blueprint = Blueprint { name: instance.name, notes: instance.notes, parameters: instance.parameters, ..default() };
     for entity in children(world, root) {
         let name = world.get::<Name>(entity).map(ToString::to_string).unwrap_or_default();
         let node = world.entity(entity);
@@ -53,6 +54,12 @@ pub fn capture(world: &World, root: Entity) -> Result<Blueprint, CaptureError> {
             kind,
             at: node.get::<CanvasPosition>().copied().unwrap_or_default().0,
             settings,
+            drivers: node
+                .get::<Drivers>()
+                .into_iter()
+                .flat_map(Drivers::iter)
+                .map(|(path, driver)| BlueprintDriver { path: path.to_owned(), driver: driver.clone(), place: Place::default() })
+                .collect(),
             bypass: node.contains::<Bypass>(),
             freeze: node.contains::<Freeze>(),
             join: node.get::<JoinPolicy>().copied().unwrap_or_default(),

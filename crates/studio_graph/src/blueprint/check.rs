@@ -2,11 +2,13 @@
 
 use super::{
     Blueprint, BlueprintNode, Setting,
-    problem::{Problem, most_like},
+    overrides::Override,
+    problem::{Problem, has_errors, most_like},
     settings::{LoadAsset, no_assets, settings_of},
 };
 use crate::{
     data_type::{Conversion, DataTypes},
+    driver::Drivers,
     pin::{PinDirection, PinSpec},
     registry::{KindEntry, kind_named, kinds},
 };
@@ -20,6 +22,7 @@ pub(super) struct CheckedNode<'a> {
     /// None for kinds that nobody registered.
     pub(super) settings: Option<Box<dyn Reflect>>,
     pub(super) pins: Vec<PinSpec>,
+    pub(super) drivers: Drivers,
 }
 
 /// A checked link: places in the blueprint's nodes, pins' names, and what becomes of the data.
@@ -74,6 +77,13 @@ pub(super) fn examine<'a>(
     }
     let links = check_links(blueprint, &mut nodes, &places, types, &mut problems);
     check_cycles(blueprint, &links, &mut problems);
+    for parameter in &blueprint.parameters {
+        let target = Override::of_setting(&parameter.setting, String::new());
+        let fault = target.and_then(|target| target.target(blueprint, registry).map(drop));
+        if let Err(error) = fault {
+            problems.push(Problem::error(parameter.place, format!("the parameter “{}”: {error}", parameter.name)));
+        }
+    }
     Checked { nodes, links, problems }
 }
 
@@ -93,15 +103,28 @@ fn check_node<'a>(
             node.name, node.kind
         );
         problems.push(Problem::warning(node.place, message));
-        return CheckedNode { kind: None, settings: None, pins: Vec::new() };
+        return CheckedNode { kind: None, settings: None, pins: Vec::new(), drivers: Drivers::default() };
     };
+    let before = problems.len();
     let settings = settings_of(registry, kind, node, base, load, problems);
     if settings.is_none() {
         let message = format!("node “{}”: the kind {} has no defaults: derive Default and reflect it", node.name, kind.name);
         problems.push(Problem::error(node.place, message));
     }
-    let pins = settings.as_deref().and_then(|settings| kind.node.pins(settings)).unwrap_or_default();
-    CheckedNode { kind: Some(kind), settings, pins }
+    // Settings out of range must not make a million pins.
+    let pins = if has_errors(&problems[before..]) {
+        kind.default_settings().and_then(|defaults| kind.node.pins(&*defaults))
+    } else {
+        settings.as_deref().and_then(|settings| kind.node.pins(settings))
+    };
+    let pins = pins.unwrap_or_default();
+    let mut drivers = Drivers::default();
+    for driven in &node.drivers {
+        if let Err(error) = drivers.set(registry, kind, &driven.path, driven.driver.clone()) {
+            problems.push(Problem::error(driven.place, format!("node “{}”, driver of “{}”: {error}", node.name, driven.path)));
+        }
+    }
+    CheckedNode { kind: Some(kind), settings, pins, drivers }
 }
 
 fn check_links(

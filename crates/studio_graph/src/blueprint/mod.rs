@@ -37,7 +37,7 @@ mod tests;
 pub use problem::{Place, Problem, Severity};
 pub use spawn::{BlueprintInstance, Placeholder};
 
-use crate::{flow::JoinPolicy, link::LinkText};
+use crate::{driver::Driver, flow::JoinPolicy, link::LinkText};
 use bevy::prelude::*;
 
 /// A graph as it stands in a file.
@@ -51,6 +51,19 @@ pub struct Blueprint {
     pub links: Vec<BlueprintLink>,
     /// Notes on the canvas.
     pub notes: Vec<BlueprintNote>,
+    /// Settings that are meant to be changed from outside, under names of their own.
+    pub parameters: Vec<BlueprintParameter>,
+}
+
+/// A setting that is meant to be changed from outside.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BlueprintParameter {
+    /// Its name, unique among the parameters.
+    pub name: String,
+    /// The setting: `node.field`, or `node.field.part` for a part of one.
+    pub setting: String,
+    /// Where it stands in the file.
+    pub place: Place,
 }
 
 /// A node in a file.
@@ -64,12 +77,25 @@ pub struct BlueprintNode {
     pub at: Vec2,
     /// The settings that differ from the defaults. Of two for one field, the later one goes on top of the earlier.
     pub settings: Vec<Setting>,
+    /// Numbers of it that move by themselves.
+    pub drivers: Vec<BlueprintDriver>,
     /// Whether it is left out: see [`Bypass`](crate::flow::Bypass).
     pub bypass: bool,
     /// Whether it holds what it made last: see [`Freeze`](crate::flow::Freeze).
     pub freeze: bool,
     /// How it waits for its inputs.
     pub join: JoinPolicy,
+    /// Where it stands in the file.
+    pub place: Place,
+}
+
+/// A number that moves by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BlueprintDriver {
+    /// The number: `field`, or `field.part`.
+    pub path: String,
+    /// What moves it.
+    pub driver: Driver,
     /// Where it stands in the file.
     pub place: Place,
 }

@@ -9,13 +9,13 @@ use bevy::{
 };
 use core::{any::TypeId, fmt, str::FromStr};
 
-/// One setting given beside the file: `node.field=value`, or `node.field.part=value` for a part of a setting. The value is
-/// RON; words for a text setting need no quotation marks.
+/// One setting given beside the file: `node.field=value`, `node.field.part=value` for a part of a setting, or
+/// `parameter=value` for one that the blueprint exposes. The value is RON; words for a text setting need no quotation marks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
-    /// The node's name.
+    /// The name of the node, or of the parameter.
     pub node: String,
-    /// The field, and the parts of it.
+    /// The field, and the parts of it; empty for a parameter.
     pub path: Vec<String>,
     /// The value.
     pub value: String,
@@ -61,19 +61,14 @@ impl FromStr for Override {
     fn from_str(text: &str) -> Result<Self, OverrideError> {
         let form = || OverrideError::Form(text.to_owned());
         let (target, value) = text.split_once('=').ok_or_else(form)?;
-        let mut parts = target.split('.').map(|part| part.trim().to_owned());
-        let node = parts.next().filter(|node| !node.is_empty()).ok_or_else(form)?;
-        let path: Vec<String> = parts.collect();
-        if path.is_empty() || path.iter().any(String::is_empty) {
-            return Err(form());
-        }
-        Ok(Self { node, path, value: value.trim().to_owned() })
+        Self::of_setting(target, value.trim().to_owned()).map_err(|_| form())
     }
 }
 
 impl fmt::Display for Override {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}.{}={}", self.node, self.path.join("."), self.value)
+        let target: Vec<&str> = core::iter::once(&self.node).chain(&self.path).map(String::as_str).collect();
+        write!(formatter, "{}={}", target.join("."), self.value)
     }
 }
 
@@ -83,17 +78,35 @@ impl Override {
         Self { node: node.to_owned(), path: path.split('.').map(str::to_owned).collect(), value: value.to_string() }
     }
 
-    /// Puts the setting into a blueprint, after what the file says.
+    /// A value for `node.field`, `node.field.part` or `parameter`.
     ///
     /// # Errors
-    /// [`OverrideError`] if there is no such node or setting. Whether the value fits is found out with the rest of the
-    /// blueprint.
-    pub fn apply(&self, blueprint: &mut Blueprint, registry: &TypeRegistry) -> Result<(), OverrideError> {
-        let known = blueprint.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(", ");
-        let Some(node) = blueprint.node_mut(&self.node) else {
+    /// [`OverrideError::Form`] if a part of the name is empty.
+    pub fn of_setting(setting: &str, value: String) -> Result<Self, OverrideError> {
+        let mut parts = setting.split('.').map(|part| part.trim().to_owned());
+        let node = parts.next().unwrap_or_default();
+        let path: Vec<String> = parts.collect();
+        if node.is_empty() || path.iter().any(String::is_empty) {
+            return Err(OverrideError::Form(setting.to_owned()));
+        }
+        Ok(Self { node, path, value })
+    }
+
+    /// Finds the node and the type of what is set; none for a node of an unknown kind.
+    pub(super) fn target<'a>(
+        &self,
+        blueprint: &Blueprint,
+        registry: &'a TypeRegistry,
+    ) -> Result<(usize, Option<&'a TypeInfo>), OverrideError> {
+        let Some(place) = blueprint.nodes.iter().position(|node| node.name == self.node) else {
+            let known = blueprint.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(", ");
             return Err(OverrideError::NoNode { given: self.to_string(), node: self.node.clone(), known });
         };
-        let mut at = kind_named(registry, &node.kind).map(|kind| kind.registration.type_info());
+        if self.path.is_empty() {
+            return Err(OverrideError::Form(self.to_string()));
+        }
+        let kind = &blueprint.nodes[place].kind;
+        let mut at = kind_named(registry, kind).map(|kind| kind.registration.type_info());
         for field in &self.path {
             let Some(info) = at else { break };
             let next = match info {
@@ -108,12 +121,27 @@ impl Override {
             };
             let type_id = next.map_err(|help| OverrideError::NoSetting {
                 given: self.to_string(),
-                kind: node.kind.clone(),
+                kind: kind.clone(),
                 field: field.clone(),
                 help,
             })?;
             at = registry.get(type_id).map(|registration| registration.type_info());
         }
+        Ok((place, at))
+    }
+
+    /// Puts the setting into a blueprint, after what the file says.
+    ///
+    /// # Errors
+    /// [`OverrideError`] if there is no such node or setting. Whether the value fits is found out with the rest of the
+    /// blueprint.
+    pub fn apply(&self, blueprint: &mut Blueprint, registry: &TypeRegistry) -> Result<(), OverrideError> {
+        let exposed = blueprint.parameters.iter().find(|parameter| self.path.is_empty() && parameter.name == self.node);
+        let target = match exposed {
+            Some(parameter) => Self::of_setting(&parameter.setting, self.value.clone())?,
+            None => self.clone(),
+        };
+        let (place, at) = target.target(blueprint, registry)?;
         let mut value = self.value.clone();
         let is_text = at.is_some_and(|info| {
             info.type_id() == TypeId::of::<String>()
@@ -122,10 +150,10 @@ impl Override {
         if is_text && !value.starts_with('"') {
             value = format!("{value:?}");
         }
-        for part in self.path[1..].iter().rev() {
+        for part in target.path[1..].iter().rev() {
             value = format!("({part}: {value})");
         }
-        node.settings.push(Setting { field: self.path[0].clone(), value, place: Place::default() });
+        blueprint.nodes[place].settings.push(Setting { field: target.path[0].clone(), value, place: Place::default() });
         Ok(())
     }
 }

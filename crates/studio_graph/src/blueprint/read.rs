@@ -1,7 +1,7 @@
 //! From text to a blueprint.
 
 use super::{
-    Blueprint, BlueprintLink, BlueprintNode, BlueprintNote, Setting,
+    Blueprint, BlueprintDriver, BlueprintLink, BlueprintNode, BlueprintNote, BlueprintParameter, Setting,
     problem::{Place, Problem},
 };
 use crate::{flow::JoinPolicy, link::LinkText};
@@ -45,6 +45,8 @@ struct File<'a> {
     links: Vec<&'a RawValue>,
     #[serde(borrow, default)]
     notes: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    parameters: Entries<'a>,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +57,8 @@ struct NodeEntry<'a> {
     at: (f32, f32),
     #[serde(borrow, default)]
     settings: Entries<'a>,
+    #[serde(borrow, default)]
+    drivers: Entries<'a>,
     #[serde(default)]
     bypass: bool,
     #[serde(default)]
@@ -169,6 +173,19 @@ impl<'a> Reader<'a> {
         blueprint.nodes = file.nodes.0.into_iter().filter_map(|(name, raw)| self.node(&lines, name, raw)).collect();
         blueprint.links = file.links.into_iter().filter_map(|raw| self.link(&lines, raw)).collect();
         blueprint.notes = file.notes.into_iter().filter_map(|raw| self.note(&lines, raw)).collect();
+        blueprint.parameters =
+            file.parameters.0.into_iter().filter_map(|(name, raw)| self.parameter(&lines, name, raw)).collect();
+        let mut names = HashSet::new();
+        for parameter in &blueprint.parameters {
+            let fault = if names.insert(parameter.name.clone()) {
+                name_fault(&parameter.name)
+            } else {
+                Some("is there twice".to_owned())
+            };
+            if let Some(fault) = fault {
+                self.problems.push(Problem::error(parameter.place, format!("the parameter's name “{}” {fault}", parameter.name)));
+            }
+        }
         let mut names = HashSet::new();
         for node in &blueprint.nodes {
             if !names.insert(node.name.clone()) {
@@ -194,6 +211,13 @@ impl<'a> Reader<'a> {
             }
             settings.push(Setting { field, value: raw.trim().get_ron().to_owned(), place });
         }
+        let mut drivers = Vec::with_capacity(entry.drivers.0.len());
+        for (path, raw) in entry.drivers.0 {
+            let place = lines.place_of(raw);
+            if let Some(driver) = self.part(place, raw.trim(), &format!("node “{name}”, driver of “{path}”")) {
+                drivers.push(BlueprintDriver { path, driver, place });
+            }
+        }
         if !(entry.at.0.is_finite() && entry.at.1.is_finite()) {
             self.problems
                 .push(Problem::error(place, format!("node “{name}” stands at {:?}: both must be finite numbers", entry.at)));
@@ -203,6 +227,7 @@ impl<'a> Reader<'a> {
             kind: entry.kind,
             at: entry.at.into(),
             settings,
+            drivers,
             bypass: entry.bypass,
             freeze: entry.freeze,
             join: entry.join,
@@ -226,6 +251,12 @@ impl<'a> Reader<'a> {
         let place = lines.place_of(raw);
         let NoteEntry { text, at, size } = self.part(place, raw.trim(), "a note")?;
         Some(BlueprintNote { text, at: Vec2::from(at), size: Vec2::from(size) })
+    }
+
+    fn parameter(&mut self, lines: &Lines<'a>, name: String, raw: &'a RawValue) -> Option<BlueprintParameter> {
+        let place = lines.place_of(raw);
+        let setting = self.part(place, raw.trim(), &format!("parameter “{name}”"))?;
+        Some(BlueprintParameter { name, setting, place })
     }
 
     /// Reads a part of the file by itself, so that its faults do not hide those of others.

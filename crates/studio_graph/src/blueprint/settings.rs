@@ -256,15 +256,19 @@ fn range_faults(
     }
 }
 
+/// How values are written: on one line, with blanks.
+pub(super) fn one_line() -> PrettyConfig {
+    PrettyConfig::new().compact_arrays(true).compact_structs(true).compact_maps(true)
+}
+
 /// A value as RON text on one line.
 ///
 /// # Errors
 /// Says why a value cannot be written: an asset without a file, a type that nobody registered.
 pub fn text_of(registry: &TypeRegistry, value: &dyn PartialReflect) -> Result<String, String> {
-    let pretty = PrettyConfig::new().compact_arrays(true).compact_structs(true).compact_maps(true);
     let processor = HandlesToPaths;
     let serializer = TypedReflectSerializer::with_processor(value, registry, &processor);
-    options().to_string_pretty(&serializer, pretty).map_err(|error| error.to_string())
+    options().to_string_pretty(&serializer, one_line()).map_err(|error| error.to_string())
 }
 
 /// The settings that differ from the kind's defaults, as text, in the order of the kind's fields. Paths below `base` become

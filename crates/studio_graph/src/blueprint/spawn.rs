@@ -1,12 +1,13 @@
 //! From a blueprint to entities, and from a changed blueprint to changed entities.
 
 use super::{
-    Blueprint, BlueprintNode, BlueprintNote, Setting,
+    Blueprint, BlueprintNode, BlueprintNote, BlueprintParameter, Setting,
     check::{Checked, examine},
     problem::{Problem, has_errors},
 };
 use crate::{
     data_type::{Conversion, DataTypes},
+    driver::Drivers,
     flow::{Bypass, Freeze, JoinPolicy},
     pin::{FedBy, Pin, PinDirection, Pins},
     registry::{NodeName, set_pins},
@@ -30,6 +31,8 @@ pub struct BlueprintInstance {
     pub base: Option<PathBuf>,
     /// Notes on the canvas.
     pub notes: Vec<BlueprintNote>,
+    /// Settings that are meant to be changed from outside.
+    pub parameters: Vec<BlueprintParameter>,
 }
 
 /// The blueprint that a node belongs to.
@@ -92,6 +95,7 @@ pub fn apply(world: &mut World, root: Entity, blueprint: &Blueprint) -> Result<V
     if let Some(mut instance) = world.get_mut::<BlueprintInstance>(root) {
         instance.name.clone_from(&blueprint.name);
         instance.notes.clone_from(&blueprint.notes);
+        instance.parameters.clone_from(&blueprint.parameters);
     }
     let mut present: HashMap<String, Entity> =
         children(world, root).into_iter().filter_map(|node| Some((world.get::<Name>(node)?.to_string(), node))).collect();
@@ -121,6 +125,10 @@ pub fn apply(world: &mut World, root: Entity, blueprint: &Blueprint) -> Result<V
                 entity
             }
         };
+        let driven = world.get::<Drivers>(entity);
+        if driven.is_some_and(|driven| *driven != checked.drivers) || (driven.is_none() && !node.drivers.is_empty()) {
+            world.entity_mut(entity).insert(checked.drivers);
+        }
         set_pins(world, entity, checked.pins);
         take_part(world, entity, node);
         entities.push(entity);

@@ -1,6 +1,6 @@
 //! From a blueprint to text: one setting a line, in a stable order, so that two versions can be compared line by line.
 
-use super::Blueprint;
+use super::{Blueprint, read::options, settings::one_line};
 use crate::flow::JoinPolicy;
 use core::fmt::Write;
 
@@ -30,6 +30,14 @@ fn put(text: &mut String, blueprint: &Blueprint) -> core::fmt::Result {
         if node.join != JoinPolicy::default() {
             write!(text, ", join: {:?}", node.join)?;
         }
+        if !node.drivers.is_empty() {
+            writeln!(text, ", drivers: {{")?;
+            for driven in &node.drivers {
+                let driver = options().to_string_pretty(&driven.driver, one_line()).map_err(|_| core::fmt::Error)?;
+                writeln!(text, "            {}: {driver},", quoted(&driven.path))?;
+            }
+            write!(text, "        }}")?;
+        }
         match node.settings.as_slice() {
             [] => writeln!(text, "),")?,
             settings => {
@@ -53,6 +61,13 @@ fn put(text: &mut String, blueprint: &Blueprint) -> core::fmt::Result {
             writeln!(text, "        (text: {}, at: ({x}, {y}), size: ({width}, {height})),", quoted(&note.text))?;
         }
         writeln!(text, "    ],")?;
+    }
+    if !blueprint.parameters.is_empty() {
+        writeln!(text, "    parameters: {{")?;
+        for parameter in &blueprint.parameters {
+            writeln!(text, "        {}: {},", quoted(&parameter.name), quoted(&parameter.setting))?;
+        }
+        writeln!(text, "    }},")?;
     }
     writeln!(text, ")")
 }

@@ -101,6 +101,7 @@ fn take_frames<S: NodeKind>(
     mut sources: Query<(Entity, &RunningSource<S>, &Pins, &mut NodeStatus, &mut SourceStats)>,
     pins: Query<&PinFrame>,
     links: GraphLinks,
+    mut time: ResMut<StudioTime>,
 ) {
     for (node, running, list, mut status, mut stats) in &mut sources {
         if !links.runs(node) {
@@ -120,6 +121,7 @@ fn take_frames<S: NodeKind>(
         stats.dropped = frames.dropped();
         match frame {
             Ok(frame) => {
+                time.note_frame(frame.stamp.pts);
                 pin.submit(frame.into());
                 stats.taken += 1;
                 status.count_frame();
