@@ -3,7 +3,7 @@
 use crate::NeuralStudioPlugins;
 use bevy::{
     app::AppExit,
-    asset::AssetPlugin,
+    asset::{AssetPlugin, UnapprovedPathMode},
     log::LogPlugin,
     prelude::*,
     render::{
@@ -21,6 +21,7 @@ use std::{
 };
 use studio_gpu::device::{GpuError, HeadlessGpu};
 use studio_graph::{
+    blueprint::asset::BlueprintFolder,
     prelude::*,
     registry::NodeName,
     wake::{StudioWaker, WakeRunnerPlugin},
@@ -33,6 +34,13 @@ pub enum AppWindow {
     None,
     /// One window; closing it ends the app.
     Titled {
+        /// The title.
+        title: String,
+        /// Width and height in pixels.
+        size: UVec2,
+    },
+    /// One window that a plugin closes when it wants to, such as an editor that asks before unsaved work is lost.
+    Kept {
         /// The title.
         title: String,
         /// Width and height in pixels.
@@ -74,7 +82,12 @@ pub fn app(window: AppWindow) -> Result<App, GpuError> {
 pub fn app_in(window: AppWindow, asset_folder: &Path) -> Result<App, GpuError> {
     // Bevy starts a relative folder beside the program, people start it where they are.
     let folder = std::path::absolute(asset_folder).unwrap_or_else(|_| asset_folder.to_owned());
-    build(window, AssetPlugin { file_path: folder.display().to_string(), ..default() })
+    // Blueprints of other folders name their own assets, which lie beside them.
+    let elsewhere = UnapprovedPathMode::Allow;
+    let assets = AssetPlugin { file_path: folder.display().to_string(), unapproved_path_mode: elsewhere, ..default() };
+    let mut app = build(window, assets)?;
+    app.insert_resource(BlueprintFolder(Some(folder)));
+    Ok(app)
 }
 
 fn build(window: AppWindow, assets: AssetPlugin) -> Result<App, GpuError> {
@@ -99,17 +112,25 @@ fn build(window: AppWindow, assets: AssetPlugin) -> Result<App, GpuError> {
             let no_window = WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() };
             app.add_plugins(defaults.set(no_window).disable::<WinitPlugin>()).add_plugins(WakeRunnerPlugin::default());
         }
-        AppWindow::Titled { title, size } => {
+        AppWindow::Titled { .. } | AppWindow::Kept { .. } => {
+            let close_when_requested = matches!(window, AppWindow::Titled { .. });
+            let (AppWindow::Titled { title, size } | AppWindow::Kept { title, size }) = window else { return Ok(app) };
             let window = Window {
                 title,
                 resolution: WindowResolution::new(size.x, size.y),
                 present_mode: PresentMode::AutoNoVsync,
                 ..default()
             };
-            app.add_plugins(defaults.set(WindowPlugin { primary_window: Some(window), ..default() }))
-                .insert_resource(WinitSettings::desktop_app())
-                .add_systems(Startup, wake_event_loop)
-                .add_systems(Last, sleep_until_deadline);
+            // Tests and embedders may run the event loop on a thread of its own where the system can.
+            let winit = WinitPlugin { run_on_any_thread: cfg!(any(target_os = "linux", windows)) };
+            app.add_plugins(defaults.set(winit).set(WindowPlugin {
+                primary_window: Some(window),
+                close_when_requested,
+                ..default()
+            }))
+            .insert_resource(WinitSettings::desktop_app())
+            .add_systems(Startup, wake_event_loop)
+            .add_systems(Last, sleep_until_deadline);
         }
     }
     app.set_error_handler(bevy::ecs::error::warn)

@@ -21,7 +21,7 @@ pub mod app;
 pub mod quality;
 
 pub use app::{AppWindow, app, app_from_args};
-pub use {studio_frame, studio_gpu, studio_graph, studio_media, studio_stream, studio_view, studio_vision};
+pub use {studio_editor, studio_frame, studio_gpu, studio_graph, studio_media, studio_stream, studio_view, studio_vision};
 
 use bevy::{app::PluginGroupBuilder, prelude::*};
 
@@ -55,6 +55,8 @@ impl PluginGroup for NeuralStudioPlugins {
 pub mod prelude {
     #[doc(hidden)]
     pub use crate::{AppWindow, NeuralStudioPlugins, app};
+    #[doc(hidden)]
+    pub use studio_editor::prelude::*;
     #[doc(hidden)]
     pub use studio_frame::prelude::*;
     #[doc(hidden)]

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "figures and skipped cases are told to whoever reads the tests")]
 
 mod blueprint;
+mod editor;
 mod faults;
 mod gate;
 mod preview;

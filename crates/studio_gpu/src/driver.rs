@@ -4,7 +4,7 @@ use crate::{
     device::block_on,
     frame::{GpuFrame, PinFrame, SourceFrame, activity},
     node::GpuNodeRun,
-    timer::GpuTimer,
+    timer::{GpuTimer, NodeTimes},
     upload::Uploader,
 };
 use bevy::{
@@ -130,7 +130,7 @@ pub struct GraphCommands {
     after_submit: Vec<Box<dyn FnOnce() + Send + Sync>>,
     timer: Option<GpuTimer>,
     /// The node whose time starts with its first command.
-    untimed: Option<(u64, Stage)>,
+    untimed: Option<(u64, Stage, Entity)>,
 }
 
 impl GraphCommands {
@@ -138,15 +138,15 @@ impl GraphCommands {
         let encoder = self.encoder.get_or_insert_with(|| {
             device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("studio graph") })
         });
-        if let (Some((frame_id, stage)), Some(timer)) = (self.untimed.take(), &mut self.timer) {
-            timer.begin(encoder, frame_id, stage);
+        if let (Some((frame_id, stage, node)), Some(timer)) = (self.untimed.take(), &mut self.timer) {
+            timer.begin(encoder, frame_id, stage, node);
         }
         encoder
     }
 
     /// From the next command on, the GPU's time is this node's. A node that records nothing costs no timestamps.
-    fn begin_node(&mut self, frame_id: u64, stage: Stage) {
-        self.untimed = Some((frame_id, stage));
+    fn begin_node(&mut self, frame_id: u64, stage: Stage, node: Entity) {
+        self.untimed = Some((frame_id, stage, node));
     }
 
     fn end_node(&mut self) {
@@ -240,6 +240,7 @@ pub(crate) fn run_gpu_graph(world: &mut World) {
     let mut timer = commands.timer.take();
     if uploaded || encoder.is_some() {
         let ledger = world.resource::<LatencyLedger>().clone();
+        let times = world.resource::<NodeTimes>().clone();
         let buffer = encoder.map(|mut encoder| {
             if let Some(timer) = &mut timer {
                 timer.resolve(&mut encoder);
@@ -257,7 +258,7 @@ pub(crate) fn run_gpu_graph(world: &mut World) {
         world.resource_mut::<FrameUploader>().0.submitted();
         after_submit.into_iter().for_each(|action| action());
         if let Some(timer) = &mut timer {
-            timer.deliver(ledger);
+            timer.deliver(ledger, times);
         }
         in_flight.submissions.send((device, index));
     }
@@ -330,7 +331,7 @@ fn run_node(world: &mut World, compiled: &CompiledNode, pins: &EntityHashMap<Pin
         packet_outputs,
     };
     let frame_id = run.frames().next().map(|frame| frame.stamp.frame_id).unwrap_or_default();
-    world.resource_mut::<GraphCommands>().begin_node(frame_id, stage);
+    world.resource_mut::<GraphCommands>().begin_node(frame_id, stage, compiled.node);
     // What the GPU refuses (a shader that does not compile, a picture it cannot hold) is this node's failure. It comes with
     // new settings and new pictures: what went well goes well again with pictures of the same shape.
     let shapes = shapes_of(&run);

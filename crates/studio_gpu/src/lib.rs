@@ -12,6 +12,8 @@
 //! | [`yuv`] | RGBA to NV12 or P010 |
 //! | [`mark`] | the `LatencyMark` node |
 //! | [`present`] | the `WindowOutput` node: pictures in a window |
+//! | [`preview`] | pictures of pins for user interfaces |
+//! | [`paint`] | draws a picture of any planes over a target |
 //! | [`rgba`] | the `ColorConvert` node: any planes to RGBA |
 //! | [`camera_move`] | the `CameraMove` node: a camera that moves over a picture |
 //! | [`pass`] | what small passes share |
@@ -23,9 +25,11 @@ pub mod driver;
 pub mod frame;
 pub mod mark;
 pub mod node;
+pub mod paint;
 pub mod pass;
 pub mod picture;
 pub mod present;
+pub mod preview;
 pub mod readback;
 pub mod rgba;
 pub mod timer;
@@ -55,6 +59,7 @@ pub mod prelude {
         node::{AppGpuNodeExt, GpuContext, GpuNodeRun, NodeSettings, NodeStates},
         picture::{GpuPicture, PictureUniform},
         present::WindowOutput,
+        preview::{PinPreview, preview_image},
         rgba::ColorConvert,
     };
 }
@@ -69,8 +74,10 @@ impl Plugin for StudioGpuPlugin {
             .init_resource::<CopyCounters>()
             .init_resource::<StudioWaker>()
             .init_resource::<driver::GpuBacklog>()
+            .init_resource::<timer::NodeTimes>()
             .add_observer(give_frame_to_pin);
         let backlog = app.world().resource::<driver::GpuBacklog>().clone();
+        let times = app.world().resource::<timer::NodeTimes>().clone();
         let (ledger, copies, waker, report) = (
             app.world().resource::<LatencyLedger>().clone(),
             app.world().resource::<CopyCounters>().clone(),
@@ -87,6 +94,7 @@ impl Plugin for StudioGpuPlugin {
         };
         render_app
             .insert_resource(backlog)
+            .insert_resource(times)
             .insert_resource(ledger)
             .insert_resource(copies)
             .insert_resource(waker)
@@ -97,9 +105,13 @@ impl Plugin for StudioGpuPlugin {
             .init_resource::<driver::GpuGraph>()
             .init_resource::<driver::GraphCommands>()
             .init_resource::<driver::FrameUploader>()
+            .init_resource::<preview::Previews>()
             .add_systems(RenderStartup, driver::start_epoch)
-            .add_systems(ExtractSchedule, driver::extract_graph)
-            .add_systems(RenderGraph, driver::run_gpu_graph.in_set(RenderGraphSystems::Render).before(camera_driver));
+            .add_systems(ExtractSchedule, (driver::extract_graph, preview::extract_previews))
+            .add_systems(
+                RenderGraph,
+                (driver::run_gpu_graph, preview::draw_previews).chain().in_set(RenderGraphSystems::Render).before(camera_driver),
+            );
         app.add_gpu_node::<mark::LatencyMark, _>(mark::run_latency_mark)
             .add_gpu_node::<rgba::ColorConvert, _>(rgba::run_color_convert)
             .add_gpu_node::<camera_move::CameraMove, _>(camera_move::run_camera_move)

@@ -1,11 +1,6 @@
 //! The `WindowOutput` node: pictures in a window.
 
-use crate::{
-    frame::GpuFrame,
-    node::*,
-    pass::{BindGroupCache, cover_pipeline, linear_sampler, numbered, parameter_buffer},
-    picture::PictureUniform,
-};
+use crate::{frame::GpuFrame, node::*, paint::PicturePainter};
 use bevy::{
     camera::RenderTarget,
     core_pipeline::{Core2d, schedule::Core2dSystems},
@@ -67,7 +62,19 @@ impl Plugin for PresentPlugin {
     }
 }
 
-fn add_camera(added: On<Add, WindowOutput>, windows: Query<(), With<PrimaryWindow>>, mut commands: Commands) {
+/// Present where something else has the primary window, such as an editor, which shows window outputs itself.
+#[derive(Resource, Default)]
+pub struct WindowTaken;
+
+fn add_camera(
+    added: On<Add, WindowOutput>,
+    windows: Query<(), With<PrimaryWindow>>,
+    taken: Option<Res<WindowTaken>>,
+    mut commands: Commands,
+) {
+    if taken.is_some() {
+        return;
+    }
     if windows.is_empty() {
         info!("there is no window: the window output shows nothing");
         return;
@@ -93,39 +100,12 @@ fn run_window_output(In(run): In<GpuNodeRun>, mut presented: ResMut<Presented>) 
     Ok(())
 }
 
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct PresentUniform {
-    picture: PictureUniform,
-    /// Scale from the window's coordinates (-1..1) to the picture's, and 1 where the target decodes sRGB, 0 elsewhere.
-    scale: [f32; 2],
-    to_linear: f32,
-    padding: f32,
-}
-
-struct PresentPipeline {
-    pipeline: wgpu::RenderPipeline,
-    sampler: wgpu::Sampler,
-    uniform: wgpu::Buffer,
-    format: wgpu::TextureFormat,
-    layout: wgpu::BindGroupLayout,
-    bind_groups: BindGroupCache,
-}
-
-fn present_pipeline(device: &wgpu::Device, format: wgpu::TextureFormat) -> PresentPipeline {
-    let pipeline = cover_pipeline(device, "present", include_str!("../../../shaders/present.wgsl"), "present", format);
-    let sampler = linear_sampler(device, "present", false);
-    let uniform = parameter_buffer::<PresentUniform>(device, "present");
-    let layout = pipeline.get_bind_group_layout(0);
-    PresentPipeline { pipeline, sampler, uniform, format, layout, bind_groups: BindGroupCache::default() }
-}
-
 fn draw_window_outputs(
     view: ViewQuery<(&ViewTarget, &WindowOutputCamera)>,
     settings: Res<NodeSettings<WindowOutput>>,
     queue: Res<RenderQueue>,
     mut presented: ResMut<Presented>,
-    mut pipelines: Local<EntityHashMap<PresentPipeline>>,
+    mut painters: Local<EntityHashMap<PicturePainter>>,
     mut context: RenderContext,
 ) {
     let (target, camera) = view.into_inner();
@@ -137,41 +117,15 @@ fn draw_window_outputs(
     let device: &RenderDevice = context.render_device();
     let device = device.wgpu_device().clone();
     let format = target.main_texture_format();
-    let stale = pipelines.get(&camera.0).is_none_or(|pipeline| pipeline.format != format);
-    if stale {
-        pipelines.insert(camera.0, present_pipeline(&device, format));
+    if painters.get(&camera.0).is_none_or(|painter| painter.format() != format) {
+        painters.insert(camera.0, PicturePainter::new(&device, format));
     }
-    let Some(pipeline) = pipelines.get(&camera.0) else { return };
+    let Some(painter) = painters.get(&camera.0) else { return };
     let window = target.main_texture().size();
-    let window_aspect = window.width as f32 / window.height as f32;
-    let aspect = frame.picture.size.x as f32 / frame.picture.size.y as f32;
-    let wider = (aspect > window_aspect) != settings.of(camera.0).fill;
-    let scale = if wider { [1.0, aspect / window_aspect] } else { [window_aspect / aspect, 1.0] };
-    let values = PresentUniform {
-        picture: frame.picture.uniform(),
-        scale,
-        to_linear: f32::from(u8::from(format.is_srgb())),
-        padding: 0.0,
-    };
-    queue.write_buffer(&pipeline.uniform, 0, bytemuck::bytes_of(&values));
-    let [first, second, third] = frame.picture.plane_views();
-    let resources = [
-        pipeline.uniform.as_entire_binding(),
-        wgpu::BindingResource::Sampler(&pipeline.sampler),
-        wgpu::BindingResource::TextureView(first),
-        wgpu::BindingResource::TextureView(second),
-        wgpu::BindingResource::TextureView(third),
-    ];
-    let bindings = pipeline.bind_groups.get(&device, &pipeline.layout, &numbered(&resources));
+    let size = UVec2::new(window.width, window.height);
     let attachment = target.get_color_attachment();
-    let mut pass = context.command_encoder().begin_render_pass(&wgpu::RenderPassDescriptor {
-        label: Some("present"),
-        color_attachments: &[Some(attachment)],
-        ..Default::default()
-    });
-    pass.set_pipeline(&pipeline.pipeline);
-    pass.set_bind_group(0, &bindings, &[]);
-    pass.draw(0..3, 0..1);
+    let fill = settings.of(camera.0).fill;
+    painter.paint(&device, &queue, context.command_encoder(), attachment, size, &frame.picture, fill);
 }
 
 /// Writes down when the GPU was through with the frames drawn into windows.

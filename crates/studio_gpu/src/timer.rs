@@ -1,5 +1,6 @@
 //! How long the GPU worked on each node, by timestamp queries.
 
+use bevy::{ecs::entity::EntityHashMap, prelude::*};
 use parking_lot::Mutex;
 use std::{sync::Arc, time::Duration};
 use studio_frame::prelude::*;
@@ -8,12 +9,38 @@ use studio_frame::prelude::*;
 const MAX_SPANS: u32 = 64;
 const BUFFERS: usize = 4;
 
+/// How long the GPU worked on each node's latest frames, in milliseconds. Clones share the times.
+#[derive(Resource, Clone, Default)]
+pub struct NodeTimes(Arc<Mutex<EntityHashMap<f32>>>);
+
+impl NodeTimes {
+    /// Share of a new frame's time in the mean.
+    const SHARE: f32 = 0.1;
+    const MOST: usize = 16_384;
+
+    /// The time of every node that ran, as a sliding mean.
+    pub fn all(&self) -> EntityHashMap<f32> {
+        self.0.lock().clone()
+    }
+
+    fn record(&self, node: Entity, time: Duration) {
+        let mut times = self.0.lock();
+        // Nodes come and go; what is forgotten comes back with its next frame.
+        if times.len() >= Self::MOST {
+            times.clear();
+        }
+        let new = time.as_secs_f32() * 1e3;
+        let mean = times.entry(node).or_insert(new);
+        *mean += (new - *mean) * Self::SHARE;
+    }
+}
+
 /// Times spans of a frame's commands on the GPU's own clock and writes them into the ledger when they are known.
 ///
 /// Without the timestamp features it does nothing.
 pub struct GpuTimer {
     queries: Option<Queries>,
-    spans: Vec<(u64, Stage)>,
+    spans: Vec<(u64, Stage, Entity)>,
     open: bool,
 }
 
@@ -57,11 +84,11 @@ impl GpuTimer {
     }
 
     /// Starts a span.
-    pub fn begin(&mut self, encoder: &mut wgpu::CommandEncoder, frame_id: u64, stage: Stage) {
+    pub fn begin(&mut self, encoder: &mut wgpu::CommandEncoder, frame_id: u64, stage: Stage, node: Entity) {
         let Some(queries) = &self.queries else { return };
         if self.spans.len() < MAX_SPANS as usize {
             encoder.write_timestamp(&queries.set, self.spans.len() as u32 * 2);
-            self.spans.push((frame_id, stage));
+            self.spans.push((frame_id, stage, node));
             self.open = true;
         }
     }
@@ -87,7 +114,7 @@ impl GpuTimer {
     }
 
     /// Has the spans written into the ledger once the GPU is through; call it after the submission.
-    pub fn deliver(&mut self, ledger: LatencyLedger) {
+    pub fn deliver(&mut self, ledger: LatencyLedger, times: NodeTimes) {
         let spans = core::mem::take(&mut self.spans);
         let Some(queries) = &mut self.queries else { return };
         let Some(target) = queries.target.take() else { return };
@@ -99,9 +126,11 @@ impl GpuTimer {
                     .chunks_exact(8)
                     .map(|bytes| bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
                     .collect();
-                for (pair, (frame_id, stage)) in ticks.chunks_exact(2).zip(spans) {
+                for (pair, (frame_id, stage, node)) in ticks.chunks_exact(2).zip(spans) {
                     let nanos = pair[1].saturating_sub(pair[0]) as f64 * f64::from(ns_per_tick);
-                    ledger.record(frame_id, stage, Duration::from_nanos(nanos as u64));
+                    let time = Duration::from_nanos(nanos as u64);
+                    ledger.record(frame_id, stage, time);
+                    times.record(node, time);
                 }
                 buffer.unmap();
             }

@@ -96,6 +96,11 @@ impl Driver {
     /// The most keys.
     pub const MAX_KEYS: usize = 100_000;
 
+    /// The value at a moment in seconds; none if the driver cannot be used, or has no value there.
+    pub fn value_at(&self, seconds: f64) -> Option<f64> {
+        self.compile().ok()?.at(seconds)
+    }
+
     fn compile(&self) -> Result<Curve, DriverError> {
         match self {
             Self::Expression(formula) => {

@@ -88,6 +88,11 @@ impl KindEntry<'_> {
     }
 }
 
+/// A setting's documentation, as written in its source.
+pub fn docs_of(field: &bevy::reflect::NamedField) -> String {
+    trim_docs(field.docs())
+}
+
 /// Documentation for people: without the blank that starts each line, and with links' words in place of links.
 pub(crate) fn trim_docs(docs: Option<&str>) -> String {
     let lines: Vec<&str> = docs.unwrap_or_default().lines().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();

@@ -12,7 +12,7 @@ pub mod stats;
 
 use bevy::{prelude::*, render::RenderApp, window::PrimaryWindow};
 use bevy_egui::{EguiPlugin, EguiPrimaryContextPass};
-use studio_gpu::prelude::*;
+use studio_gpu::{prelude::*, present::WindowTaken};
 use studio_graph::prelude::*;
 
 /// The types nearly every user of this crate needs.
@@ -42,13 +42,14 @@ impl Plugin for StudioViewPlugin {
         let mut windows = app.world_mut().query_filtered::<(), With<PrimaryWindow>>();
         let windowed = windows.iter(app.world()).next().is_some();
         if windowed {
-            let viewing = any_with_component::<sphere::SphereView>;
+            // Where an editor has the window, keys and mouse are its own.
+            let viewing = any_with_component::<sphere::SphereView>.and_then(not(resource_exists::<WindowTaken>));
             app.init_resource::<hud::HudVisible>()
                 .init_resource::<controls::ViewScale>()
                 .add_plugins(EguiPlugin::default())
                 .add_systems(
                     Update,
-                    (controls::look_around, controls::press_keys, controls::follow_window).chain().run_if(viewing),
+                    (controls::look_around, controls::press_keys, controls::follow_window).chain().run_if(viewing.clone()),
                 )
                 .add_systems(EguiPrimaryContextPass, hud::draw_hud.run_if(viewing));
         }

@@ -3,6 +3,7 @@
 mod blueprint;
 mod cameras;
 mod demo;
+mod edit;
 mod report;
 mod view;
 
@@ -25,6 +26,8 @@ enum Command {
     View(view::ViewArgs),
     /// List the cameras that can be captured
     Cameras,
+    /// Draw, run and watch a blueprint
+    Edit(edit::EditArgs),
     /// Run a blueprint
     Run(blueprint::RunArgs),
     /// Say everything that is wrong with a blueprint, with lines
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::View(args) => view::run(args),
         Command::Cameras => cameras::run(),
+        Command::Edit(args) => edit::run(args),
         Command::Run(args) => blueprint::run(args),
         Command::Check(args) => blueprint::check_file(args),
         Command::Graph(args) => blueprint::graph(args),

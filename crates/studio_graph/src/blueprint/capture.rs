@@ -32,7 +32,8 @@ pub fn capture(world: &World, root: Entity) -> Result<Blueprint, CaptureError> {
     let registry = world.resource::<AppTypeRegistry>().read();
     let instance = world.get::<BlueprintInstance>(root).cloned().unwrap_or_default();
     let kinds = kinds(&registry);
-    let mut blueprint = Blueprint { name: instance.name, notes: instance.notes, parameters: instance.parameters, ..default() };
+    let BlueprintInstance { name, notes, parameters, routes, bookmarks, .. } = instance.clone();
+    let mut blueprint = Blueprint { name, notes, parameters, routes, bookmarks, ..default() };
     for entity in children(world, root) {
         let name = world.get::<Name>(entity).map(ToString::to_string).unwrap_or_default();
         let node = world.entity(entity);
@@ -66,6 +67,7 @@ pub fn capture(world: &World, root: Entity) -> Result<Blueprint, CaptureError> {
             place: Place::default(),
         });
     }
+    blueprint.routes.retain(|route| blueprint.links.iter().any(|link| link.link == route.link));
     Ok(blueprint)
 }
 

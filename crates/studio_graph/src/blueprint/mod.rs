@@ -53,6 +53,30 @@ pub struct Blueprint {
     pub notes: Vec<BlueprintNote>,
     /// Settings that are meant to be changed from outside, under names of their own.
     pub parameters: Vec<BlueprintParameter>,
+    /// Links that take a way of their own over the canvas.
+    pub routes: Vec<BlueprintRoute>,
+    /// Places of the canvas to come back to.
+    pub bookmarks: Vec<BlueprintBookmark>,
+}
+
+/// The way of a link over the canvas.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BlueprintRoute {
+    /// The link.
+    pub link: LinkText,
+    /// The points that its wire goes through, in order, in points of the canvas.
+    pub via: Vec<Vec2>,
+}
+
+/// A place of the canvas to come back to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BlueprintBookmark {
+    /// Its name, unique among the bookmarks.
+    pub name: String,
+    /// What lies in the middle of the view, in points of the canvas.
+    pub at: Vec2,
+    /// How large the canvas is drawn; 1 is its own size.
+    pub zoom: f32,
 }
 
 /// A setting that is meant to be changed from outside.

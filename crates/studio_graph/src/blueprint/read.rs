@@ -1,7 +1,8 @@
 //! From text to a blueprint.
 
 use super::{
-    Blueprint, BlueprintDriver, BlueprintLink, BlueprintNode, BlueprintNote, BlueprintParameter, Setting,
+    Blueprint, BlueprintBookmark, BlueprintDriver, BlueprintLink, BlueprintNode, BlueprintNote, BlueprintParameter,
+    BlueprintRoute, Setting,
     problem::{Place, Problem},
 };
 use crate::{flow::JoinPolicy, link::LinkText};
@@ -47,6 +48,10 @@ struct File<'a> {
     notes: Vec<&'a RawValue>,
     #[serde(borrow, default)]
     parameters: Entries<'a>,
+    #[serde(borrow, default)]
+    routes: Entries<'a>,
+    #[serde(borrow, default)]
+    bookmarks: Entries<'a>,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +79,18 @@ struct NoteEntry {
     #[serde(default)]
     at: (f32, f32),
     size: (f32, f32),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename = "bookmark")]
+struct BookmarkEntry {
+    at: (f32, f32),
+    #[serde(default = "own_size")]
+    zoom: f32,
+}
+
+fn own_size() -> f32 {
+    1.0
 }
 
 /// The entries of a map or a struct in their order, doubles included.
@@ -175,6 +192,8 @@ impl<'a> Reader<'a> {
         blueprint.notes = file.notes.into_iter().filter_map(|raw| self.note(&lines, raw)).collect();
         blueprint.parameters =
             file.parameters.0.into_iter().filter_map(|(name, raw)| self.parameter(&lines, name, raw)).collect();
+        blueprint.routes = file.routes.0.into_iter().filter_map(|(link, raw)| self.route(&lines, &link, raw)).collect();
+        blueprint.bookmarks = file.bookmarks.0.into_iter().filter_map(|(name, raw)| self.bookmark(&lines, name, raw)).collect();
         let mut names = HashSet::new();
         for parameter in &blueprint.parameters {
             let fault = if names.insert(parameter.name.clone()) {
@@ -257,6 +276,31 @@ impl<'a> Reader<'a> {
         let place = lines.place_of(raw);
         let setting = self.part(place, raw.trim(), &format!("parameter “{name}”"))?;
         Some(BlueprintParameter { name, setting, place })
+    }
+
+    fn route(&mut self, lines: &Lines<'a>, link: &str, raw: &'a RawValue) -> Option<BlueprintRoute> {
+        let place = lines.place_of(raw);
+        let link = link.parse::<LinkText>().map_err(|error| self.problems.push(Problem::error(place, error.to_string()))).ok()?;
+        let via: Vec<(f32, f32)> = self.part(place, raw.trim(), &format!("the route of {link}"))?;
+        if via.iter().any(|(x, y)| !(x.is_finite() && y.is_finite())) {
+            self.problems
+                .push(Problem::error(place, format!("the route of {link} goes through points that are no finite numbers")));
+            return None;
+        }
+        Some(BlueprintRoute { link, via: via.into_iter().map(Vec2::from).collect() })
+    }
+
+    fn bookmark(&mut self, lines: &Lines<'a>, name: String, raw: &'a RawValue) -> Option<BlueprintBookmark> {
+        let place = lines.place_of(raw);
+        let BookmarkEntry { at, zoom } = self.part(place, raw.trim(), &format!("bookmark “{name}”"))?;
+        if !(at.0.is_finite() && at.1.is_finite() && zoom.is_finite() && zoom > 0.0) {
+            self.problems.push(Problem::error(
+                place,
+                format!("bookmark “{name}” lies at {at:?} with zoom {zoom}: finite numbers, and a zoom above 0"),
+            ));
+            return None;
+        }
+        Some(BlueprintBookmark { name, at: at.into(), zoom })
     }
 
     /// Reads a part of the file by itself, so that its faults do not hide those of others.

@@ -47,9 +47,10 @@ impl ReflectDeserializerProcessor for PathsToHandles<'_> {
     }
 }
 
-struct HandlesToPaths;
+/// Paths below the folder become relative to it.
+struct HandlesToPaths<'a>(Option<&'a Path>);
 
-impl ReflectSerializerProcessor for HandlesToPaths {
+impl ReflectSerializerProcessor for HandlesToPaths<'_> {
     fn try_serialize<S: Serializer>(
         &self,
         value: &dyn PartialReflect,
@@ -62,7 +63,10 @@ impl ReflectSerializerProcessor for HandlesToPaths {
         });
         let Some(handle) = handle else { return Ok(Err(serializer)) };
         match handle.path() {
-            Some(path) => serializer.serialize_str(&path.to_string()).map(Ok),
+            Some(path) => {
+                let own = self.0.and_then(|base| path.path().strip_prefix(base).ok());
+                serializer.serialize_str(&own.map_or_else(|| path.to_string(), |own| own.display().to_string())).map(Ok)
+            }
             None => Err(S::Error::custom("the asset was made in memory and has no file to be named by: save it first")),
         }
     }
@@ -266,7 +270,11 @@ pub(super) fn one_line() -> PrettyConfig {
 /// # Errors
 /// Says why a value cannot be written: an asset without a file, a type that nobody registered.
 pub fn text_of(registry: &TypeRegistry, value: &dyn PartialReflect) -> Result<String, String> {
-    let processor = HandlesToPaths;
+    text_below(registry, value, None)
+}
+
+fn text_below(registry: &TypeRegistry, value: &dyn PartialReflect, base: Option<&Path>) -> Result<String, String> {
+    let processor = HandlesToPaths(base);
     let serializer = TypedReflectSerializer::with_processor(value, registry, &processor);
     options().to_string_pretty(&serializer, one_line()).map_err(|error| error.to_string())
 }
@@ -300,7 +308,7 @@ pub fn settings_text(
         let relative = relative.and_then(|(path, base)| Path::new(path).strip_prefix(base).ok());
         let text = match relative {
             Some(path) => text_of(registry, &path.display().to_string()),
-            None => text_of(registry, value),
+            None => text_below(registry, value, base),
         };
         let value = text.map_err(|reason| format!("the setting “{}” cannot be written: {reason}", field.name()))?;
         written.push(Setting { field: field.name().to_owned(), value, place: super::Place::default() });

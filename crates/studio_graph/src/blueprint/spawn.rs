@@ -1,7 +1,8 @@
 //! From a blueprint to entities, and from a changed blueprint to changed entities.
 
 use super::{
-    Blueprint, BlueprintNode, BlueprintNote, BlueprintParameter, Setting,
+    Blueprint, BlueprintBookmark, BlueprintNode, BlueprintNote, BlueprintParameter, BlueprintRoute, Setting,
+    asset::BlueprintFolder,
     check::{Checked, examine},
     problem::{Problem, has_errors},
 };
@@ -20,7 +21,7 @@ use bevy::{
     prelude::*,
 };
 use core::any::TypeId;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The root of a blueprint's entities. Despawning it despawns the nodes.
 #[derive(Component, Clone, Debug, Default, PartialEq)]
@@ -33,6 +34,10 @@ pub struct BlueprintInstance {
     pub notes: Vec<BlueprintNote>,
     /// Settings that are meant to be changed from outside.
     pub parameters: Vec<BlueprintParameter>,
+    /// Links that take a way of their own over the canvas.
+    pub routes: Vec<BlueprintRoute>,
+    /// Places of the canvas to come back to.
+    pub bookmarks: Vec<BlueprintBookmark>,
 }
 
 /// The blueprint that a node belongs to.
@@ -84,8 +89,15 @@ pub fn apply(world: &mut World, root: Entity, blueprint: &Blueprint) -> Result<V
     let types = world.get_resource::<DataTypes>().cloned().unwrap_or_default();
     let base = world.get::<BlueprintInstance>(root).and_then(|instance| instance.base.clone());
     let mut assets = world.get_resource::<AssetServer>().cloned();
+    // Assets' paths start at the blueprint's folder, wherever the asset server looks for its own.
+    let folder = world.get_resource::<BlueprintFolder>().and_then(|folder| folder.0.clone());
+    let elsewhere = base.as_deref().filter(|base| folder.as_deref() != Some(*base) && folder.is_some());
     let mut load = |type_id: TypeId, path: String| match &mut assets {
-        Some(assets) => assets.load_from_path_erased(type_id, path.into()),
+        Some(assets) => {
+            let own = elsewhere.filter(|_| !path.contains("://") && Path::new(&path).is_relative());
+            let path = own.map_or(path.clone(), |base| base.join(&path).display().to_string());
+            assets.load_from_path_erased(type_id, path.into())
+        }
         None => super::settings::no_assets(type_id, path),
     };
     let Checked { nodes, links, problems } = examine(blueprint, &registry, &types, base.as_deref(), &mut load);
@@ -96,6 +108,8 @@ pub fn apply(world: &mut World, root: Entity, blueprint: &Blueprint) -> Result<V
         instance.name.clone_from(&blueprint.name);
         instance.notes.clone_from(&blueprint.notes);
         instance.parameters.clone_from(&blueprint.parameters);
+        instance.routes.clone_from(&blueprint.routes);
+        instance.bookmarks.clone_from(&blueprint.bookmarks);
     }
     let mut present: HashMap<String, Entity> =
         children(world, root).into_iter().filter_map(|node| Some((world.get::<Name>(node)?.to_string(), node))).collect();

@@ -428,6 +428,12 @@ fn blueprints() -> impl Strategy<Value = Blueprint> {
                 let link = LinkText { from: end(from, "picture 1"), to: end(to, "frame") };
                 blueprint.links.push(BlueprintLink { link, place: Place::default() });
             }
+            blueprint.routes = blueprint
+                .links
+                .iter()
+                .map(|link| BlueprintRoute { link: link.link.clone(), via: vec![Vec2::new(-1.5, 7.0)] })
+                .collect();
+            blueprint.bookmarks.push(BlueprintBookmark { name: note.clone(), at: Vec2::ONE, zoom: 0.25 });
             blueprint.notes.push(BlueprintNote { text: note, at: Vec2::ONE, size: Vec2::new(100.0, 50.5) });
             blueprint
         },

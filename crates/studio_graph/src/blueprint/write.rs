@@ -69,6 +69,22 @@ fn put(text: &mut String, blueprint: &Blueprint) -> core::fmt::Result {
         }
         writeln!(text, "    }},")?;
     }
+    if !blueprint.routes.is_empty() {
+        writeln!(text, "    routes: {{")?;
+        for route in &blueprint.routes {
+            let via: Vec<String> = route.via.iter().map(|at| format!("({}, {})", number(at.x), number(at.y))).collect();
+            writeln!(text, "        {}: [{}],", quoted(&route.link.to_string()), via.join(", "))?;
+        }
+        writeln!(text, "    }},")?;
+    }
+    if !blueprint.bookmarks.is_empty() {
+        writeln!(text, "    bookmarks: {{")?;
+        for mark in &blueprint.bookmarks {
+            let [x, y, zoom] = [mark.at.x, mark.at.y, mark.zoom].map(number);
+            writeln!(text, "        {}: (at: ({x}, {y}), zoom: {zoom}),", quoted(&mark.name))?;
+        }
+        writeln!(text, "    }},")?;
+    }
     writeln!(text, ")")
 }
 

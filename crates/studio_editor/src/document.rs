@@ -1,0 +1,376 @@
+//! The blueprint that is edited: its file, its entities, its history.
+
+use bevy::prelude::*;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+use studio_graph::blueprint::{
+    Blueprint, BlueprintInstance, Problem,
+    capture::capture,
+    problem::{has_errors, list},
+    read::read,
+    spawn::{InBlueprint, apply},
+    write::write,
+};
+
+/// One step of the history.
+#[derive(Clone, Debug)]
+struct Step {
+    name: String,
+    before: Arc<Blueprint>,
+}
+
+/// The blueprint that is edited.
+///
+/// Its entities are the graph that runs; each edit makes another version of the blueprint and applies the difference to
+/// them. A version that the registry refuses is not taken on.
+#[derive(Resource)]
+pub struct Document {
+    /// The root of its entities.
+    root: Entity,
+    path: Option<PathBuf>,
+    modified: Option<SystemTime>,
+    blueprint: Arc<Blueprint>,
+    saved: Arc<Blueprint>,
+    undo: Vec<Step>,
+    redo: Vec<Step>,
+    /// Edits with the same key in a row are one step, such as those of one drag.
+    merge: Option<(String, Instant)>,
+    revision: u64,
+    warnings: Vec<Problem>,
+}
+
+/// Why a document cannot be changed, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// The graph would not be right.
+    #[error("{}", list(.0))]
+    Refused(Vec<Problem>),
+    /// The file has faults.
+    #[error("{path} is not opened:\n{}", list(.problems))]
+    Faults {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problems: Vec<Problem>,
+    },
+    /// The file cannot be read.
+    #[error("{path} cannot be read: {reason}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// The file cannot be written.
+    #[error("{path} cannot be written: {reason}; choose another folder or change its permissions")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+}
+
+impl Document {
+    /// The most steps that can be undone.
+    pub const MAX_STEPS: usize = 500;
+    /// Edits with one key further apart than this are steps of their own.
+    const MERGE_SECONDS: f32 = 2.0;
+
+    /// An empty document. Nodes that stand in the world without a blueprint become its nodes.
+    pub fn new(world: &mut World) -> Self {
+        let root = world.spawn((Name::new("blueprint"), BlueprintInstance::default())).id();
+        let mut document = Self {
+            root,
+            path: None,
+            modified: None,
+            blueprint: Arc::default(),
+            saved: Arc::default(),
+            undo: Vec::new(),
+            redo: Vec::new(),
+            merge: None,
+            revision: 1,
+            warnings: Vec::new(),
+        };
+        document.adopt(world);
+        document
+    }
+
+    /// Takes in the nodes that programs spawned themselves.
+    fn adopt(&mut self, world: &mut World) {
+        let mut strays = world.query_filtered::<(Entity, Option<&Name>, &studio_graph::registry::NodeName), (
+            With<studio_graph::pin::Pins>,
+            Without<InBlueprint>,
+            Without<crate::EditorOwn>,
+        )>();
+        let found: Vec<(Entity, String)> = strays
+            .iter(world)
+            .map(|(node, name, kind)| (node, name.map_or_else(|| kind.0.to_string(), ToString::to_string)))
+            .collect();
+        if found.is_empty() {
+            return;
+        }
+        let mut names = Blueprint::default();
+        for (place, (node, label)) in found.into_iter().enumerate() {
+            let name = crate::edit::add_node(&mut names, "", &label, Vec2::ZERO);
+            let at = studio_graph::blueprint::spawn::CanvasPosition(Vec2::new(240.0 * place as f32, 0.0));
+            world.entity_mut(node).insert((Name::new(name), InBlueprint(self.root), at));
+        }
+        match capture(world, self.root) {
+            Ok(mut blueprint) => {
+                let places = crate::layout::arrange(&blueprint, &[], |_| Vec2::new(200.0, 120.0));
+                for (name, at) in places {
+                    if let Some(node) = blueprint.node_mut(&name) {
+                        node.at = at;
+                    }
+                }
+                self.blueprint = Arc::new(blueprint);
+                self.saved = self.blueprint.clone();
+            }
+            Err(error) => warn!("the graph that is there cannot be edited: {error}"),
+        }
+    }
+
+    /// The root of the blueprint's entities.
+    pub const fn root(&self) -> Entity {
+        self.root
+    }
+
+    /// The blueprint as it stands.
+    pub fn blueprint(&self) -> &Blueprint {
+        &self.blueprint
+    }
+
+    /// Grows with every change.
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The file that it was read from or saved to.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// What titles call it.
+    pub fn title(&self) -> String {
+        let file = self.path.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+        file.unwrap_or_else(|| "Untitled".to_owned())
+    }
+
+    /// Whether there are changes that were not saved.
+    pub fn is_dirty(&self) -> bool {
+        !Arc::ptr_eq(&self.blueprint, &self.saved) && *self.blueprint != *self.saved
+    }
+
+    /// What is not right about it, though it runs.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// The names of the steps that can be undone, the latest last.
+    pub fn undo_names(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.undo.iter().map(|step| step.name.as_str())
+    }
+
+    /// The names of the steps that can be done again, the next last.
+    pub fn redo_names(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.redo.iter().map(|step| step.name.as_str())
+    }
+
+    /// Changes the blueprint, as one named step. Steps with one `merge` key in quick succession become one. Returns whether
+    /// anything changed.
+    ///
+    /// # Errors
+    /// [`DocumentError::Refused`] if the graph would not be right; nothing changes then.
+    pub fn edit(
+        &mut self,
+        world: &mut World,
+        name: impl Into<String>,
+        merge: Option<String>,
+        change: impl FnOnce(&mut Blueprint),
+    ) -> Result<bool, DocumentError> {
+        let mut blueprint = (*self.blueprint).clone();
+        change(&mut blueprint);
+        if blueprint == *self.blueprint {
+            return Ok(false);
+        }
+        let before = self.take_on(world, blueprint)?;
+        let now = Instant::now();
+        let goes_on = self.merge.as_ref().zip(merge.as_ref()).is_some_and(|((key, at), new)| {
+            key == new && (now - *at).as_secs_f32() < Self::MERGE_SECONDS && !self.undo.is_empty()
+        });
+        if !goes_on {
+            if self.undo.len() == Self::MAX_STEPS {
+                self.undo.remove(0);
+            }
+            self.undo.push(Step { name: name.into(), before });
+        }
+        self.redo.clear();
+        self.merge = merge.map(|key| (key, now));
+        Ok(true)
+    }
+
+    /// Ends the present run of edits that become one step: at the end of a drag.
+    pub fn seal(&mut self) {
+        self.merge = None;
+    }
+
+    /// Takes the latest step back. Returns its name.
+    ///
+    /// # Errors
+    /// [`DocumentError::Refused`] if the version before is no longer right, because a plugin or a file is gone.
+    pub fn undo(&mut self, world: &mut World) -> Result<Option<String>, DocumentError> {
+        let Some(Step { name, before }) = self.undo.pop() else { return Ok(None) };
+        let after = self.take_on(world, (*before).clone())?;
+        self.redo.push(Step { name: name.clone(), before: after });
+        self.merge = None;
+        Ok(Some(name))
+    }
+
+    /// Does the step again that was undone last. Returns its name.
+    ///
+    /// # Errors
+    /// As [`undo`](Self::undo).
+    pub fn redo(&mut self, world: &mut World) -> Result<Option<String>, DocumentError> {
+        let Some(Step { name, before: after }) = self.redo.pop() else { return Ok(None) };
+        let before = self.take_on(world, (*after).clone())?;
+        self.undo.push(Step { name: name.clone(), before });
+        self.merge = None;
+        Ok(Some(name))
+    }
+
+    /// Brings the entities to a version. Returns the version before.
+    fn take_on(&mut self, world: &mut World, blueprint: Blueprint) -> Result<Arc<Blueprint>, DocumentError> {
+        self.warnings = apply(world, self.root, &blueprint).map_err(DocumentError::Refused)?;
+        self.revision += 1;
+        Ok(core::mem::replace(&mut self.blueprint, Arc::new(blueprint)))
+    }
+
+    /// Closes the document for a new, empty one.
+    ///
+    /// # Errors
+    /// None that are known: an empty graph is always right.
+    pub fn clear(&mut self, world: &mut World) -> Result<(), DocumentError> {
+        self.set_base(world, None);
+        self.start_over(world, Blueprint::default(), None)
+    }
+
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// [`DocumentError`] if it cannot be read or is not right; what was open stays open then.
+    pub fn open(&mut self, world: &mut World, path: &Path) -> Result<(), DocumentError> {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let blueprint = load(&path)?;
+        let base = self.set_base(world, path.parent().map(Path::to_owned));
+        let opened = self.start_over(world, blueprint, Some(path.clone()));
+        opened.map_err(|error| {
+            self.set_base(world, base);
+            match error {
+                DocumentError::Refused(problems) => DocumentError::Faults { path, problems },
+                other => other,
+            }
+        })
+    }
+
+    /// Opens the file again, as one step that can be undone.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn reload(&mut self, world: &mut World) -> Result<(), DocumentError> {
+        let Some(path) = self.path.clone() else { return Ok(()) };
+        let blueprint = load(&path)?;
+        self.edit(world, "Changed by another program", None, |current| *current = blueprint)?;
+        self.saved = self.blueprint.clone();
+        Ok(())
+    }
+
+    /// Names the file that it will be saved to, without a file there yet.
+    pub fn name(&mut self, path: PathBuf) {
+        self.path = Some(path);
+    }
+
+    /// Takes on a version that was kept aside, of the file at `path` if it had one: it counts as changed.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn recover(&mut self, world: &mut World, kept: &Path, path: Option<PathBuf>) -> Result<(), DocumentError> {
+        let blueprint = load(kept)?;
+        self.set_base(world, path.as_deref().and_then(Path::parent).map(Path::to_owned));
+        self.start_over(world, blueprint, path)?;
+        self.saved = Arc::default();
+        Ok(())
+    }
+
+    fn start_over(&mut self, world: &mut World, blueprint: Blueprint, path: Option<PathBuf>) -> Result<(), DocumentError> {
+        self.take_on(world, blueprint)?;
+        self.saved = self.blueprint.clone();
+        self.modified = path.as_deref().and_then(modified);
+        self.path = path;
+        self.undo.clear();
+        self.redo.clear();
+        self.merge = None;
+        Ok(())
+    }
+
+    /// Sets where relative paths start; returns where they started.
+    fn set_base(&self, world: &mut World, base: Option<PathBuf>) -> Option<PathBuf> {
+        let mut instance = world.get_mut::<BlueprintInstance>(self.root)?;
+        core::mem::replace(&mut instance.base, base)
+    }
+
+    /// Saves to a file, which becomes the document's own. The file is replaced whole, so that a crash or a full disk leaves
+    /// the old one.
+    ///
+    /// # Errors
+    /// [`DocumentError::Write`].
+    pub fn save(&mut self, world: &mut World, path: &Path) -> Result<(), DocumentError> {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        write_whole(&path, &write(&self.blueprint))?;
+        self.modified = modified(&path);
+        self.saved = self.blueprint.clone();
+        self.set_base(world, path.parent().map(Path::to_owned));
+        self.path = Some(path);
+        Ok(())
+    }
+
+    /// Whether another program changed the file since it was read or saved.
+    pub fn changed_outside(&mut self) -> bool {
+        let Some(now) = self.path.as_deref().and_then(modified) else { return false };
+        self.modified.replace(now).is_some_and(|known| known != now)
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).ok()?.modified().ok()
+}
+
+fn load(path: &Path) -> Result<Blueprint, DocumentError> {
+    let refuse = |reason: String| DocumentError::Read { path: path.to_owned(), reason };
+    let size = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
+    if size > Blueprint::MAX_BYTES as u64 {
+        return Err(refuse(format!("it has {size} bytes; a blueprint may have {} at most", Blueprint::MAX_BYTES)));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    let (blueprint, problems) = read(&text);
+    if has_errors(&problems) { Err(DocumentError::Faults { path: path.to_owned(), problems }) } else { Ok(blueprint) }
+}
+
+/// Writes a file beside its place and moves it there.
+pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), DocumentError> {
+    let refuse = |error: std::io::Error| DocumentError::Write { path: path.to_owned(), reason: error.to_string() };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(refuse)?;
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
+    written.map_err(|error| {
+        // What is half written is of no use; that it cannot be removed either changes nothing.
+        std::fs::remove_file(&beside).ok();
+        refuse(error)
+    })
+}

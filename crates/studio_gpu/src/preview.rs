@@ -1,0 +1,114 @@
+//! Pictures of pins for user interfaces: drawn on the GPU into an image that any renderer can show, never read back.
+
+use crate::{frame::PinFrame, paint::PicturePainter};
+use bevy::{
+    asset::RenderAssetUsages,
+    ecs::entity::{EntityHashMap, EntityHashSet},
+    prelude::*,
+    render::{
+        Extract,
+        render_asset::RenderAssets,
+        renderer::{RenderDevice, RenderQueue},
+        texture::GpuImage,
+    },
+};
+use std::time::{Duration, Instant};
+
+/// Keeps an image up to date with the newest frame of an output pin. The node behind the pin must run: mark it
+/// [`Watched`](studio_graph::flow::Watched) where no link takes what it makes.
+#[derive(Component, Clone, Debug)]
+pub struct PinPreview {
+    /// The output pin.
+    pub pin: Entity,
+    /// The image, made with [`preview_image`].
+    pub image: Handle<Image>,
+    /// The shortest time from one drawing to the next: small pictures of many nodes need no full frame rate.
+    pub interval: Duration,
+}
+
+const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8UnormSrgb;
+
+/// An image for a [`PinPreview`], of a size in pixels; black until a frame comes.
+pub fn preview_image(size: UVec2) -> Image {
+    let size = size.max(UVec2::ONE);
+    let extent = wgpu::Extent3d { width: size.x, height: size.y, depth_or_array_layers: 1 };
+    let usages = RenderAssetUsages::RENDER_WORLD;
+    let mut image = Image::new_fill(extent, wgpu::TextureDimension::D2, &[0, 0, 0, 255], FORMAT, usages);
+    image.texture_descriptor.usage =
+        wgpu::TextureUsages::RENDER_ATTACHMENT | wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST;
+    image
+}
+
+struct Preview {
+    frame: PinFrame,
+    image: AssetId<Image>,
+    interval: Duration,
+}
+
+/// The previews as the render world sees them.
+#[derive(Resource, Default)]
+pub(crate) struct Previews(EntityHashMap<Preview>);
+
+pub(crate) fn extract_previews(
+    previews: Extract<Query<(Entity, &PinPreview)>>,
+    pins: Extract<Query<&PinFrame>>,
+    mut known: ResMut<Previews>,
+) {
+    known.0.clear();
+    for (entity, preview) in &previews {
+        if let Ok(frame) = pins.get(preview.pin) {
+            let preview = Preview { frame: frame.clone(), image: preview.image.id(), interval: preview.interval };
+            known.0.insert(entity, preview);
+        }
+    }
+}
+
+/// What was drawn into a preview's image last.
+pub(crate) struct Drawn {
+    painter: PicturePainter,
+    texture: wgpu::Texture,
+    generation: u64,
+    at: Instant,
+}
+
+pub(crate) fn draw_previews(
+    previews: Res<Previews>,
+    images: Res<RenderAssets<GpuImage>>,
+    device: Res<RenderDevice>,
+    queue: Res<RenderQueue>,
+    mut drawn: Local<EntityHashMap<Drawn>>,
+) {
+    if previews.0.is_empty() {
+        drawn.clear();
+        return;
+    }
+    let alive: EntityHashSet = previews.0.keys().copied().collect();
+    drawn.retain(|entity, _| alive.contains(entity));
+    let (device, now) = (device.wgpu_device(), Instant::now());
+    let mut encoder = None;
+    for (entity, preview) in &previews.0 {
+        let Some(image) = images.get(preview.image) else { continue };
+        let generation = preview.frame.generation();
+        let before = drawn.get(entity).filter(|drawn| drawn.texture == *image.texture);
+        let due = before.is_none_or(|drawn| drawn.generation != generation && now - drawn.at >= preview.interval);
+        let Some(frame) = preview.frame.get().filter(|_| due) else { continue };
+        let painter = match (drawn.remove(entity), drawn.values().next()) {
+            (Some(before), _) => before.painter,
+            (None, Some(other)) => other.painter.for_another(device),
+            (None, None) => PicturePainter::new(device, FORMAT),
+        };
+        let target = wgpu::RenderPassColorAttachment {
+            view: &image.texture_view,
+            depth_slice: None,
+            resolve_target: None,
+            ops: wgpu::Operations { load: wgpu::LoadOp::Clear(wgpu::Color::BLACK), store: wgpu::StoreOp::Store },
+        };
+        let encoder = encoder.get_or_insert_with(|| device.create_command_encoder(&default()));
+        let extent = image.texture.size();
+        painter.paint(device, &queue, encoder, target, UVec2::new(extent.width, extent.height), &frame.picture, false);
+        drawn.insert(*entity, Drawn { painter, texture: (*image.texture).clone(), generation, at: now });
+    }
+    if let Some(encoder) = encoder {
+        queue.submit([encoder.finish()]);
+    }
+}
