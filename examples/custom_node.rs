@@ -1,6 +1,7 @@
-//! A node of your own: `Tint` multiplies the picture by a colour, on the GPU, with its setting live.
+//! A node of your own: `Tint` multiplies the picture by a colour, on the GPU, with its setting live. Registering it is all it
+//! takes to be in the editor's lists, its inspector, the files and the schema: `--edit` opens the editor over this graph.
 //!
-//! `cargo run --example custom_node`
+//! `cargo run --example custom_node -- --edit`
 
 use bevy::prelude::*;
 use neural_studio::{
@@ -9,9 +10,11 @@ use neural_studio::{
 };
 use std::sync::Arc;
 
+/// Multiplies the picture by a colour.
 #[derive(Component, Reflect, Default, Clone)]
 #[reflect(Component, Default, Node)]
-struct Tint {
+pub struct Tint {
+    /// What red, green and blue are multiplied by.
     rgb: Vec3,
 }
 
@@ -64,9 +67,18 @@ fn tint(
     Ok(())
 }
 
+/// Adds the node to an app.
+pub fn add_tint(app: &mut App) {
+    app.add_gpu_node::<Tint, _>(tint);
+}
+
 fn main() -> Result<AppExit> {
     let mut app = neural_studio::app_from_args("Tint")?;
-    Ok(app.add_gpu_node::<Tint, _>(tint).add_systems(Startup, set_up).run())
+    app.add_plugins(add_tint).add_systems(Startup, set_up);
+    if std::env::args().any(|argument| argument == "--edit") {
+        app.add_plugins(StudioEditorPlugin::default());
+    }
+    Ok(app.run())
 }
 
 fn set_up(mut commands: Commands) {

@@ -276,6 +276,12 @@ fn work(hand: &Hand, folder: &Path) {
     hand.wait("the file", |seen| (!seen.dirty).then_some(()));
     let saved = std::fs::read_to_string(&file).expect("it was saved");
     assert_same_graph(&saved, &assets);
+    // A kind that only this program knows: in the list, on the canvas, in the inspector, in the file, with nothing done for it.
+    hand.add("tint", "own", 60.0, 300.0);
+    hand.first_setting("0.5", "\"own\": (kind: \"Tint\"");
+    hand.has("rgb: (0.5");
+    hand.key("Delete");
+    hand.wait("the node to be gone", |seen| (seen.nodes.len() == 7).then_some(()));
     let steps = hand.seen().undo;
     assert!(steps >= 20, "only {steps} steps");
     while hand.seen().undo > 0 {
@@ -289,6 +295,8 @@ fn work(hand: &Hand, folder: &Path) {
         hand.key("ctrl+shift+z");
         hand.wait("the step to be done again", |seen| (seen.redo < left).then_some(()));
     }
+    let own = |text: &str| text.contains("\"own\"");
+    assert!(!own(&hand.seen().text));
     assert_eq!(hand.seen().text, saved, "the same file again");
     assert!(!hand.seen().dirty);
     hand.key("ctrl+n");
@@ -347,7 +355,10 @@ fn edit(folder: PathBuf) {
     let hand = Hand(shared.clone());
     let file = folder.join("mine.blueprint.ron");
     let session = SessionFolder(Some(folder.join("session")));
-    app.add_plugins(StudioEditorPlugin { file: Some(file), session }).insert_resource(SeenByHand(shared)).add_systems(Last, look);
+    app.add_plugins(StudioEditorPlugin { file: Some(file), session, ..default() })
+        .insert_resource(SeenByHand(shared))
+        .add_systems(Last, look);
+    app.add_plugins(crate::custom_node::add_tint);
     let worker = std::thread::spawn(move || {
         // A hand that fails must not leave the window open for ever.
         let failure = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&hand, &folder)));

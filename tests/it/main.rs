@@ -3,9 +3,13 @@
 #![expect(clippy::print_stdout, reason = "figures and skipped cases are told to whoever reads the tests")]
 
 mod blueprint;
+#[expect(dead_code, reason = "the example's own program")]
+#[path = "../../examples/custom_node.rs"]
+mod custom_node;
 mod editor;
 mod faults;
 mod gate;
+mod kinds;
 mod preview;
 mod programs;
 mod shaders;

@@ -207,8 +207,8 @@ impl Command {
     }
 
     /// Its first key, as people write it.
-    pub fn keys_text(self, ctx: &egui::Context) -> String {
-        self.keys().next().map(|keys| ctx.format_shortcut(&keys)).unwrap_or_default()
+    pub fn keys_text(self) -> String {
+        self.keys().next().map(|keys| text_of(&keys)).unwrap_or_default()
     }
 
     /// Whether its keys are letters that people also type: they do nothing while a text is edited.
@@ -247,6 +247,19 @@ impl Command {
             pressed
         })
     }
+}
+
+/// Keys as people write them.
+pub(crate) fn text_of(keys: &KeyboardShortcut) -> String {
+    let names = egui::ModifierNames::NAMES.format(&keys.modifiers, cfg!(target_os = "macos"));
+    let key = match keys.logical_key {
+        Key::ArrowLeft => "←",
+        Key::ArrowRight => "→",
+        Key::ArrowUp => "↑",
+        Key::ArrowDown => "↓",
+        other => other.symbol_or_name(),
+    };
+    if names.is_empty() { key.to_owned() } else { format!("{names}+{key}") }
 }
 
 fn weight(modifiers: Modifiers) -> usize {

@@ -34,7 +34,11 @@ mod theme;
 mod tour;
 mod window;
 
-use bevy::{camera::visibility::RenderLayers, prelude::*, window::WindowCloseRequested};
+use bevy::{
+    camera::{RenderTarget, visibility::RenderLayers},
+    prelude::*,
+    window::WindowCloseRequested,
+};
 use bevy_egui::{EguiGlobalSettings, EguiPlugin, EguiPreUpdateSet, EguiPrimaryContextPass, PrimaryEguiContext};
 use document::Document;
 use editor::{Editor, Question, Then};
@@ -53,16 +57,22 @@ pub mod prelude {
 #[derive(Component, Clone, Copy, Debug, Default)]
 pub struct EditorOwn;
 
-/// Adds the editor to an app with a window. Needs the studio's plugins before it.
+/// Adds the editor to an app. Needs the studio's plugins before it.
 ///
-/// The editor takes up the whole window; window outputs of the graph are shown in its live view instead of the window.
+/// The editor takes up the whole window, or the image that it is given as target; window outputs of the graph are shown in its live view instead of the window.
 #[derive(Clone, Debug, Default)]
 pub struct StudioEditorPlugin {
     /// A blueprint to open at the start.
     pub file: Option<PathBuf>,
     /// Where preferences and copies of unsaved work are kept; the user's own folder unless given.
     pub session: SessionFolder,
+    /// What it is drawn on: the primary window, unless given.
+    pub target: RenderTarget,
 }
+
+/// What the editor is drawn on.
+#[derive(Resource)]
+struct EditorTarget(RenderTarget);
 
 /// The blueprint to open once the app runs.
 #[derive(Resource)]
@@ -79,6 +89,7 @@ impl Plugin for StudioEditorPlugin {
         app.insert_resource(WindowTaken)
             .insert_resource(Session::new(self.session.0.clone()))
             .insert_resource(OpenAtStart(self.file.clone()))
+            .insert_resource(EditorTarget(self.target.clone()))
             .init_resource::<Editor>()
             .init_resource::<shown::ShownGraph>()
             .init_resource::<window::TabPressed>()
@@ -96,7 +107,7 @@ impl Plugin for StudioEditorPlugin {
     }
 }
 
-fn spawn_camera(mut commands: Commands) {
+fn spawn_camera(target: Res<EditorTarget>, mut commands: Commands) {
     commands.spawn((
         Name::new("Editor camera"),
         EditorOwn,
@@ -104,6 +115,7 @@ fn spawn_camera(mut commands: Commands) {
         Camera2d,
         Msaa::Off,
         RenderLayers::none(),
+        target.0.clone(),
         Camera { order: 1000, ..default() },
     ));
 }

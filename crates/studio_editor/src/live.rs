@@ -9,7 +9,7 @@ use crate::{
 use bevy::prelude::*;
 use bevy_egui::egui::{self, Color32, CornerRadius, Stroke, StrokeKind};
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 use studio_frame::prelude::*;
@@ -39,6 +39,8 @@ pub(crate) struct Live {
     /// The input that the switch goes to next.
     next: usize,
     rates: Vec<(Entity, Rate)>,
+    /// Since when each recorder writes which file.
+    recordings: Vec<(Entity, PathBuf, Instant)>,
 }
 
 /// Bytes a second of an encoder, over about a second.
@@ -196,7 +198,9 @@ fn on_air(ui: &mut egui::Ui, frame: &mut Frame, sink: Sink, colors: &Colors) {
         (Sink::Stream, false) => "▶ Stream",
         (Sink::Stream, true) => "■ Stop streaming",
     };
-    let words = if on { nodes.iter().find_map(|node| state_of(frame.world, node.entity)) } else { None };
+    let entities: Vec<Entity> = nodes.iter().map(|node| node.entity).filter(|_| on).collect();
+    let recordings = &mut frame.editor.live.recordings;
+    let words = entities.iter().find_map(|node| state_of(frame.world, recordings, *node));
     let text = egui::RichText::new(name).color(if on { colors.error } else { colors.text });
     if ui.add(egui::Button::new(text)).on_hover_text(if sink == Sink::Recorder { "F9" } else { "F10" }).clicked() {
         toggle(frame, sink);
@@ -207,10 +211,15 @@ fn on_air(ui: &mut egui::Ui, frame: &mut Frame, sink: Sink, colors: &Colors) {
 }
 
 /// What a recorder or a stream does, in words.
-fn state_of(world: &World, node: Entity) -> Option<String> {
+fn state_of(world: &World, recordings: &mut Vec<(Entity, PathBuf, Instant)>, node: Entity) -> Option<String> {
     if let Some(path) = world.get::<RecorderStatus>(node).and_then(|status| status.path.as_deref()) {
         let metadata = std::fs::metadata(path).ok()?;
-        let seconds = metadata.created().ok().and_then(|since| since.elapsed().ok()).unwrap_or_default().as_secs();
+        if recordings.iter().all(|(of, file, _)| *of != node || file != path) {
+            recordings.retain(|(of, ..)| *of != node && world.get_entity(*of).is_ok());
+            recordings.push((node, path.to_owned(), Instant::now()));
+        }
+        let since = recordings.iter().find(|(of, ..)| *of == node).map(|(.., since)| since.elapsed());
+        let seconds = since.unwrap_or_default().as_secs();
         let free =
             fs4::available_space(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))).ok();
         let free = free.map(|bytes| format!(", {} free", bytes_text(bytes))).unwrap_or_default();

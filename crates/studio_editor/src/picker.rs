@@ -153,7 +153,7 @@ fn items(frame: &Frame, mode: &Mode) -> Vec<Item> {
         Mode::Commands => Command::all()
             .map(|command| Item {
                 label: command.name().to_owned(),
-                detail: format!("{}  {}", command.group(), command.keys_text(frame.ctx)),
+                detail: format!("{}  {}", command.group(), command.keys_text()),
                 docs: String::new(),
                 category: command.group().to_owned(),
                 choice: Choice::Command(command),

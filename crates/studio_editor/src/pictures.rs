@@ -34,17 +34,19 @@ pub(crate) struct Pictures {
     used_large: EntityHashSet,
 }
 
-/// Thumbnails have this many pixels across: twice their points, so that they stay sharp when zoomed in.
-const THUMBNAIL_WIDTH: u32 = 320;
+/// Pixels across that thumbnails may have.
+const THUMBNAIL_WIDTHS: [u32; 3] = [80, 160, 320];
 const THUMBNAIL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Pictures {
-    /// A pin's small picture, a few times a second; none before its first frame.
-    pub fn thumbnail(&mut self, world: &mut World, pin: Entity) -> Option<Texture> {
+    /// A pin's small picture, a few times a second, of at least as many pixels as it is shown with; none before its first frame.
+    pub fn thumbnail(&mut self, world: &mut World, pin: Entity, width: f32) -> Option<Texture> {
         self.used.insert(pin);
         let size = frame_size(world, pin)?;
-        let height = (THUMBNAIL_WIDTH * size.y).div_ceil(size.x.max(1)).clamp(1, THUMBNAIL_WIDTH * 4);
-        picture(&mut self.thumbnails, world, pin, UVec2::new(THUMBNAIL_WIDTH, height), THUMBNAIL_INTERVAL)
+        // Few sizes, so that zooming does not make new images with each step.
+        let width = THUMBNAIL_WIDTHS.into_iter().find(|step| *step as f32 >= width).unwrap_or(THUMBNAIL_WIDTHS[2]);
+        let height = (width * size.y).div_ceil(size.x.max(1)).clamp(1, width * 4);
+        picture(&mut self.thumbnails, world, pin, UVec2::new(width, height), THUMBNAIL_INTERVAL)
     }
 
     /// A pin's picture at the frame rate, no larger than it is and no larger than `most` pixels.

@@ -97,7 +97,20 @@ pub(crate) fn category_color(category: &str, dark: bool) -> Color32 {
 
 /// Sets the interface's look.
 pub(crate) fn apply(ctx: &egui::Context, light: bool, scale: f32) {
-    ctx.set_theme(if light { egui::Theme::Light } else { egui::Theme::Dark });
+    let theme = if light { egui::Theme::Light } else { egui::Theme::Dark };
+    if ctx.theme() != theme {
+        ctx.set_theme(theme);
+    }
+    // Egui's own weak words are too faint to read at a glance.
+    let weak = if light { Color32::from_gray(96) } else { Color32::from_gray(158) };
+    if ctx.style_of(theme).visuals.weak_text_color != Some(weak) {
+        ctx.style_mut_of(theme, |style| {
+            style.visuals.weak_text_color = Some(weak);
+            style.visuals.override_text_color = None;
+            style.visuals.widgets.noninteractive.fg_stroke.color =
+                if light { Color32::from_gray(40) } else { Color32::from_gray(205) };
+        });
+    }
     if (ctx.zoom_factor() - scale).abs() > 1e-3 {
         ctx.set_zoom_factor(scale);
     }

@@ -51,6 +51,11 @@ impl TabViewer for Panels<'_, '_> {
         }
     }
 
+    /// The canvas covers its whole panel itself.
+    fn clear_background(&self, panel: &Panel) -> bool {
+        *panel != Panel::Blueprint
+    }
+
     fn scroll_bars(&self, panel: &Panel) -> [bool; 2] {
         [false, *panel == Panel::Problems]
     }
@@ -224,7 +229,7 @@ fn item(ui: &mut egui::Ui, frame: &mut Frame, command: Command, ticked: Option<b
         Some(false) => format!("     {name}"),
         None => name,
     };
-    let button = egui::Button::new(name).shortcut_text(command.keys_text(ui.ctx()));
+    let button = egui::Button::new(name).shortcut_text(command.keys_text());
     if ui.add_enabled(enabled, button).clicked() {
         ui.close();
         frame.run(command);
@@ -416,41 +421,46 @@ fn sheet(ctx: &egui::Context, frame: &mut Frame) {
         return;
     }
     let mut open = true;
+    let room = ctx.content_rect().size() * 0.9;
     egui::Window::new("Keys")
         .open(&mut open)
         .collapsible(false)
-        .default_size([900.0, 520.0])
+        .resizable(false)
+        .fixed_size(egui::vec2(room.x.min(1040.0), room.y.min(760.0)))
         .anchor(egui::Align2::CENTER_CENTER, egui::Vec2::ZERO)
         .show(ctx, |ui| {
             egui::ScrollArea::vertical().show(ui, |ui| {
-                ui.columns(3, |columns| {
-                    let mut groups: Vec<(&str, Vec<Command>)> = Vec::new();
-                    for command in Command::all() {
-                        match groups.iter_mut().find(|(group, _)| *group == command.group()) {
-                            Some((_, commands)) => commands.push(command),
-                            None => groups.push((command.group(), vec![command])),
-                        }
+                let mut groups: Vec<(&str, Vec<Command>)> = Vec::new();
+                for command in Command::all() {
+                    match groups.iter_mut().find(|(group, _)| *group == command.group()) {
+                        Some((_, commands)) => commands.push(command),
+                        None => groups.push((command.group(), vec![command])),
                     }
-                    let rows: usize = groups.iter().map(|(_, commands)| commands.len() + 2).sum();
+                }
+                let rows: usize = groups.iter().map(|(_, commands)| commands.len() + 2).sum();
+                ui.columns(3, |columns| {
                     let mut used = 0;
                     for (group, commands) in groups {
-                        let column = (used * 3 / rows).min(2);
+                        let ui = &mut columns[(used * 3 / rows).min(2)];
                         used += commands.len() + 2;
-                        let ui = &mut columns[column];
                         ui.strong(group);
-                        for command in commands {
-                            ui.horizontal(|ui| {
-                                let keys: Vec<String> = command.keys().map(|keys| ui.ctx().format_shortcut(&keys)).collect();
-                                ui.add_sized([110.0, 16.0], egui::Label::new(egui::RichText::new(keys.join(" or ")).monospace().small()).halign(egui::Align::LEFT));
+                        egui::Grid::new(group).num_columns(2).spacing([12.0, 3.0]).show(ui, |ui| {
+                            for command in commands {
+                                let keys: Vec<String> = command.keys().map(|keys| crate::command::text_of(&keys)).collect();
+                                ui.monospace(keys.join("  "));
                                 ui.label(command.name());
-                            });
-                        }
+                                ui.end_row();
+                            }
+                        });
                         ui.add_space(10.0);
                     }
                 });
                 ui.separator();
-                ui.weak("Mouse: left drags nodes and wires and draws a selection, middle or right moves the view, the wheel zooms. \
-                         Alt+click on a pin or a wire unlinks it. Double-click: on the canvas adds a node, on a wire bends it, on a node renames it.");
+                ui.label(
+                    "Mouse: left drags nodes and wires and draws a selection, middle or right moves the view, the wheel zooms. \
+                     Alt+click on a pin or a wire unlinks it. Double-click: on the canvas adds a node, on a wire bends it, on a \
+                     node renames it.",
+                );
             });
         });
     frame.editor.sheet = open;

@@ -22,9 +22,13 @@ pub struct PinPreview {
     pub pin: Entity,
     /// The image, made with [`preview_image`].
     pub image: Handle<Image>,
-    /// The shortest time from one drawing to the next: small pictures of many nodes need no full frame rate.
+    /// The shortest time from one drawing to the next: small pictures of many nodes need no full frame rate. Zero: drawn with
+    /// every frame; of all others, as many are drawn at a time as cost little.
     pub interval: Duration,
 }
+
+/// Pixels of previews with an interval that are drawn in one frame, about; the others follow in the next frames.
+const PIXELS_A_FRAME: u32 = 400_000;
 
 const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8UnormSrgb;
 
@@ -85,13 +89,25 @@ pub(crate) fn draw_previews(
     let alive: EntityHashSet = previews.0.keys().copied().collect();
     drawn.retain(|entity, _| alive.contains(entity));
     let (device, now) = (device.wgpu_device(), Instant::now());
+    let last = |entity: &Entity, drawn: &EntityHashMap<Drawn>| drawn.get(entity).map(|drawn| drawn.at);
+    let mut order: Vec<(&Entity, &Preview)> = previews.0.iter().collect();
+    // Those that waited longest first: of many small pictures, only some are drawn in each frame.
+    order.sort_by_key(|(entity, preview)| (!preview.interval.is_zero(), last(entity, &drawn)));
+    let mut pixels_left = PIXELS_A_FRAME;
     let mut encoder = None;
-    for (entity, preview) in &previews.0 {
+    for (entity, preview) in order {
         let Some(image) = images.get(preview.image) else { continue };
         let generation = preview.frame.generation();
         let before = drawn.get(entity).filter(|drawn| drawn.texture == *image.texture);
         let due = before.is_none_or(|drawn| drawn.generation != generation && now - drawn.at >= preview.interval);
         let Some(frame) = preview.frame.get().filter(|_| due) else { continue };
+        let extent = image.texture.size();
+        if !preview.interval.is_zero() {
+            if pixels_left == 0 {
+                continue;
+            }
+            pixels_left = pixels_left.saturating_sub(extent.width * extent.height);
+        }
         let painter = match (drawn.remove(entity), drawn.values().next()) {
             (Some(before), _) => before.painter,
             (None, Some(other)) => other.painter.for_another(device),
@@ -104,7 +120,6 @@ pub(crate) fn draw_previews(
             ops: wgpu::Operations { load: wgpu::LoadOp::Clear(wgpu::Color::BLACK), store: wgpu::StoreOp::Store },
         };
         let encoder = encoder.get_or_insert_with(|| device.create_command_encoder(&default()));
-        let extent = image.texture.size();
         painter.paint(device, &queue, encoder, target, UVec2::new(extent.width, extent.height), &frame.picture, false);
         drawn.insert(*entity, Drawn { painter, texture: (*image.texture).clone(), generation, at: now });
     }

@@ -44,7 +44,7 @@ pub fn run(args: EditArgs) -> Result<(), Failure> {
     let window = AppWindow::Kept { title: format!("{title}Neural Studio"), size: args.size };
     let mut app = app_in(window, folder.unwrap_or(Path::new(".")))?;
     let session = args.session.map_or_else(SessionFolder::default, |folder| SessionFolder(Some(folder)));
-    match app.add_plugins(StudioEditorPlugin { file: args.file, session }).run() {
+    match app.add_plugins(StudioEditorPlugin { file: args.file, session, ..default() }).run() {
         AppExit::Success => Ok(()),
         AppExit::Error(_) => Err("the editor ended with an error".into()),
     }

@@ -223,7 +223,7 @@ fn draw_node(brush: &Brush, frame: &mut Frame, place: usize, rect: Rect, under: 
     let area = brush.screen.rect_to_screen(Rect::from_corners(picture.min + shift, picture.max + shift));
     brush.painter.rect_filled(area, CornerRadius::ZERO, Color32::BLACK);
     let (pin, name) = (node.picture, node.name.clone());
-    if let Some(texture) = pin.and_then(|pin| frame.editor.pictures.thumbnail(frame.world, pin)) {
+    if let Some(texture) = pin.and_then(|pin| frame.editor.pictures.thumbnail(frame.world, pin, area.width())) {
         let size = area.size() * (texture.aspect / area.aspect_ratio()).min(1.0);
         let shown = egui::Rect::from_center_size(
             area.center(),

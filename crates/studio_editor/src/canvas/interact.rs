@@ -477,7 +477,7 @@ fn context_menu(response: &egui::Response, frame: &mut Frame) {
     response.context_menu(|ui| {
         let mut chosen = None;
         let mut item = |ui: &mut egui::Ui, command: Command| {
-            let button = egui::Button::new(command.name()).shortcut_text(command.keys_text(ui.ctx()));
+            let button = egui::Button::new(command.name()).shortcut_text(command.keys_text());
             if ui.add(button).clicked() {
                 chosen = Some(command);
                 ui.close();

@@ -143,7 +143,13 @@ pub(super) fn value(ui: &mut egui::Ui, drafts: &mut Drafts, field: &Field, value
         ReflectMut::List(_) => list(ui, drafts, field, value),
         ReflectMut::Array(array) => {
             let mut outcome = Outcome::default();
-            ui.vertical(|ui| {
+            // A few numbers lie side by side.
+            let layout = if array.len() <= 3 {
+                egui::Layout::left_to_right(egui::Align::Min)
+            } else {
+                egui::Layout::top_down(egui::Align::Min)
+            };
+            ui.with_layout(layout, |ui| {
                 for place in 0..array.len() {
                     let Some(item) = array.get_mut(place) else { continue };
                     outcome.join(self::value(ui, drafts, &field.inner(field.name, field.attributes, &place.to_string()), item));

@@ -1,0 +1,81 @@
+//! Every kind of node, run once.
+
+use bevy::prelude::*;
+use neural_studio::{
+    app::app_in,
+    prelude::*,
+    studio_graph::{
+        blueprint::{
+            overrides::Override,
+            read::read,
+            spawn::{node_named, spawn},
+        },
+        registry::{KindEntry, kinds},
+    },
+    studio_stream::nodes::WebTransportStatus,
+};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// Each kind of the registry stands in this blueprint; a kind that is missing there fails the test below.
+const EVERY_KIND: &str = include_str!("every_kind.blueprint.ron");
+
+#[test]
+fn every_kind_of_the_registry_runs() {
+    let _alone = crate::alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let mut app = app_in(AppWindow::None, &base).expect("a GPU, a software one will do");
+    app.finish();
+    app.cleanup();
+    let (mut blueprint, problems) = read(EVERY_KIND);
+    assert_eq!(problems, []);
+    let registry = app.world().resource::<AppTypeRegistry>().clone();
+    {
+        let registry = registry.read();
+        // Kinds of the tests themselves are known here too.
+        let ours = |kind: &&KindEntry| kind.registration.type_info().type_path().starts_with("studio_");
+        let known: BTreeSet<String> = kinds(&registry).iter().filter(ours).map(|kind| kind.name.to_owned()).collect();
+        let there: BTreeSet<String> = blueprint.nodes.iter().map(|node| node.kind.clone()).collect();
+        assert_eq!(known, there, "kinds that are not in tests/it/every_kind.blueprint.ron, or no longer in the registry");
+        let file = folder.path().join("all.mp4").display().to_string();
+        Override::new("recorder", "path", format!("{file:?}")).apply(&mut blueprint, &registry).expect("it has a path");
+    }
+    let world = app.world_mut();
+    let root = spawn(world, &blueprint, Some(base)).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let node = |world: &World, name: &str| node_named(world, root, name).expect("it is in the blueprint");
+    let names: Vec<String> = blueprint.nodes.iter().map(|node| node.name.clone()).collect();
+    for name in &names {
+        let entity = node(world, name);
+        world.entity_mut(entity).insert(Watched);
+    }
+    let start = Instant::now();
+    let mut linked = false;
+    loop {
+        app.update();
+        let world = app.world_mut();
+        let stream = node(world, "stream");
+        let link = world.get::<WebTransportStatus>(stream).and_then(|status| status.viewer_link.clone());
+        if let Some(link) = link.filter(|_| !linked) {
+            linked = true;
+            let watch = node(world, "watch");
+            world.get_mut::<StreamInput>(watch).expect("it is one").link = link;
+        }
+        let waiting: Vec<String> = names
+            .iter()
+            .filter_map(|name| {
+                let status = world.get::<NodeStatus>(node(world, name))?;
+                let runs = matches!(status, NodeStatus::Running { frames } if *frames > 1) || *status == NodeStatus::Ended;
+                (!runs).then(|| format!("{name}: {status:?}"))
+            })
+            .collect();
+        if waiting.is_empty() {
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "these do not run:\n{}", waiting.join("\n"));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
