@@ -158,6 +158,11 @@ impl DataType {
         Self(Cow::Borrowed(name))
     }
 
+    /// A type of a name that is only known when the program runs.
+    pub fn from_name(name: impl Into<Cow<'static, str>>) -> Self {
+        Self(name.into())
+    }
+
     /// The type's name, as shown to people.
     pub fn name(&self) -> &str {
         &self.0

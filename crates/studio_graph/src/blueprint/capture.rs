@@ -4,6 +4,7 @@ use super::{
     Blueprint, BlueprintDriver, BlueprintInstance, BlueprintLink, BlueprintNode, Place, Placeholder,
     settings::settings_text,
     spawn::{CanvasPosition, children},
+    subgraph::SubgraphValues,
 };
 use crate::{
     driver::Drivers,
@@ -24,7 +25,8 @@ pub struct CaptureError {
     pub reason: String,
 }
 
-/// Reads a blueprint off its entities: settings, links, canvas positions and notes as they are now.
+/// Reads a blueprint off its entities: settings, links, canvas positions and notes as they are now. What lies in subgraphs is
+/// as its definition says, with the values of the node that stands for it.
 ///
 /// # Errors
 /// [`CaptureError`] if a setting cannot be written, such as an asset that was made in memory and has no file.
@@ -32,7 +34,13 @@ pub fn capture(world: &World, root: Entity) -> Result<Blueprint, CaptureError> {
     let registry = world.resource::<AppTypeRegistry>().read();
     let instance = world.get::<BlueprintInstance>(root).cloned().unwrap_or_default();
     let kinds = kinds(&registry);
-    let mut blueprint = Blueprint { name: instance.name, notes: instance.notes, parameters: instance.parameters, ..default() };
+    let mut blueprint = Blueprint {
+        name: instance.name,
+        notes: instance.notes,
+        parameters: instance.parameters,
+        subgraphs: instance.subgraphs,
+        ..default()
+    };
     for entity in children(world, root) {
         let name = world.get::<Name>(entity).map(ToString::to_string).unwrap_or_default();
         let node = world.entity(entity);
@@ -54,6 +62,8 @@ pub fn capture(world: &World, root: Entity) -> Result<Blueprint, CaptureError> {
             kind,
             at: node.get::<CanvasPosition>().copied().unwrap_or_default().0,
             settings,
+            values: node.get::<SubgraphValues>().cloned().unwrap_or_default().0,
+            exposed: Vec::new(),
             drivers: node
                 .get::<Drivers>()
                 .into_iter()

@@ -1,7 +1,8 @@
 //! From text to a blueprint.
 
 use super::{
-    Blueprint, BlueprintDriver, BlueprintLink, BlueprintNode, BlueprintNote, BlueprintParameter, Setting,
+    Blueprint, BlueprintDriver, BlueprintExposed, BlueprintLink, BlueprintNode, BlueprintNote, BlueprintParameter,
+    BlueprintSubgraph, Setting,
     problem::{Place, Problem},
 };
 use crate::{flow::JoinPolicy, link::LinkText};
@@ -21,7 +22,7 @@ pub(crate) fn options() -> ron::Options {
 /// Reads a blueprint, and as much as can be read of a faulty one. Bounded: at most [`Blueprint::MAX_BYTES`],
 /// [`Blueprint::MAX_NODES`] and [`Blueprint::MAX_LINKS`], values nested at most 128 deep.
 pub fn read(text: &str) -> (Blueprint, Vec<Problem>) {
-    let mut reader = Reader { text, problems: Vec::new() };
+    let mut reader = Reader { text, nodes: 0, links: 0, problems: Vec::new() };
     let blueprint = reader.blueprint();
     (blueprint, reader.problems)
 }
@@ -47,6 +48,21 @@ struct File<'a> {
     notes: Vec<&'a RawValue>,
     #[serde(borrow, default)]
     parameters: Entries<'a>,
+    #[serde(borrow, default)]
+    subgraphs: Entries<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename = "subgraph")]
+struct SubgraphEntry<'a> {
+    #[serde(borrow, default)]
+    nodes: Entries<'a>,
+    #[serde(borrow, default)]
+    links: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    notes: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    parameters: Entries<'a>,
 }
 
 #[derive(Deserialize)]
@@ -58,7 +74,11 @@ struct NodeEntry<'a> {
     #[serde(borrow, default)]
     settings: Entries<'a>,
     #[serde(borrow, default)]
+    values: Entries<'a>,
+    #[serde(borrow, default)]
     drivers: Entries<'a>,
+    #[serde(borrow, default)]
+    exposed: Vec<&'a RawValue>,
     #[serde(default)]
     bypass: bool,
     #[serde(default)]
@@ -116,6 +136,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
 
 struct Reader<'a> {
     text: &'a str,
+    /// Nodes and links so far, those of subgraphs included.
+    nodes: usize,
+    links: usize,
     problems: Vec<Problem>,
 }
 
@@ -157,66 +180,86 @@ impl<'a> Reader<'a> {
                 return blueprint;
             }
         };
-        blueprint.name = file.name;
-        if file.nodes.0.len() > Blueprint::MAX_NODES || file.links.len() > Blueprint::MAX_LINKS {
+        let lines = Lines::new(self.text);
+        let File { name, nodes, links, notes, parameters, subgraphs, .. } = file;
+        let graph = SubgraphEntry { nodes, links, notes, parameters };
+        blueprint = self.graph(&lines, start, graph);
+        blueprint.name = name;
+        if subgraphs.0.len() > Blueprint::MAX_SUBGRAPHS {
+            let (count, most) = (subgraphs.0.len(), Blueprint::MAX_SUBGRAPHS);
+            self.problems.push(Problem::error(start, format!("the file has {count} subgraphs; it may have {most} at most")));
+            return blueprint;
+        }
+        for (name, raw) in subgraphs.0 {
+            let place = lines.place_of(raw);
+            let Some(entry) = self.part(place, raw.trim(), &format!("subgraph “{name}”")) else { continue };
+            let graph = self.graph(&lines, place, entry);
+            blueprint.subgraphs.push(BlueprintSubgraph { name, graph, place });
+        }
+        let names = blueprint.subgraphs.iter().map(|subgraph| (subgraph.name.as_str(), subgraph.place));
+        self.names("subgraph", names);
+        blueprint
+    }
+
+    /// Reads the nodes, links, notes and parameters of a file or of a subgraph in it.
+    fn graph(&mut self, lines: &Lines<'a>, place: Place, entry: SubgraphEntry<'a>) -> Blueprint {
+        let mut blueprint = Blueprint::default();
+        self.nodes += entry.nodes.0.len();
+        self.links += entry.links.len();
+        if self.nodes > Blueprint::MAX_NODES || self.links > Blueprint::MAX_LINKS {
             let message = format!(
                 "the file has {} nodes and {} links; a blueprint may have {} and {} at most",
-                file.nodes.0.len(),
-                file.links.len(),
+                self.nodes,
+                self.links,
                 Blueprint::MAX_NODES,
                 Blueprint::MAX_LINKS
             );
-            self.problems.push(Problem::error(start, message));
+            self.problems.push(Problem::error(place, message));
             return blueprint;
         }
-        let lines = Lines::new(self.text);
-        blueprint.nodes = file.nodes.0.into_iter().filter_map(|(name, raw)| self.node(&lines, name, raw)).collect();
-        blueprint.links = file.links.into_iter().filter_map(|raw| self.link(&lines, raw)).collect();
-        blueprint.notes = file.notes.into_iter().filter_map(|raw| self.note(&lines, raw)).collect();
+        blueprint.nodes = entry.nodes.0.into_iter().filter_map(|(name, raw)| self.node(lines, name, raw)).collect();
+        blueprint.links = entry.links.into_iter().filter_map(|raw| self.link(lines, raw)).collect();
+        blueprint.notes = entry.notes.into_iter().filter_map(|raw| self.note(lines, raw)).collect();
         blueprint.parameters =
-            file.parameters.0.into_iter().filter_map(|(name, raw)| self.parameter(&lines, name, raw)).collect();
-        let mut names = HashSet::new();
-        for parameter in &blueprint.parameters {
-            let fault = if names.insert(parameter.name.clone()) {
-                name_fault(&parameter.name)
-            } else {
-                Some("is there twice".to_owned())
-            };
-            if let Some(fault) = fault {
-                self.problems.push(Problem::error(parameter.place, format!("the parameter's name “{}” {fault}", parameter.name)));
-            }
-        }
-        let mut names = HashSet::new();
-        for node in &blueprint.nodes {
-            if !names.insert(node.name.clone()) {
-                let message = format!("there is another node named “{}”: names must differ", node.name);
-                self.problems.push(Problem::error(node.place, message));
-            }
-            if let Some(fault) = name_fault(&node.name) {
-                self.problems.push(Problem::error(node.place, format!("the node's name “{}” {fault}", node.name)));
-            }
-        }
+            entry.parameters.0.into_iter().filter_map(|(name, raw)| self.parameter(lines, name, raw)).collect();
+        self.names("parameter", blueprint.parameters.iter().map(|parameter| (parameter.name.as_str(), parameter.place)));
+        self.names("node", blueprint.nodes.iter().map(|node| (node.name.as_str(), node.place)));
         blueprint
+    }
+
+    /// Names must differ and be fit to be named by links and on a command line.
+    fn names<'n>(&mut self, what: &str, names: impl Iterator<Item = (&'n str, Place)>) {
+        let mut seen = HashSet::new();
+        for (name, place) in names {
+            if !seen.insert(name) {
+                let message = format!("there is another {what} named “{name}”: names must differ");
+                self.problems.push(Problem::error(place, message));
+            }
+            if let Some(fault) = name_fault(name) {
+                self.problems.push(Problem::error(place, format!("the {what}'s name “{name}” {fault}")));
+            }
+        }
     }
 
     fn node(&mut self, lines: &Lines<'a>, name: String, raw: &'a RawValue) -> Option<BlueprintNode> {
         let place = lines.place_of(raw);
         let entry: NodeEntry = self.part(place, raw.trim(), &format!("node “{name}”"))?;
-        let mut settings: Vec<Setting> = Vec::with_capacity(entry.settings.0.len());
-        for (field, raw) in entry.settings.0 {
-            let place = lines.place_of(raw);
-            if settings.iter().any(|present| present.field == field) {
-                self.problems.push(Problem::error(place, format!("node “{name}” sets “{field}” twice: keep one")));
-                continue;
-            }
-            settings.push(Setting { field, value: raw.trim().get_ron().to_owned(), place });
-        }
+        let settings = self.settings(lines, &name, entry.settings);
+        let values = self.settings(lines, &name, entry.values);
         let mut drivers = Vec::with_capacity(entry.drivers.0.len());
         for (path, raw) in entry.drivers.0 {
             let place = lines.place_of(raw);
             if let Some(driver) = self.part(place, raw.trim(), &format!("node “{name}”, driver of “{path}”")) {
                 drivers.push(BlueprintDriver { path, driver, place });
             }
+        }
+        let mut exposed: Vec<BlueprintExposed> = Vec::with_capacity(entry.exposed.len());
+        for raw in entry.exposed {
+            let place = lines.place_of(raw);
+            let Some(path) = self.part::<String>(place, raw.trim(), &format!("node “{name}”, an exposed setting")) else {
+                continue;
+            };
+            exposed.push(BlueprintExposed { path, place });
         }
         if !(entry.at.0.is_finite() && entry.at.1.is_finite()) {
             self.problems
@@ -227,12 +270,28 @@ impl<'a> Reader<'a> {
             kind: entry.kind,
             at: entry.at.into(),
             settings,
+            values,
             drivers,
+            exposed,
             bypass: entry.bypass,
             freeze: entry.freeze,
             join: entry.join,
             place,
         })
+    }
+
+    fn settings(&mut self, lines: &Lines<'a>, node: &str, entries: Entries<'a>) -> Vec<Setting> {
+        let mut settings: Vec<Setting> = Vec::with_capacity(entries.0.len());
+        let mut seen = HashSet::new();
+        for (field, raw) in entries.0 {
+            let place = lines.place_of(raw);
+            if seen.insert(field.clone()) {
+                settings.push(Setting { field, value: raw.trim().get_ron().to_owned(), place });
+            } else {
+                self.problems.push(Problem::error(place, format!("node “{node}” sets “{field}” twice: keep one")));
+            }
+        }
+        settings
     }
 
     fn link(&mut self, lines: &Lines<'a>, raw: &'a RawValue) -> Option<BlueprintLink> {
@@ -286,9 +345,10 @@ pub fn name_fault(name: &str) -> Option<String> {
     if name.trim() != name {
         return Some("begins or ends with a blank: take it off".to_owned());
     }
-    if name.contains("->") || name.chars().any(|letter| letter == '.' || letter == '"' || letter.is_control()) {
+    if name.contains("->") || name.chars().any(|letter| matches!(letter, '.' | '/' | '"') || letter.is_control()) {
         return Some(
-            "has a full stop, a quotation mark, an arrow or a control character in it: links could not name it".to_owned(),
+            "has a full stop, a slash, a quotation mark, an arrow or a control character in it: links could not name it"
+                .to_owned(),
         );
     }
     None

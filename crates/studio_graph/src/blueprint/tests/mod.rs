@@ -1,5 +1,7 @@
 //! What people who write blueprints rely on.
 
+mod subgraphs;
+
 use super::{
     check::check,
     problem::{Problem, Severity, has_errors},
