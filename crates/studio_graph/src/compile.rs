@@ -4,6 +4,7 @@ use crate::{
     blueprint::{Blueprint, spawn::InBlueprint},
     flow::{Bypass, Freeze, JoinPolicy, Solo, Watched},
     pin::{Delivers, FedBy, PassThrough, Pin, PinDirection, PinOf, Pins},
+    value::{ExposedSettings, sync_exposed},
 };
 use bevy::{
     ecs::{
@@ -143,7 +144,13 @@ pub type CompileParams = (GraphParts<'static, 'static>, GraphChanges<'static, 's
 /// directly, and the nodes behind them, are left out, and the error names the nodes of the cycle in order.
 ///
 /// Exclusive, like all of the graph's own systems: handing so little work to other threads costs more than doing it.
-pub fn compile_graph(world: &mut World, mut state: Local<Option<SystemState<CompileParams>>>) -> Result {
+pub fn compile_graph(
+    world: &mut World,
+    mut state: Local<Option<SystemState<CompileParams>>>,
+    mut exposed: Local<Option<QueryState<Entity, Changed<ExposedSettings>>>>,
+) -> Result {
+    let exposed = exposed.get_or_insert_with(|| QueryState::new(world));
+    sync_exposed(world, exposed);
     crate::registry::sync_pins(world);
     let state = state.get_or_insert_with(|| SystemState::new(world));
     let (parts, mut changes, mut graph) = state.get_mut(world)?;

@@ -23,6 +23,7 @@ use neural_studio::{
         reference,
         registry::kinds,
         schema,
+        value::is_source,
     },
 };
 use std::{
@@ -285,11 +286,12 @@ fn stop_when_done(world: &mut World) {
     world.write_message(if any_failed { AppExit::error() } else { AppExit::Success });
 }
 
-/// Whether a node without inputs still delivers.
+/// Whether a source still delivers.
 fn sources_left(world: &World, nodes: &[Entity]) -> bool {
     let graph = world.resource::<CompiledGraph>();
     nodes.iter().any(|node| {
-        let is_source = graph.node(*node).is_some_and(|compiled| compiled.inputs.is_empty() && compiled.runs);
-        is_source && !matches!(world.get::<NodeStatus>(*node), Some(NodeStatus::Ended | NodeStatus::Failed { .. }))
+        graph.runs(*node)
+            && is_source(world, *node)
+            && !matches!(world.get::<NodeStatus>(*node), Some(NodeStatus::Ended | NodeStatus::Failed { .. }))
     })
 }

@@ -1,7 +1,7 @@
 //! From entities back to a blueprint.
 
 use super::{
-    Blueprint, BlueprintDriver, BlueprintInstance, BlueprintLink, BlueprintNode, Place, Placeholder,
+    Blueprint, BlueprintDriver, BlueprintExposed, BlueprintInstance, BlueprintLink, BlueprintNode, Place, Placeholder,
     settings::settings_text,
     spawn::{CanvasPosition, children},
     subgraph::SubgraphValues,
@@ -12,6 +12,7 @@ use crate::{
     link::LinkText,
     pin::{FedBy, Pin, PinDirection, PinOf, Pins},
     registry::kinds,
+    value::{ExposedSettings, without_fed},
 };
 use bevy::{ecs::reflect::ReflectComponent, prelude::*};
 
@@ -50,6 +51,8 @@ pub fn capture(world: &World, root: Entity) -> Result<Blueprint, CaptureError> {
         });
         let (kind, settings) = match (of_kind, world.get::<Placeholder>(entity)) {
             (Some((kind, settings)), _) => {
+                let resting = without_fed(world, entity, settings);
+                let settings = resting.as_deref().unwrap_or(settings);
                 let settings = settings_text(&registry, *kind, settings, instance.base.as_deref());
                 (kind.name.to_owned(), settings.map_err(|reason| CaptureError { node: name.clone(), reason })?)
             }
@@ -63,7 +66,12 @@ pub fn capture(world: &World, root: Entity) -> Result<Blueprint, CaptureError> {
             at: node.get::<CanvasPosition>().copied().unwrap_or_default().0,
             settings,
             values: node.get::<SubgraphValues>().cloned().unwrap_or_default().0,
-            exposed: Vec::new(),
+            exposed: node
+                .get::<ExposedSettings>()
+                .into_iter()
+                .flat_map(|exposed| &exposed.0)
+                .map(|path| BlueprintExposed { path: path.clone(), place: Place::default() })
+                .collect(),
             drivers: node
                 .get::<Drivers>()
                 .into_iter()

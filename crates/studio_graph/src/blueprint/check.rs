@@ -11,6 +11,7 @@ use crate::{
     driver::Drivers,
     pin::PinSpec,
     registry::{KindEntry, kind_named, kinds},
+    value::exposed_pins,
 };
 use bevy::{
     platform::collections::{HashMap, HashSet},
@@ -235,6 +236,12 @@ impl<'a> Examiner<'a, '_> {
                 found.push(Problem::error(driven.place, format!("node “{}”, driver of “{}”: {error}", node.name, driven.path)));
             }
         }
+        let paths = node.exposed.iter().map(|exposed| exposed.path.as_str());
+        let (exposed, faults) = exposed_pins(self.registry, kind, &checked.pins, paths);
+        for (place, fault) in faults {
+            found.push(Problem::error(node.exposed[place].place, format!("node “{}”: {fault}", node.name)));
+        }
+        checked.extra = exposed;
         let subgraph = settings.as_deref().and_then(|settings| settings.downcast_ref::<Subgraph>());
         if let Some(value) = node.values.first().filter(|_| subgraph.is_none()) {
             let message = format!(

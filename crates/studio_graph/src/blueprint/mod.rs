@@ -32,7 +32,7 @@ pub mod read;
 pub mod settings;
 pub mod spawn;
 pub mod subgraph;
-mod target;
+pub(crate) mod target;
 pub mod write;
 
 #[cfg(test)]

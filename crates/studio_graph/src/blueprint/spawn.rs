@@ -13,6 +13,7 @@ use crate::{
     pin::{Delivers, ExtraPins, FedBy, Pin, PinDirection, Pins},
     registry::{NodeName, set_pins},
     status::NodeStatus,
+    value::{ExposedSettings, RestingSettings},
 };
 use bevy::{
     asset::LoadFromPath,
@@ -183,6 +184,9 @@ fn apply_node(
             if !unchanged {
                 component.insert(&mut world.entity_mut(entity), settings.as_partial_reflect(), registry);
             }
+            if !(node.exposed.is_empty() && node.drivers.is_empty()) {
+                world.entity_mut(entity).insert(RestingSettings(settings.into()));
+            }
             entity
         }
         _ => {
@@ -196,6 +200,10 @@ fn apply_node(
     let driven = world.get::<Drivers>(entity);
     if driven.is_some_and(|driven| *driven != checked.drivers) || (driven.is_none() && !node.drivers.is_empty()) {
         world.entity_mut(entity).insert(checked.drivers);
+    }
+    let exposed = ExposedSettings(node.exposed.iter().map(|exposed| exposed.path.clone()).collect());
+    if world.get::<ExposedSettings>(entity).map_or(!exposed.0.is_empty(), |present| *present != exposed) {
+        world.entity_mut(entity).insert(exposed);
     }
     let extra = ExtraPins(checked.extra);
     if world.get::<ExtraPins>(entity).map_or(!extra.0.is_empty(), |present| *present != extra) {

@@ -29,9 +29,9 @@ pub(super) struct Target<'a> {
 
 /// What the registry knows of a setting.
 #[derive(Clone, Copy)]
-pub(super) struct SettingField<'a> {
-    field: &'a NamedField,
-    info: &'a TypeInfo,
+pub(crate) struct SettingField<'a> {
+    pub(crate) field: &'a NamedField,
+    pub(crate) info: &'a TypeInfo,
 }
 
 impl SettingField<'_> {
@@ -58,7 +58,7 @@ impl SettingField<'_> {
 ///
 /// # Errors
 /// What is there instead.
-pub(super) fn setting_at<'a>(
+pub(crate) fn setting_at<'a>(
     registry: &'a TypeRegistry,
     kind: KindEntry<'a>,
     path: &[String],
@@ -85,7 +85,7 @@ pub(super) fn setting_at<'a>(
 }
 
 /// Whether a kind stands for a graph.
-pub(super) fn is_subgraph(kind: KindEntry) -> bool {
+pub(crate) fn is_subgraph(kind: KindEntry) -> bool {
     kind.registration.type_id() == TypeId::of::<Subgraph>()
 }
 
