@@ -2,14 +2,15 @@
 
 use super::{
     Blueprint, BlueprintNode, Place,
-    problem::{Problem, has_errors, most_like},
+    problem::{Problem, Severity, has_errors, most_like},
     settings::{LoadAsset, no_assets, settings_of},
     subgraph::{Definition, Fault, Key, Library, Scope, Subgraph, SubgraphInput, SubgraphOutput},
+    target::Index,
 };
 use crate::{
     data_type::{Conversion, DataType, DataTypes},
     driver::Drivers,
-    pin::PinSpec,
+    pin::{PinDirection, PinSpec},
     registry::{KindEntry, kind_named, kinds},
     value::exposed_pins,
 };
@@ -18,7 +19,7 @@ use bevy::{
     prelude::*,
     reflect::TypeRegistry,
 };
-use core::any::TypeId;
+use core::{any::TypeId, cmp::Ordering};
 use std::path::{Path, PathBuf};
 
 /// A checked node: ready to become an entity.
@@ -34,6 +35,21 @@ pub(super) struct CheckedNode<'a> {
     pub(super) drivers: Drivers,
     /// What lies in it, for a subgraph.
     pub(super) contents: Option<Box<Contents<'a>>>,
+}
+
+impl CheckedNode<'_> {
+    /// A node of which nothing is known but its links.
+    fn unknown() -> Self {
+        Self {
+            kind: None,
+            settings: None,
+            pins: Vec::new(),
+            extra: Vec::new(),
+            open: true,
+            drivers: Drivers::default(),
+            contents: None,
+        }
+    }
 }
 
 /// The graph that a node stands for, with the node's own values in it.
@@ -92,6 +108,7 @@ pub(super) fn examine<'a>(
         way: Vec::new(),
         examined: HashSet::default(),
         said: HashSet::default(),
+        errors: 0,
         nodes_left: Blueprint::MAX_NODES.saturating_sub(blueprint.nodes.len()),
         full: false,
     };
@@ -133,6 +150,7 @@ pub(super) struct Examiner<'a, 'e> {
     way: Vec<Step>,
     examined: HashSet<Key>,
     said: HashSet<(Option<PathBuf>, u32, u32, String)>,
+    errors: usize,
     nodes_left: usize,
     full: bool,
 }
@@ -140,6 +158,10 @@ pub(super) struct Examiner<'a, 'e> {
 impl<'a> Examiner<'a, '_> {
     /// Past so many problems nobody is helped with guesses, and guessing is slow.
     const MOST_GUESSES: usize = 200;
+    /// Past so many errors no more are looked for.
+    const MOST_ERRORS: usize = 1000;
+    /// The most pins that a subgraph or a placeholder may have.
+    pub(super) const MOST_PINS: usize = 1000;
 
     /// Notes a problem of a graph. What is wrong with a graph is said once, however many nodes stand for it.
     pub(super) fn push(&mut self, scope: &Scope, mut problem: Problem) {
@@ -154,7 +176,15 @@ impl<'a> Examiner<'a, '_> {
                 problem.message = format!("in “{}”: {}", names.join("/"), problem.message);
             }
         }
-        self.problems.push(problem);
+        self.errors += usize::from(problem.severity == Severity::Error);
+        match self.errors.cmp(&(Self::MOST_ERRORS + 1)) {
+            Ordering::Less => self.problems.push(problem),
+            Ordering::Equal if problem.severity == Severity::Error => {
+                let message = format!("there are more errors than these {}", Self::MOST_ERRORS);
+                self.problems.push(Problem { message, ..problem });
+            }
+            _ => {}
+        }
     }
 
     pub(super) fn error(&mut self, scope: &Scope, place: Place, message: String) {
@@ -168,17 +198,15 @@ impl<'a> Examiner<'a, '_> {
     fn graph(&mut self, blueprint: &Blueprint, scope: &Scope) -> Checked<'a> {
         let mut nodes: Vec<CheckedNode> = Vec::with_capacity(blueprint.nodes.len());
         for node in &blueprint.nodes {
-            nodes.push(self.node(node, scope));
+            let checked = if self.errors > Self::MOST_ERRORS { CheckedNode::unknown() } else { self.node(node, scope) };
+            nodes.push(checked);
         }
-        let mut places: HashMap<&str, usize> = HashMap::default();
-        for (place, node) in blueprint.nodes.iter().enumerate() {
-            places.entry(node.name.as_str()).or_insert(place);
-        }
-        let links = self.links(blueprint, &mut nodes, &places, scope);
+        let index = Index::of(blueprint);
+        let links = self.links(blueprint, &mut nodes, &index, scope);
         self.cycles(blueprint, &links, scope);
         for parameter in &blueprint.parameters {
             let fault = match super::target::split(&parameter.setting) {
-                Some(_) => self.target(blueprint, scope, &parameter.setting).err(),
+                Some(_) => self.target(blueprint, &index, scope, &parameter.setting).err(),
                 None => Some(format!("“{}” is no setting: write node.field", parameter.setting)),
             };
             if let Some(fault) = fault {
@@ -189,15 +217,7 @@ impl<'a> Examiner<'a, '_> {
     }
 
     fn node(&mut self, node: &BlueprintNode, scope: &Scope) -> CheckedNode<'a> {
-        let mut checked = CheckedNode {
-            kind: kind_named(self.registry, &node.kind),
-            settings: None,
-            pins: Vec::new(),
-            extra: Vec::new(),
-            open: false,
-            drivers: Drivers::default(),
-            contents: None,
-        };
+        let mut checked = CheckedNode { kind: kind_named(self.registry, &node.kind), open: false, ..CheckedNode::unknown() };
         let Some(kind) = checked.kind else {
             let registry = self.registry;
             let known = self.kind_names.get_or_insert_with(|| kinds(registry).iter().map(|kind| kind.name).collect()).clone();
@@ -370,6 +390,7 @@ impl<'a> Examiner<'a, '_> {
     /// The pins that a graph has outside, in the order of the file.
     fn interface(&mut self, graph: &Blueprint, checked: &Checked, scope: &Scope) -> Vec<(PinSpec, usize)> {
         let mut interface: Vec<(PinSpec, usize)> = Vec::new();
+        let mut seen: HashMap<(String, bool), usize> = HashMap::default();
         for (place, (node, known)) in graph.nodes.iter().zip(&checked.nodes).enumerate() {
             let Some(settings) = known.settings.as_deref() else { continue };
             let named = |name: &str| if name.is_empty() { node.name.clone() } else { name.to_owned() };
@@ -380,11 +401,16 @@ impl<'a> Examiner<'a, '_> {
             } else {
                 continue;
             };
-            let twin = |(other, _): &&(PinSpec, usize)| other.name == spec.name && other.direction == spec.direction;
-            if let Some((_, twin)) = interface.iter().find(twin) {
+            if interface.len() >= Self::MOST_PINS {
+                let message = format!("node “{}”: a subgraph may have {} pins at most", node.name, Self::MOST_PINS);
+                self.error(scope, node.place, message);
+                break;
+            }
+            let name = (spec.name.to_string(), spec.direction == PinDirection::Input);
+            if let Some(twin) = seen.insert(name, place) {
                 let message = format!(
                     "node “{}”: the pin “{}” is there already, by node “{}”: names must differ",
-                    node.name, spec.name, graph.nodes[*twin].name
+                    node.name, spec.name, graph.nodes[twin].name
                 );
                 self.error(scope, node.place, message);
                 continue;

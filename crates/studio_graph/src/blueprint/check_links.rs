@@ -4,6 +4,7 @@ use super::{
     Blueprint, Place,
     check::{CheckedLink, CheckedNode, Examiner},
     subgraph::Scope,
+    target::Index,
 };
 use crate::{
     data_type::{Conversion, DataType},
@@ -19,15 +20,15 @@ impl Examiner<'_, '_> {
         &mut self,
         blueprint: &Blueprint,
         nodes: &mut [CheckedNode],
-        places: &HashMap<&str, usize>,
+        index: &Index,
         scope: &Scope,
     ) -> Vec<CheckedLink> {
         let mut fed: HashMap<(usize, &str), Place> = HashMap::default();
         let mut links = Vec::with_capacity(blueprint.links.len());
         for link in &blueprint.links {
             let mut end = |(node, pin): &(String, String), direction: PinDirection| {
-                let Some(&place) = places.get(node.as_str()) else {
-                    let like = self.guess(node, places.keys().copied());
+                let Some(place) = index.node(node) else {
+                    let like = self.guess(node, blueprint.nodes.iter().map(|node| node.name.as_str()));
                     let help = like.map_or_else(String::new, |like| format!("; did you mean “{like}”?"));
                     self.error(
                         scope,
@@ -89,7 +90,14 @@ impl Examiner<'_, '_> {
             for (place, spec) in [(from, output), (to, input)] {
                 let pins = &mut nodes[place];
                 let present = pins.pins.iter().any(|pin| pin.direction == spec.direction && pin.name == spec.name);
-                if pins.open && !present {
+                if pins.open && !present && pins.extra.len() >= Self::MOST_PINS {
+                    let (name, most) = (&blueprint.nodes[place].name, Self::MOST_PINS);
+                    self.error(
+                        scope,
+                        link.place,
+                        format!("the link {}: a placeholder such as “{name}” may have {most} pins at most", link.link),
+                    );
+                } else if pins.open && !present {
                     pins.extra.push(spec.clone());
                     pins.pins.push(spec);
                 }

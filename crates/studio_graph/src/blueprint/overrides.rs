@@ -3,7 +3,7 @@
 use super::{
     Blueprint, Place, Setting,
     read::options,
-    target::{few, is_subgraph, is_value, put_value, setting_at},
+    target::{Index, few, is_subgraph, is_value, put_value, setting_at},
     write::quoted,
 };
 use crate::registry::kind_named;
@@ -135,7 +135,8 @@ impl Override {
             }
         }
         let setting = format!("{}.{}", target.node, target.path.join("."));
-        put_value(blueprint, registry, &setting, &Setting { field: String::new(), value, place: Place::default() });
+        let index = Index::of(blueprint);
+        put_value(blueprint, &index, registry, &setting, &Setting { field: String::new(), value, place: Place::default() });
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{flow::JoinPolicy, link::LinkText};
 use bevy::{math::Vec2, platform::collections::HashSet};
-use core::{fmt, marker::PhantomData};
+use core::{cmp::Ordering, fmt, marker::PhantomData};
 use ron::{extensions::Extensions, value::RawValue};
 use serde::{
     Deserialize, Deserializer,
@@ -143,13 +143,38 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// Past so many problems no more are said.
+    const MOST_PROBLEMS: usize = 1000;
+    /// The most settings, values, drivers or exposed settings of a node, and the most parameters of a graph.
+    const MOST_ENTRIES: usize = 1000;
+
+    fn push(&mut self, problem: Problem) {
+        match self.problems.len().cmp(&Self::MOST_PROBLEMS) {
+            Ordering::Less => self.problems.push(problem),
+            Ordering::Equal => {
+                let message = format!("there are more errors than these {}", Self::MOST_PROBLEMS);
+                self.problems.push(Problem { message, ..problem });
+            }
+            Ordering::Greater => {}
+        }
+    }
+
+    /// Says it where there is too much of something. Time would grow with the square of it.
+    fn few_enough(&mut self, place: Place, count: usize, what: &str) -> bool {
+        let most = Self::MOST_ENTRIES;
+        if count > most {
+            self.push(Problem::error(place, format!("{what}: there are {count}, and there may be {most} at most")));
+        }
+        count <= most
+    }
+
     fn blueprint(&mut self) -> Blueprint {
         let mut blueprint = Blueprint::default();
         let start = Place { line: 1, column: 1 };
         if self.text.len() > Blueprint::MAX_BYTES {
             let message =
                 format!("the file has {} bytes; a blueprint may have {} at most", self.text.len(), Blueprint::MAX_BYTES);
-            self.problems.push(Problem::error(start, message));
+            self.push(Problem::error(start, message));
             return blueprint;
         }
         match options().from_str::<Head>(self.text) {
@@ -159,12 +184,12 @@ impl<'a> Reader<'a> {
                     "the file is of version {version}, this program reads up to version {known}: update the program, or save the \
                      file from the newer one for version {known}"
                 );
-                self.problems.push(Problem::error(start, message));
+                self.push(Problem::error(start, message));
                 return blueprint;
             }
             Ok(Head { version: Some(0) | None }) => {
                 let message = format!("the file says no version: begin it with `version: {},`", Blueprint::VERSION);
-                self.problems.push(Problem::error(start, message));
+                self.push(Problem::error(start, message));
                 return blueprint;
             }
             Ok(Head { version: Some(_) }) => {}
@@ -187,7 +212,7 @@ impl<'a> Reader<'a> {
         blueprint.name = name;
         if subgraphs.0.len() > Blueprint::MAX_SUBGRAPHS {
             let (count, most) = (subgraphs.0.len(), Blueprint::MAX_SUBGRAPHS);
-            self.problems.push(Problem::error(start, format!("the file has {count} subgraphs; it may have {most} at most")));
+            self.push(Problem::error(start, format!("the file has {count} subgraphs; it may have {most} at most")));
             return blueprint;
         }
         for (name, raw) in subgraphs.0 {
@@ -214,12 +239,15 @@ impl<'a> Reader<'a> {
                 Blueprint::MAX_NODES,
                 Blueprint::MAX_LINKS
             );
-            self.problems.push(Problem::error(place, message));
+            self.push(Problem::error(place, message));
             return blueprint;
         }
         blueprint.nodes = entry.nodes.0.into_iter().filter_map(|(name, raw)| self.node(lines, name, raw)).collect();
         blueprint.links = entry.links.into_iter().filter_map(|raw| self.link(lines, raw)).collect();
         blueprint.notes = entry.notes.into_iter().filter_map(|raw| self.note(lines, raw)).collect();
+        if !self.few_enough(place, entry.parameters.0.len(), "parameters") {
+            return blueprint;
+        }
         blueprint.parameters =
             entry.parameters.0.into_iter().filter_map(|(name, raw)| self.parameter(lines, name, raw)).collect();
         self.names("parameter", blueprint.parameters.iter().map(|parameter| (parameter.name.as_str(), parameter.place)));
@@ -233,10 +261,10 @@ impl<'a> Reader<'a> {
         for (name, place) in names {
             if !seen.insert(name) {
                 let message = format!("there is another {what} named “{name}”: names must differ");
-                self.problems.push(Problem::error(place, message));
+                self.push(Problem::error(place, message));
             }
             if let Some(fault) = name_fault(name) {
-                self.problems.push(Problem::error(place, format!("the {what}'s name “{name}” {fault}")));
+                self.push(Problem::error(place, format!("the {what}'s name “{name}” {fault}")));
             }
         }
     }
@@ -244,6 +272,10 @@ impl<'a> Reader<'a> {
     fn node(&mut self, lines: &Lines<'a>, name: String, raw: &'a RawValue) -> Option<BlueprintNode> {
         let place = lines.place_of(raw);
         let entry: NodeEntry = self.part(place, raw.trim(), &format!("node “{name}”"))?;
+        let most = [entry.settings.0.len(), entry.values.0.len(), entry.drivers.0.len(), entry.exposed.len()].into_iter().max();
+        if !self.few_enough(place, most.unwrap_or_default(), &format!("node “{name}”, settings of one kind")) {
+            return None;
+        }
         let settings = self.settings(lines, &name, entry.settings);
         let values = self.settings(lines, &name, entry.values);
         let mut drivers = Vec::with_capacity(entry.drivers.0.len());
@@ -288,7 +320,7 @@ impl<'a> Reader<'a> {
             if seen.insert(field.clone()) {
                 settings.push(Setting { field, value: raw.trim().get_ron().to_owned(), place });
             } else {
-                self.problems.push(Problem::error(place, format!("node “{node}” sets “{field}” twice: keep one")));
+                self.push(Problem::error(place, format!("node “{node}” sets “{field}” twice: keep one")));
             }
         }
         settings
@@ -300,7 +332,7 @@ impl<'a> Reader<'a> {
         match text.parse::<LinkText>() {
             Ok(link) => Some(BlueprintLink { link, place }),
             Err(error) => {
-                self.problems.push(Problem::error(place, error.to_string()));
+                self.push(Problem::error(place, error.to_string()));
                 None
             }
         }
@@ -309,6 +341,13 @@ impl<'a> Reader<'a> {
     fn note(&mut self, lines: &Lines<'a>, raw: &'a RawValue) -> Option<BlueprintNote> {
         let place = lines.place_of(raw);
         let NoteEntry { text, at, size } = self.part(place, raw.trim(), "a note")?;
+        if ![at.0, at.1, size.0, size.1].iter().all(|number| number.is_finite()) {
+            self.push(Problem::error(
+                place,
+                format!("a note stands at {at:?} and is {size:?} large: all must be finite numbers"),
+            ));
+            return None;
+        }
         Some(BlueprintNote { text, at: Vec2::from(at), size: Vec2::from(size) })
     }
 
@@ -324,7 +363,7 @@ impl<'a> Reader<'a> {
             Ok(part) => Some(part),
             Err(error) => {
                 let at = place.inside(error.span.start.line, error.span.start.col);
-                self.problems.push(Problem::error(at, format!("{what}: {}", error.code)));
+                self.push(Problem::error(at, format!("{what}: {}", error.code)));
                 None
             }
         }
@@ -332,7 +371,7 @@ impl<'a> Reader<'a> {
 
     fn syntax(&mut self, start: Place, error: &ron::error::SpannedError) {
         let place = start.inside(error.span.start.line, error.span.start.col);
-        self.problems.push(Problem::error(place, error.code.to_string()));
+        self.push(Problem::error(place, error.code.to_string()));
     }
 }
 
@@ -354,16 +393,38 @@ pub fn name_fault(name: &str) -> Option<String> {
     None
 }
 
-/// Where the lines of a text start.
+/// Where the lines of a text start, and how many letters lie before each of its stretches: a text may be one long line.
 struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
+    letters: Vec<usize>,
 }
 
 impl<'a> Lines<'a> {
+    /// Bytes of a stretch.
+    const STRETCH: usize = 1024;
+
     fn new(text: &'a str) -> Self {
         let starts = core::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { text, starts }
+        let mut before = 0;
+        let mut letters = vec![0];
+        for stretch in text.as_bytes().chunks(Self::STRETCH) {
+            before += Self::count(stretch);
+            letters.push(before);
+        }
+        Self { text, starts, letters }
+    }
+
+    /// The letters that begin in these bytes of UTF-8: all bytes but those that go on with a letter.
+    fn count(bytes: &[u8]) -> usize {
+        bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
+    }
+
+    fn letters_before(&self, byte: usize) -> usize {
+        let stretch = byte / Self::STRETCH;
+        let known = self.letters.get(stretch).copied();
+        let rest = self.text.as_bytes().get(stretch * Self::STRETCH..byte).unwrap_or_default();
+        known.unwrap_or_default() + Self::count(rest)
     }
 
     /// The place of a part that was borrowed from the text.
@@ -371,6 +432,7 @@ impl<'a> Lines<'a> {
         let byte = (part.trim().get_ron().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize).min(self.text.len());
         let line = self.starts.partition_point(|start| *start <= byte);
         let start = self.starts[line - 1];
-        Place { line: line as u32, column: self.text[start..byte].chars().count() as u32 + 1 }
+        let column = self.letters_before(byte) - self.letters_before(start);
+        Place { line: line as u32, column: column as u32 + 1 }
     }
 }

@@ -4,6 +4,7 @@ use super::{
     Blueprint, BlueprintSubgraph, Problem, Setting,
     problem::{has_errors, most_like},
     read::read,
+    target::Index,
 };
 use crate::{
     pin::{DataType, PassThrough, PinSpec},
@@ -130,6 +131,7 @@ pub(super) struct Definition {
     pub(super) key: Key,
     pub(super) label: String,
     pub(super) graph: Arc<Blueprint>,
+    pub(super) index: Arc<Index>,
     pub(super) scope: Scope,
 }
 
@@ -187,7 +189,8 @@ impl Library {
             let like = most_like(name, scope.definitions.iter().map(|definition| definition.name.as_str()));
             return Err(Fault::NoDefinition(name.clone(), like.map(str::to_owned)));
         };
-        let definition = Definition { key: key.clone(), label: name.clone(), graph: Arc::new(found.graph.clone()), scope };
+        let (index, graph) = (Arc::new(Index::of(&found.graph)), Arc::new(found.graph.clone()));
+        let definition = Definition { key: key.clone(), label: name.clone(), graph, index, scope };
         self.definitions.insert(key, definition.clone());
         Ok(definition)
     }
@@ -239,6 +242,7 @@ impl Library {
         let definitions = blueprint.subgraphs.clone().into();
         let scope = Scope { file: Some(file), canonical: Some(canonical.to_owned()), base, assets, definitions };
         let label = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(Definition { key: (Some(canonical.to_owned()), String::new()), label, graph: Arc::new(blueprint), scope })
+        let (index, key) = (Arc::new(Index::of(&blueprint)), (Some(canonical.to_owned()), String::new()));
+        Ok(Definition { key, label, graph: Arc::new(blueprint), index, scope })
     }
 }

@@ -11,6 +11,7 @@ use super::{
 use crate::registry::{InputPath, KindEntry, kind_named};
 use bevy::{
     asset::ReflectHandle,
+    platform::collections::HashMap,
     prelude::*,
     reflect::{GetPath, NamedField, TypeInfo, TypeRegistry},
 };
@@ -102,17 +103,48 @@ pub(super) fn split(setting: &str) -> Option<(&str, Vec<String>)> {
     (!node.is_empty() && path.iter().all(|part| !part.is_empty())).then_some((node, path))
 }
 
+/// Where the nodes and parameters of a graph are, by name; of two of one name the first.
+#[derive(Default)]
+pub(super) struct Index {
+    nodes: HashMap<String, usize>,
+    parameters: HashMap<String, usize>,
+}
+
+impl Index {
+    pub(super) fn of(blueprint: &Blueprint) -> Self {
+        let mut index = Self::default();
+        for (place, node) in blueprint.nodes.iter().enumerate() {
+            index.nodes.entry(node.name.clone()).or_insert(place);
+        }
+        for (place, parameter) in blueprint.parameters.iter().enumerate() {
+            index.parameters.entry(parameter.name.clone()).or_insert(place);
+        }
+        index
+    }
+
+    /// The place of a node.
+    pub(super) fn node(&self, name: &str) -> Option<usize> {
+        self.nodes.get(name).copied()
+    }
+}
+
 /// Puts a value where a parameter's name, `node.field` or `subgraph/node.field` leads, behind what is there. Returns whether
 /// there is such a node.
-pub(super) fn put_value(blueprint: &mut Blueprint, registry: &TypeRegistry, setting: &str, value: &Setting) -> bool {
-    let exposed = blueprint.parameters.iter().find(|parameter| parameter.name == setting);
+pub(super) fn put_value(
+    blueprint: &mut Blueprint,
+    index: &Index,
+    registry: &TypeRegistry,
+    setting: &str,
+    value: &Setting,
+) -> bool {
+    let exposed = index.parameters.get(setting).map(|place| &blueprint.parameters[*place]);
     let setting = exposed.map_or(setting, |parameter| &parameter.setting).to_owned();
     let Some((name, path)) = split(&setting) else { return false };
     let (name, inner) = match name.split_once('/') {
         Some((subgraph, inner)) => (subgraph, Some(format!("{inner}.{}", path.join(".")))),
         None => (name, None),
     };
-    let Some(node) = blueprint.node_mut(name) else { return false };
+    let Some(node) = index.node(name).map(|place| &mut blueprint.nodes[place]) else { return false };
     let inner = inner.or_else(|| is_value(registry, node, &path).then(|| path.join(".")));
     match inner {
         Some(field) => match node.values.iter_mut().find(|present| present.field == field) {
@@ -134,13 +166,20 @@ impl<'a> Examiner<'a, '_> {
     ///
     /// # Errors
     /// What is missing on the way, and what there is.
-    pub(super) fn target(&mut self, blueprint: &Blueprint, scope: &Scope, setting: &str) -> Result<Target<'a>, String> {
-        self.target_in(blueprint, scope, setting, "", 0)
+    pub(super) fn target(
+        &mut self,
+        blueprint: &Blueprint,
+        index: &Index,
+        scope: &Scope,
+        setting: &str,
+    ) -> Result<Target<'a>, String> {
+        self.target_in(blueprint, index, scope, setting, "", 0)
     }
 
     fn target_in(
         &mut self,
         blueprint: &Blueprint,
+        index: &Index,
         scope: &Scope,
         setting: &str,
         around: &str,
@@ -149,8 +188,8 @@ impl<'a> Examiner<'a, '_> {
         if depth > 2 * Blueprint::MAX_DEPTH {
             return Err(format!("it goes through more than {} subgraphs", Blueprint::MAX_DEPTH));
         }
-        if let Some(parameter) = blueprint.parameters.iter().find(|parameter| parameter.name == setting) {
-            return self.target_in(blueprint, scope, &parameter.setting, around, depth + 1);
+        if let Some(parameter) = index.parameters.get(setting).map(|place| &blueprint.parameters[*place]) {
+            return self.target_in(blueprint, index, scope, &parameter.setting, around, depth + 1);
         }
         let Some((name, path)) = split(setting) else {
             let parameters = few(blueprint.parameters.iter().map(|parameter| parameter.name.as_str()));
@@ -160,7 +199,7 @@ impl<'a> Examiner<'a, '_> {
             Some((subgraph, inner)) => (subgraph, Some(format!("{inner}.{}", path.join(".")))),
             None => (name, None),
         };
-        let Some(node) = blueprint.node(name) else {
+        let Some(node) = index.node(name).map(|place| &blueprint.nodes[place]) else {
             let nodes = few(blueprint.nodes.iter().map(|node| node.name.as_str()));
             return Err(format!("there is no node “{name}”; there is {nodes}"));
         };
@@ -168,7 +207,7 @@ impl<'a> Examiner<'a, '_> {
         let inner = inner.or_else(|| is_value(self.registry, node, &path).then(|| path.join(".")));
         if let Some(inner) = inner {
             let definition = self.definition_of(node, scope)?;
-            return self.target_in(&definition.graph, &definition.scope, &inner, &label, depth + 1);
+            return self.target_in(&definition.graph, &definition.index, &definition.scope, &inner, &label, depth + 1);
         }
         let kind = kind_named(self.registry, &node.kind);
         let field = kind.map(|kind| setting_at(self.registry, kind, &path)).transpose()?.flatten();
@@ -194,7 +233,7 @@ impl<'a> Examiner<'a, '_> {
         value: &Setting,
         scope: &Scope,
     ) {
-        let target = match self.target(&definition.graph, &definition.scope, &value.field) {
+        let target = match self.target(&definition.graph, &definition.index, &definition.scope, &value.field) {
             Ok(target) => target,
             Err(reason) => {
                 let message = format!("node “{}”, value “{}”: {reason}", node.name, value.field);
@@ -231,7 +270,7 @@ impl<'a> Examiner<'a, '_> {
                 put.value = quoted(&format!("/{}", scope.asset(&path)));
             }
         }
-        put_value(graph, self.registry, &value.field, &put);
+        put_value(graph, &definition.index, self.registry, &value.field, &put);
     }
 }
 

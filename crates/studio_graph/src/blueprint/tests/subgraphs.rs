@@ -6,7 +6,7 @@ use overrides::Override;
 use spawn::descendants;
 
 /// Two instances of one graph, which has another one in it.
-const NESTED: &str = r#"(
+pub(super) const NESTED: &str = r#"(
     version: 1,
     name: "Two eyes",
     nodes: {
