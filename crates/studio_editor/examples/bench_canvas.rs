@@ -198,7 +198,7 @@ fn frame(app: &mut App, pin: Entity, number: u64, zoom: Option<f32>) {
 /// Saves what the editor shows.
 fn save(app: &mut App, image: &Handle<Image>, path: &str) {
     use bevy::render::view::screenshot::{Screenshot, save_to_disk};
-    app.world_mut().spawn(Screenshot::image(image.clone())).observe(save_to_disk(path));
+    app.world_mut().spawn(Screenshot::image(image.clone())).observe(save_to_disk(std::path::PathBuf::from(path)));
     for _ in 0..20 {
         app.update();
         std::thread::sleep(Duration::from_millis(20));

@@ -1,12 +1,15 @@
 //! Compiling the graph: from entities and relationships to an order in which nodes can run.
 
 use crate::{
+    blueprint::{Blueprint, spawn::InBlueprint},
     flow::{Bypass, Freeze, JoinPolicy, Solo, Watched},
-    pin::{FedBy, Pin, PinDirection, PinOf, Pins},
+    pin::{Delivers, FedBy, PassThrough, Pin, PinDirection, PinOf, Pins},
+    value::{ExposedSettings, sync_exposed},
 };
 use bevy::{
     ecs::{
         entity::EntityHashMap,
+        query::QueryData,
         system::{SystemParam, SystemState},
     },
     prelude::*,
@@ -20,7 +23,7 @@ pub struct CompiledNode {
     pub node: Entity,
     /// Its inputs in order of declaration: name, and the output pin that feeds it, bypassed nodes skipped.
     pub inputs: Vec<(Cow<'static, str>, Option<Entity>)>,
-    /// Its outputs in order of declaration: name and pin.
+    /// Its outputs in order of declaration: name and pin; for a subgraph and its interface the pin that is delivered.
     pub outputs: Vec<(Cow<'static, str>, Entity)>,
     /// How it waits for its inputs.
     pub join: JoinPolicy,
@@ -69,9 +72,24 @@ impl CompiledGraph {
 /// What compiling reads.
 #[derive(SystemParam)]
 pub struct GraphParts<'w, 's> {
-    nodes: Query<'w, 's, (Entity, &'static Pins, Has<Bypass>, Has<Freeze>, Has<Solo>, Has<Watched>, Option<&'static JoinPolicy>)>,
-    pins: Query<'w, 's, (&'static Pin, &'static PinOf, Option<&'static FedBy>)>,
-    names: Query<'w, 's, (Option<&'static Name>, Option<&'static crate::registry::NodeName>)>,
+    nodes: Query<'w, 's, NodeData>,
+    pins: Query<'w, 's, (&'static Pin, &'static PinOf, Option<&'static FedBy>, Option<&'static Delivers>)>,
+    subgraphs: Query<'w, 's, (Has<Bypass>, Has<Freeze>, Has<Solo>, Option<&'static InBlueprint>), With<PassThrough>>,
+    names: Query<'w, 's, (Option<&'static Name>, Option<&'static crate::registry::NodeName>, Option<&'static InBlueprint>)>,
+}
+
+/// What compiling reads of a node.
+#[derive(QueryData)]
+pub struct NodeData {
+    node: Entity,
+    pins: &'static Pins,
+    bypass: Has<Bypass>,
+    freeze: Has<Freeze>,
+    solo: Has<Solo>,
+    watched: Has<Watched>,
+    passes: Has<PassThrough>,
+    join: Option<&'static JoinPolicy>,
+    inside: Option<&'static InBlueprint>,
 }
 
 /// What makes a new compilation necessary.
@@ -85,6 +103,8 @@ pub struct GraphChanges<'w, 's> {
             Changed<Pins>,
             Changed<FedBy>,
             Added<Pin>,
+            Changed<Delivers>,
+            Changed<InBlueprint>,
             Added<Bypass>,
             Added<Freeze>,
             Added<Solo>,
@@ -124,7 +144,13 @@ pub type CompileParams = (GraphParts<'static, 'static>, GraphChanges<'static, 's
 /// directly, and the nodes behind them, are left out, and the error names the nodes of the cycle in order.
 ///
 /// Exclusive, like all of the graph's own systems: handing so little work to other threads costs more than doing it.
-pub fn compile_graph(world: &mut World, mut state: Local<Option<SystemState<CompileParams>>>) -> Result {
+pub fn compile_graph(
+    world: &mut World,
+    mut state: Local<Option<SystemState<CompileParams>>>,
+    mut exposed: Local<Option<QueryState<Entity, Changed<ExposedSettings>>>>,
+) -> Result {
+    let exposed = exposed.get_or_insert_with(|| QueryState::new(world));
+    sync_exposed(world, exposed);
     crate::registry::sync_pins(world);
     let state = state.get_or_insert_with(|| SystemState::new(world));
     let (parts, mut changes, mut graph) = state.get_mut(world)?;
@@ -152,15 +178,18 @@ struct Part {
     compiled: CompiledNode,
     feeders: Vec<usize>,
     held: bool,
+    /// Itself, or a subgraph that it lies in.
     solo: bool,
     wanted: bool,
+    passes: bool,
 }
 
 impl GraphParts<'_, '_> {
     fn label(&self, node: Entity) -> String {
         match self.names.get(node) {
-            Ok((Some(name), _)) => name.to_string(),
-            Ok((None, Some(kind))) => kind.0.to_string(),
+            Ok((Some(name), _, Some(inside))) if self.subgraphs.contains(inside.0) => format!("{}/{name}", self.label(inside.0)),
+            Ok((Some(name), ..)) => name.to_string(),
+            Ok((None, Some(kind), _)) => kind.0.to_string(),
             _ => node.to_string(),
         }
     }
@@ -173,7 +202,12 @@ impl GraphParts<'_, '_> {
         let places: EntityHashMap<usize> = parts.iter().enumerate().map(|(place, part)| (part.compiled.node, place)).collect();
         for part in &mut parts {
             let owner = |pin: Entity| places.get(&self.pins.get(pin).ok()?.1.0).copied();
-            part.feeders = part.compiled.inputs.iter().filter_map(|(_, source)| owner((*source)?)).collect();
+            part.feeders = if part.passes {
+                let (itself, outputs) = (places.get(&part.compiled.node).copied(), &part.compiled.outputs);
+                outputs.iter().filter_map(|(_, pin)| owner(*pin)).filter(|feeder| Some(*feeder) != itself).collect()
+            } else {
+                part.compiled.inputs.iter().filter_map(|(_, source)| owner((*source)?)).collect()
+            };
             part.feeders.sort_unstable();
             part.feeders.dedup();
         }
@@ -185,36 +219,57 @@ impl GraphParts<'_, '_> {
         (order.into_iter().filter_map(|place| compiled[place].take()).collect(), cycle)
     }
 
-    fn describe(
-        &self,
-        (node, list, bypass, freeze, solo, watched, join): (Entity, &Pins, bool, bool, bool, bool, Option<&JoinPolicy>),
-    ) -> Part {
+    fn describe(&self, node: NodeDataItem) -> Part {
         let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
-        for entity in list.iter() {
-            let Ok((pin, _, link)) = self.pins.get(entity) else { continue };
+        for entity in node.pins.iter() {
+            let Ok((pin, _, link, _)) = self.pins.get(entity) else { continue };
             match pin.direction {
-                PinDirection::Input => inputs.push((pin.name.clone(), link.and_then(|link| self.behind_bypass(link.0)))),
-                PinDirection::Output => outputs.push((pin.name.clone(), entity)),
+                PinDirection::Input => inputs.push((pin.name.clone(), link.and_then(|link| self.delivered(link.0)))),
+                PinDirection::Output => {
+                    let delivered = if node.passes { self.delivered(entity) } else { None };
+                    outputs.push((pin.name.clone(), delivered.unwrap_or(entity)));
+                }
             }
         }
-        let wanted = watched || outputs.is_empty();
-        let compiled = CompiledNode { node, inputs, outputs, join: join.copied().unwrap_or_default(), level: 0, runs: false };
-        Part { compiled, feeders: Vec::new(), held: bypass || freeze, solo, wanted: wanted && !bypass }
+        // What is said of a subgraph holds for all that lies in it.
+        let (mut bypass, mut freeze, mut solo) = (node.bypass, node.freeze, node.solo);
+        let mut around = node.inside;
+        for _ in 0..=Blueprint::MAX_DEPTH {
+            let subgraph = around.and_then(|inside| self.subgraphs.get(inside.0).ok());
+            let Some((bypassed, frozen, alone, outer)) = subgraph else { break };
+            bypass |= bypassed;
+            freeze |= frozen;
+            solo |= alone;
+            around = outer;
+        }
+        let wanted = node.watched || (outputs.is_empty() && !node.passes);
+        // A solo subgraph delivers, and its outputs in it run; not everything in it delivers.
+        let solo = solo && (node.solo || wanted);
+        let join = node.join.copied().unwrap_or_default();
+        let compiled = CompiledNode { node: node.node, inputs, outputs, join, level: 0, runs: false };
+        Part { compiled, feeders: Vec::new(), held: bypass || freeze, solo, wanted: wanted && !bypass, passes: node.passes }
     }
 
-    /// The pin whose data an output delivers: its own, or, if its node is bypassed, what feeds the node's first fed input
-    /// of the same type.
-    fn behind_bypass(&self, output: Entity) -> Option<Entity> {
+    /// The pin whose data an output delivers: its own; if it passes something through, that; or, if its node is bypassed,
+    /// what feeds the node's first fed input of the same type.
+    fn delivered(&self, output: Entity) -> Option<Entity> {
         let mut output = output;
-        // A way through bypassed nodes is never longer than the graph, unless it is a cycle.
-        for _ in 0..=self.nodes.iter().len() {
-            let (pin, owner, _) = self.pins.get(output).ok()?;
-            let Ok((_, list, true, ..)) = self.nodes.get(owner.0) else { return Some(output) };
-            let through = |input: Entity| {
-                let (candidate, _, link) = self.pins.get(input).ok()?;
-                (candidate.direction == PinDirection::Input && candidate.data_type == pin.data_type).then_some(link?.0)
-            };
-            output = list.iter().find_map(through)?;
+        // A way past nodes is never longer than there are pins, unless it is a cycle.
+        for _ in 0..=self.pins.iter().len() {
+            let (pin, owner, _, delivers) = self.pins.get(output).ok()?;
+            let fed_by = |input: Entity| Some(self.pins.get(input).ok()?.2?.0);
+            match (self.nodes.get(owner.0), delivers) {
+                (Ok(node), _) if node.bypass => {
+                    let through = |input: Entity| {
+                        let candidate = self.pins.get(input).ok()?.0;
+                        let fits = candidate.direction == PinDirection::Input && candidate.data_type == pin.data_type;
+                        fed_by(input).filter(|_| fits)
+                    };
+                    output = node.pins.iter().find_map(through)?;
+                }
+                (_, Some(delivers)) => output = fed_by(delivers.0)?,
+                _ => return Some(output),
+            }
         }
         None
     }
@@ -277,9 +332,9 @@ impl GraphParts<'_, '_> {
             if !parts[place].wanted {
                 continue;
             }
-            parts[place].compiled.runs = !parts[place].held;
+            parts[place].compiled.runs = !(parts[place].held || parts[place].passes);
             // A frozen node needs nothing: it holds what it made.
-            if parts[place].compiled.runs {
+            if !parts[place].held {
                 for feeder in parts[place].feeders.clone() {
                     parts[feeder].wanted = true;
                 }

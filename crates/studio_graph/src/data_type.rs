@@ -1,5 +1,6 @@
 //! The types of data that flow through pins, and which of them fit together.
 
+use crate::value::{CONVERSIONS, ConvertValue, Value};
 use bevy::{platform::collections::HashMap, prelude::*};
 use std::borrow::Cow;
 
@@ -158,6 +159,11 @@ impl DataType {
         Self(Cow::Borrowed(name))
     }
 
+    /// A type of a name that is only known when the program runs.
+    pub fn from_name(name: impl Into<Cow<'static, str>>) -> Self {
+        Self(name.into())
+    }
+
     /// The type's name, as shown to people.
     pub fn name(&self) -> &str {
         &self.0
@@ -181,16 +187,16 @@ pub enum Conversion {
 pub struct DataTypes {
     types: Vec<(DataType, DataCategory)>,
     conversions: HashMap<(DataType, DataType), Cow<'static, str>>,
+    values: HashMap<(DataType, DataType), ConvertValue>,
 }
 
 impl Default for DataTypes {
     fn default() -> Self {
-        let mut table = Self { types: BUILT_IN.to_vec(), conversions: HashMap::default() };
+        let mut table = Self { types: BUILT_IN.to_vec(), conversions: HashMap::default(), values: HashMap::default() };
         table.add_conversion(DataType::TEXTURE, DataType::VIDEO_FRAME, "a picture that stays");
-        table.add_conversion(DataType::SCALAR, DataType::VECTOR, "the number in every component");
-        table.add_conversion(DataType::SCALAR, DataType::COLOR, "a grey");
-        table.add_conversion(DataType::BOOLEAN, DataType::SCALAR, "0 or 1");
-        table.add_conversion(DataType::COLOR, DataType::VECTOR, "red, green, blue and alpha");
+        for (from, to, how, convert) in CONVERSIONS {
+            table.add_value_conversion(from, to, how, convert);
+        }
         table
     }
 }
@@ -222,6 +228,35 @@ impl DataTypes {
         self.conversions.insert((from, to), how.into());
     }
 
+    /// As [`add_conversion`](Self::add_conversion), for values on wires, with what becomes of them.
+    pub fn add_value_conversion(
+        &mut self,
+        from: DataType,
+        to: DataType,
+        how: impl Into<Cow<'static, str>>,
+        convert: ConvertValue,
+    ) {
+        self.values.insert((from.clone(), to.clone()), convert);
+        self.add_conversion(from, to, how);
+    }
+
+    /// A value of one type as one of another, as the table says; by way of a third type where a link leads through the
+    /// interface of a subgraph. None if there is no way, or if the value is not of its type.
+    pub fn convert(&self, value: Value, from: &DataType, to: &DataType) -> Option<Value> {
+        if from == to || *to == DataType::ANY {
+            return Some(value);
+        }
+        if let Some(convert) = self.values.get(&(from.clone(), to.clone())) {
+            return convert(&value);
+        }
+        let first_steps = self.values.iter().filter(|((start, _), _)| start == from);
+        // Of several ways the one over the first type by name, so that the same graph always does the same.
+        let way =
+            first_steps.filter_map(|((_, middle), first)| Some((middle, first, self.values.get(&(middle.clone(), to.clone()))?)));
+        let (_, first, second) = way.min_by_key(|(middle, ..)| middle.name())?;
+        second(&first(&value)?)
+    }
+
     /// Whether an output of one type fits an input of another, and how. `None`: it does not.
     pub fn conversion(&self, from: &DataType, to: &DataType) -> Option<Conversion> {
         if from == to {
@@ -236,6 +271,8 @@ impl DataTypes {
 
 /// Registers types and conversions.
 pub trait AppDataTypeExt {
+    /// As [`register_conversion`](Self::register_conversion), for values on wires, with what becomes of them.
+    fn register_value_conversion(&mut self, from: DataType, to: DataType, how: &'static str, convert: ConvertValue) -> &mut Self;
     /// Adds a type of data.
     fn register_data_type(&mut self, data_type: DataType, category: DataCategory) -> &mut Self;
     /// Lets outputs of one type feed inputs of another; `how` is shown on such links.
@@ -243,6 +280,11 @@ pub trait AppDataTypeExt {
 }
 
 impl AppDataTypeExt for App {
+    fn register_value_conversion(&mut self, from: DataType, to: DataType, how: &'static str, convert: ConvertValue) -> &mut Self {
+        self.world_mut().get_resource_or_init::<DataTypes>().add_value_conversion(from, to, how, convert);
+        self
+    }
+
     fn register_data_type(&mut self, data_type: DataType, category: DataCategory) -> &mut Self {
         self.world_mut().get_resource_or_init::<DataTypes>().add(data_type, category);
         self

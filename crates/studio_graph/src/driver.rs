@@ -60,15 +60,17 @@ pub enum DriverError {
         /// What the parser says.
         reason: String,
     },
-    /// The formula asks for something else than `t`.
+    /// The formula asks for something else than it is given.
     #[error(
-        "the formula “{formula}” has the unknown name “{name}”: it may use t, the time in seconds, and functions such as sin(t)"
+        "the formula “{formula}” has the unknown name “{name}”: it may use {known} (t is the time in seconds), and functions such as sin(t)"
     )]
     UnknownName {
         /// The formula.
         formula: String,
         /// The name.
         name: String,
+        /// What it may use.
+        known: String,
     },
     /// There are no keys, too many, or they are not in order.
     #[error("keys must be 1 to {} finite pairs of seconds and value, in the order of time", Driver::MAX_KEYS)]
@@ -101,20 +103,25 @@ impl Driver {
         self.compile().ok()?.at(seconds)
     }
 
+    /// Reads a formula that may use these names.
+    pub(crate) fn read_formula(formula: &str, names: &[&str]) -> Result<FlatEx<f64>, DriverError> {
+        if formula.len() > Self::MAX_LETTERS {
+            return Err(DriverError::TooLong(formula.len()));
+        }
+        let failed = |error: exmex::ExError| DriverError::Formula { formula: formula.to_owned(), reason: error.msg().to_owned() };
+        let expression = FlatEx::<f64>::parse(formula).map_err(failed)?;
+        match expression.var_names().iter().find(|name| !names.contains(&name.as_str())) {
+            Some(name) => {
+                let (formula, name, known) = (formula.to_owned(), name.clone(), names.join(", "));
+                Err(DriverError::UnknownName { formula, name, known })
+            }
+            None => Ok(expression),
+        }
+    }
+
     fn compile(&self) -> Result<Curve, DriverError> {
         match self {
-            Self::Expression(formula) => {
-                if formula.len() > Self::MAX_LETTERS {
-                    return Err(DriverError::TooLong(formula.len()));
-                }
-                let failed =
-                    |error: exmex::ExError| DriverError::Formula { formula: formula.clone(), reason: error.msg().to_owned() };
-                let expression = FlatEx::<f64>::parse(formula).map_err(failed)?;
-                if let Some(name) = expression.var_names().iter().find(|name| *name != "t") {
-                    return Err(DriverError::UnknownName { formula: formula.clone(), name: name.clone() });
-                }
-                Ok(Curve::Expression(Arc::new(expression)))
-            }
+            Self::Expression(formula) => Ok(Curve::Expression(Arc::new(Self::read_formula(formula, &["t"])?))),
             Self::Keys { keys, between, repeat } => {
                 let finite = keys.iter().all(|(time, value)| time.is_finite() && value.is_finite());
                 let ordered = keys.windows(2).all(|pair| pair[0].0 < pair[1].0);
@@ -256,7 +263,7 @@ pub(crate) fn drive_settings(world: &mut World, mut nodes: Local<Option<QuerySta
 }
 
 /// A value as a slot of this type would keep it.
-fn stored(slot: &dyn PartialReflect, value: f64) -> f64 {
+pub(crate) fn stored(slot: &dyn PartialReflect, value: f64) -> f64 {
     if slot.try_downcast_ref::<f64>().is_some() {
         value
     } else if slot.try_downcast_ref::<f32>().is_some() {
@@ -267,7 +274,7 @@ fn stored(slot: &dyn PartialReflect, value: f64) -> f64 {
     }
 }
 
-fn set_number(slot: &mut dyn PartialReflect, value: f64) {
+pub(crate) fn set_number(slot: &mut dyn PartialReflect, value: f64) {
     macro_rules! first_of {
         ($($float:ty),*; $($integer:ty),*) => {
             $(if let Some(slot) = slot.try_downcast_mut::<$float>() { *slot = value as $float; return; })*

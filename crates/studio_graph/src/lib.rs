@@ -39,6 +39,7 @@ pub mod registry;
 pub mod schedule;
 pub mod schema;
 pub mod status;
+pub mod value;
 pub mod wake;
 
 use bevy::prelude::*;
@@ -60,6 +61,7 @@ pub mod prelude {
         registry::{AppNodeExt, InputPath, NodeKind, ReflectNode},
         schedule::StudioSystems,
         status::{FailureReport, NodeStatus},
+        value::{AppCpuNodeExt, CpuRun, ExposedSettings, PinValue, Value},
     };
 }
 
@@ -75,7 +77,7 @@ impl Plugin for GraphPlugin {
             .init_resource::<data_type::DataTypes>()
             .init_resource::<status::FailureReport>()
             .add_observer(bus::give_bus_to_pin)
-            .add_plugins(blueprint::plugin)
+            .add_plugins((blueprint::plugin, value::plugin))
             .add_systems(
                 Update,
                 (

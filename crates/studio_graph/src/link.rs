@@ -1,9 +1,10 @@
 //! Making links, with every check that a link must pass.
 
 use crate::{
+    blueprint::spawn::InBlueprint,
     compile::CompiledGraph,
     data_type::DataTypes,
-    pin::{FedBy, Pin, PinDirection, PinOf, Pins},
+    pin::{FedBy, PassThrough, Pin, PinDirection, PinOf, Pins},
     registry::NodeName,
 };
 use bevy::{
@@ -108,10 +109,16 @@ pub fn find_pin(world: &World, node: Entity, direction: PinDirection, name: &str
     })
 }
 
-/// What messages call a node: its name, or else its kind, or else its entity.
+/// What messages call a node: its name, behind those of the subgraphs that it lies in (`left/blur`), or else its kind, or
+/// else its entity.
 pub fn node_label(world: &World, node: Entity) -> String {
+    let subgraph =
+        world.get::<InBlueprint>(node).map(|inside| inside.0).filter(|around| world.get::<PassThrough>(*around).is_some());
     match (world.get::<Name>(node), world.get::<NodeName>(node)) {
-        (Some(name), _) => name.to_string(),
+        (Some(name), _) => match subgraph {
+            Some(subgraph) => format!("{}/{name}", node_label(world, subgraph)),
+            None => name.to_string(),
+        },
         (None, Some(kind)) => kind.0.to_string(),
         (None, None) => node.to_string(),
     }

@@ -75,3 +75,16 @@ pub struct FedBy(pub Entity);
 #[derive(Component, Default, Debug)]
 #[relationship_target(relationship = FedBy)]
 pub struct Feeds(Vec<Entity>);
+
+/// On an output pin of a subgraph or of its interface: it makes nothing itself and delivers what feeds this input pin.
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
+#[component(immutable)]
+pub struct Delivers(pub Entity);
+
+/// The node does no work: its outputs deliver what feeds other pins. Compiling leads links past it, so it costs nothing.
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PassThrough;
+
+/// Pins that a node has besides those of its kind, behind them: a subgraph's interface, exposed settings.
+#[derive(Component, Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExtraPins(pub Vec<PinSpec>);

@@ -1,7 +1,7 @@
 //! The registry of node kinds: registering a reflected component as a node is all it takes for the node to exist.
 
 use crate::{
-    pin::{Pin, PinOf, PinSpec, Pins},
+    pin::{ExtraPins, Pin, PinOf, PinSpec, Pins},
     status::NodeStatus,
 };
 use bevy::{
@@ -146,10 +146,16 @@ pub trait AppNodeExt {
 impl AppNodeExt for App {
     fn register_node<K: NodeKind>(&mut self) -> &mut Self {
         self.register_type::<K>().register_type_data::<K, ReflectNode>().add_observer(set_up_node::<K>);
-        let mut changed: Option<QueryState<(Entity, &'static K), Changed<K>>> = None;
+        let mut changed: Option<
+            QueryState<(Entity, &'static K, Option<&'static ExtraPins>), Or<(Changed<K>, Changed<ExtraPins>)>>,
+        > = None;
         let sync = move |world: &mut World| {
             let changed = changed.get_or_insert_with(|| QueryState::new(world));
-            let wanted: Vec<(Entity, Vec<PinSpec>)> = changed.iter(world).map(|(node, kind)| (node, kind.pins())).collect();
+            let pins = |kind: &K, extra: Option<&ExtraPins>| {
+                kind.pins().into_iter().chain(extra.into_iter().flat_map(|extra| extra.0.iter().cloned())).collect()
+            };
+            let wanted: Vec<(Entity, Vec<PinSpec>)> =
+                changed.iter(world).map(|(node, kind, extra)| (node, pins(kind, extra))).collect();
             wanted.into_iter().for_each(|(node, pins)| set_pins(world, node, pins));
         };
         self.world_mut().get_resource_or_init::<PinSyncs>().0.push(Box::new(sync));

@@ -103,15 +103,11 @@ pub fn are_there_reports(reports: Res<FailureReport>) -> bool {
 pub fn apply_reports(world: &mut World) {
     let reports = core::mem::take(&mut *world.resource::<FailureReport>().0.lock());
     for (node, outcome) in reports {
-        let label = || match (world.get::<Name>(node), world.get::<crate::registry::NodeName>(node)) {
-            (Some(name), _) => name.to_string(),
-            (None, kind) => kind.map_or("node", |kind| kind.0.as_ref()).to_owned(),
-        };
         let is_news = |error: &str| world.get::<NodeStatus>(node).is_some_and(|status| status.error() != Some(error));
         if let Err(error) = &outcome
             && is_news(error)
         {
-            warn!("{}: {error}", label());
+            warn!("{}: {error}", crate::link::node_label(world, node));
         }
         let Some(mut status) = world.get_mut::<NodeStatus>(node) else { continue };
         match outcome {

@@ -16,12 +16,14 @@ use neural_studio::{
             check, dot,
             overrides::{BlueprintOverrides, Override},
             problem, read,
-            spawn::children,
+            spawn::descendants,
         },
         data_type::DataTypes,
+        link::node_label,
         reference,
         registry::kinds,
         schema,
+        value::is_source,
     },
 };
 use std::{
@@ -95,15 +97,19 @@ pub fn check_file(args: FileArgs) -> Result<(), Failure> {
     let (blueprint, mut problems) = read::read(&text_of(&args.file)?);
     let registry = app.world().resource::<AppTypeRegistry>().read();
     problems.extend(check::check(&blueprint, &registry, app.world().resource::<DataTypes>(), args.file.parent()));
-    for line in problem::list(&problems).lines() {
-        say(&format!("{}:{line}", args.file.display()));
+    if !problems.is_empty() {
+        say(&problem::list_of_file(&problems, &args.file));
     }
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     let (nodes, links, warnings) = (blueprint.nodes.len(), blueprint.links.len(), problems.len() - errors);
     if errors > 0 {
         return Err(format!("{}: errors: {errors}, warnings: {warnings}", args.file.display()).into());
     }
-    say(&format!("{}: {nodes} nodes, {links} links, no errors, warnings: {warnings}", args.file.display()));
+    let subgraphs = match blueprint.subgraphs.len() {
+        0 => String::new(),
+        count => format!("{count} subgraphs, "),
+    };
+    say(&format!("{}: {nodes} nodes, {links} links, {subgraphs}no errors, warnings: {warnings}", args.file.display()));
     Ok(())
 }
 
@@ -111,11 +117,11 @@ pub fn check_file(args: FileArgs) -> Result<(), Failure> {
 pub fn graph(args: GraphArgs) -> Result<(), Failure> {
     let app = registry_app();
     let (blueprint, problems) = read::read(&text_of(&args.file)?);
-    for line in problem::list(&problems).lines() {
-        complain(&format!("{}:{line}", args.file.display()));
+    if !problems.is_empty() {
+        complain(&problem::list_of_file(&problems, &args.file));
     }
     let registry = app.world().resource::<AppTypeRegistry>().read();
-    say(dot::dot(&blueprint, &registry, app.world().resource::<DataTypes>()).trim_end());
+    say(dot::dot(&blueprint, &registry, app.world().resource::<DataTypes>(), args.file.parent()).trim_end());
     if problem::has_errors(&problems) { Err(format!("{} has errors", args.file.display()).into()) } else { Ok(()) }
 }
 
@@ -170,9 +176,7 @@ pub fn run(args: RunArgs) -> Result<(), Failure> {
         }
         problems.extend(check::check(&blueprint, &registry, app.world().resource::<DataTypes>(), args.file.parent()));
         if problem::has_errors(&problems) {
-            for line in problem::list(&problems).lines() {
-                complain(&format!("{}:{line}", args.file.display()));
-            }
+            complain(&problem::list_of_file(&problems, &args.file));
             return Err(format!("{} has errors, so it does not run", args.file.display()).into());
         }
     }
@@ -257,7 +261,7 @@ fn stop_when_done(world: &mut World) {
         }
         return;
     }
-    let nodes = children(world, root);
+    let nodes = descendants(world, root);
     let statuses: Vec<&NodeStatus> = nodes.iter().filter_map(|node| world.get::<NodeStatus>(*node)).collect();
     let ended = offline && statuses.contains(&&NodeStatus::Ended) && !sources_left(world, &nodes);
     if !(time_is_up || ended) {
@@ -265,7 +269,7 @@ fn stop_when_done(world: &mut World) {
     }
     let mut lines = vec![format!("{:<20} {:<20} {:>9}  state", "node", "kind", "frames")];
     for node in &nodes {
-        let name = world.get::<Name>(*node).map(ToString::to_string).unwrap_or_default();
+        let name = node_label(world, *node);
         let kind = world.get::<studio_graph::registry::NodeName>(*node).map(|kind| kind.0.to_string());
         let (frames, state) = match world.get::<NodeStatus>(*node) {
             Some(NodeStatus::Running { frames }) => (frames.to_string(), "runs".to_owned()),
@@ -282,11 +286,12 @@ fn stop_when_done(world: &mut World) {
     world.write_message(if any_failed { AppExit::error() } else { AppExit::Success });
 }
 
-/// Whether a node without inputs still delivers.
+/// Whether a source still delivers.
 fn sources_left(world: &World, nodes: &[Entity]) -> bool {
     let graph = world.resource::<CompiledGraph>();
     nodes.iter().any(|node| {
-        let is_source = graph.node(*node).is_some_and(|compiled| compiled.inputs.is_empty() && compiled.runs);
-        is_source && !matches!(world.get::<NodeStatus>(*node), Some(NodeStatus::Ended | NodeStatus::Failed { .. }))
+        graph.runs(*node)
+            && is_source(world, *node)
+            && !matches!(world.get::<NodeStatus>(*node), Some(NodeStatus::Ended | NodeStatus::Failed { .. }))
     })
 }

@@ -1,9 +1,10 @@
 //! From entities back to a blueprint.
 
 use super::{
-    Blueprint, BlueprintDriver, BlueprintInstance, BlueprintLink, BlueprintNode, Place, Placeholder,
+    Blueprint, BlueprintDriver, BlueprintExposed, BlueprintInstance, BlueprintLink, BlueprintNode, Place, Placeholder,
     settings::settings_text,
     spawn::{CanvasPosition, children},
+    subgraph::SubgraphValues,
 };
 use crate::{
     driver::Drivers,
@@ -11,6 +12,7 @@ use crate::{
     link::LinkText,
     pin::{FedBy, Pin, PinDirection, PinOf, Pins},
     registry::kinds,
+    value::{ExposedSettings, without_fed},
 };
 use bevy::{ecs::reflect::ReflectComponent, prelude::*};
 
@@ -24,7 +26,8 @@ pub struct CaptureError {
     pub reason: String,
 }
 
-/// Reads a blueprint off its entities: settings, links, canvas positions and notes as they are now.
+/// Reads a blueprint off its entities: settings, links, canvas positions and notes as they are now. What lies in subgraphs is
+/// as its definition says, with the values of the node that stands for it.
 ///
 /// # Errors
 /// [`CaptureError`] if a setting cannot be written, such as an asset that was made in memory and has no file.
@@ -32,8 +35,8 @@ pub fn capture(world: &World, root: Entity) -> Result<Blueprint, CaptureError> {
     let registry = world.resource::<AppTypeRegistry>().read();
     let instance = world.get::<BlueprintInstance>(root).cloned().unwrap_or_default();
     let kinds = kinds(&registry);
-    let BlueprintInstance { name, notes, parameters, routes, bookmarks, .. } = instance.clone();
-    let mut blueprint = Blueprint { name, notes, parameters, routes, bookmarks, ..default() };
+    let BlueprintInstance { name, notes, parameters, routes, bookmarks, subgraphs, .. } = instance.clone();
+    let mut blueprint = Blueprint { name, notes, parameters, routes, bookmarks, subgraphs, ..default() };
     for entity in children(world, root) {
         let name = world.get::<Name>(entity).map(ToString::to_string).unwrap_or_default();
         let node = world.entity(entity);
@@ -43,6 +46,8 @@ pub fn capture(world: &World, root: Entity) -> Result<Blueprint, CaptureError> {
         });
         let (kind, settings) = match (of_kind, world.get::<Placeholder>(entity)) {
             (Some((kind, settings)), _) => {
+                let resting = without_fed(world, entity, settings);
+                let settings = resting.as_deref().unwrap_or(settings);
                 let settings = settings_text(&registry, *kind, settings, instance.base.as_deref());
                 (kind.name.to_owned(), settings.map_err(|reason| CaptureError { node: name.clone(), reason })?)
             }
@@ -55,6 +60,13 @@ pub fn capture(world: &World, root: Entity) -> Result<Blueprint, CaptureError> {
             kind,
             at: node.get::<CanvasPosition>().copied().unwrap_or_default().0,
             settings,
+            values: node.get::<SubgraphValues>().cloned().unwrap_or_default().0,
+            exposed: node
+                .get::<ExposedSettings>()
+                .into_iter()
+                .flat_map(|exposed| &exposed.0)
+                .map(|path| BlueprintExposed { path: path.clone(), place: Place::default() })
+                .collect(),
             drivers: node
                 .get::<Drivers>()
                 .into_iter()

@@ -23,12 +23,16 @@
 pub mod asset;
 pub mod capture;
 pub mod check;
+mod check_links;
 pub mod dot;
+mod follow;
 pub mod overrides;
 pub mod problem;
 pub mod read;
 pub mod settings;
 pub mod spawn;
+pub mod subgraph;
+pub(crate) mod target;
 pub mod write;
 
 #[cfg(test)]
@@ -36,6 +40,7 @@ mod tests;
 
 pub use problem::{Place, Problem, Severity};
 pub use spawn::{BlueprintInstance, Placeholder};
+pub use subgraph::{Subgraph, SubgraphInput, SubgraphOutput};
 
 use crate::{driver::Driver, flow::JoinPolicy, link::LinkText};
 use bevy::prelude::*;
@@ -57,6 +62,8 @@ pub struct Blueprint {
     pub routes: Vec<BlueprintRoute>,
     /// Places of the canvas to come back to.
     pub bookmarks: Vec<BlueprintBookmark>,
+    /// Graphs that nodes of kind [`Subgraph`] stand for, here and in each other.
+    pub subgraphs: Vec<BlueprintSubgraph>,
 }
 
 /// The way of a link over the canvas.
@@ -77,6 +84,17 @@ pub struct BlueprintBookmark {
     pub at: Vec2,
     /// How large the canvas is drawn; 1 is its own size.
     pub zoom: f32,
+}
+
+/// A graph in a file that nodes of kind [`Subgraph`] stand for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BlueprintSubgraph {
+    /// Its name, unique among the file's subgraphs.
+    pub name: String,
+    /// Its nodes, links, notes and parameters. It has no subgraphs of its own: those of the file are there for all.
+    pub graph: Blueprint,
+    /// Where it stands in the file.
+    pub place: Place,
 }
 
 /// A setting that is meant to be changed from outside.
@@ -101,8 +119,13 @@ pub struct BlueprintNode {
     pub at: Vec2,
     /// The settings that differ from the defaults. Of two for one field, the later one goes on top of the earlier.
     pub settings: Vec<Setting>,
+    /// For a subgraph: values that are its own, by the name of one of its parameters, or by the setting in it
+    /// (`blur.radius_px`, `inner/blur.radius_px`).
+    pub values: Vec<Setting>,
     /// Numbers of it that move by themselves.
     pub drivers: Vec<BlueprintDriver>,
+    /// Settings of it that have a pin, so that a link can feed them.
+    pub exposed: Vec<BlueprintExposed>,
     /// Whether it is left out: see [`Bypass`](crate::flow::Bypass).
     pub bypass: bool,
     /// Whether it holds what it made last: see [`Freeze`](crate::flow::Freeze).
@@ -120,6 +143,15 @@ pub struct BlueprintDriver {
     pub path: String,
     /// What moves it.
     pub driver: Driver,
+    /// Where it stands in the file.
+    pub place: Place,
+}
+
+/// A setting that has a pin.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BlueprintExposed {
+    /// The setting: `field`, or `field.part`; the pin's name too.
+    pub path: String,
     /// Where it stands in the file.
     pub place: Place,
 }
@@ -166,12 +198,21 @@ impl Blueprint {
     pub const MAX_NODES: usize = 100_000;
     /// The most links that a blueprint may have.
     pub const MAX_LINKS: usize = 400_000;
+    /// The most subgraphs that a file may define.
+    pub const MAX_SUBGRAPHS: usize = 10_000;
+    /// How deep subgraphs may lie in subgraphs.
+    pub const MAX_DEPTH: usize = 16;
     /// The most letters of a node's name.
     pub const MAX_NAME_LETTERS: usize = 100;
 
     /// The node of this name.
     pub fn node(&self, name: &str) -> Option<&BlueprintNode> {
         self.nodes.iter().find(|node| node.name == name)
+    }
+
+    /// The subgraph of this name.
+    pub fn subgraph(&self, name: &str) -> Option<&BlueprintSubgraph> {
+        self.subgraphs.iter().find(|subgraph| subgraph.name == name)
     }
 
     /// The node of this name, to be changed.
@@ -185,5 +226,6 @@ pub(crate) fn plugin(app: &mut App) {
         .register_type::<crate::flow::Freeze>()
         .register_type::<crate::flow::Solo>()
         .register_type::<JoinPolicy>();
+    subgraph::register(app);
     asset::add_asset(app);
 }

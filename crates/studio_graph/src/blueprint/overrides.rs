@@ -1,16 +1,19 @@
 //! Settings given beside the file: on a command line, by a program that runs a blueprint.
 
-use super::{Blueprint, Place, Setting, problem::most_like};
-use crate::registry::kind_named;
-use bevy::{
-    asset::ReflectHandle,
-    prelude::*,
-    reflect::{TypeInfo, TypeRegistry},
+use super::{
+    Blueprint, Place, Setting,
+    read::options,
+    target::{Index, few, is_subgraph, is_value, put_value, setting_at},
+    write::quoted,
 };
-use core::{any::TypeId, fmt, str::FromStr};
+use crate::registry::kind_named;
+use bevy::{prelude::*, reflect::TypeRegistry};
+use core::{fmt, str::FromStr};
+use ron::value::RawValue;
 
 /// One setting given beside the file: `node.field=value`, `node.field.part=value` for a part of a setting, or
-/// `parameter=value` for one that the blueprint exposes. The value is RON; words for a text setting need no quotation marks.
+/// `parameter=value` for one that the blueprint exposes. What lies in a subgraph is `subgraph/node.field`, and the parameters of
+/// its graph are `subgraph.parameter`. The value is RON; words for a text setting need no quotation marks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
     /// The name of the node, or of the parameter.
@@ -41,17 +44,21 @@ pub enum OverrideError {
         /// The nodes there are.
         known: String,
     },
+    /// The node is no subgraph, so that nothing lies in it.
+    #[error("“{given}”: the node “{node}” is no subgraph, so there is nothing in it to be set")]
+    NoSubgraph {
+        /// The override.
+        given: String,
+        /// The node.
+        node: String,
+    },
     /// The kind has no such setting.
-    #[error("“{given}”: {kind} has no setting “{field}”; {help}")]
+    #[error("“{given}”: {reason}")]
     NoSetting {
         /// The override.
         given: String,
-        /// The node's kind.
-        kind: String,
-        /// The setting asked for.
-        field: String,
-        /// What there is.
-        help: String,
+        /// What the kind is asked for and what it has.
+        reason: String,
     },
 }
 
@@ -92,68 +99,44 @@ impl Override {
         Ok(Self { node, path, value })
     }
 
-    /// Finds the node and the type of what is set; none for a node of an unknown kind.
-    pub(super) fn target<'a>(
-        &self,
-        blueprint: &Blueprint,
-        registry: &'a TypeRegistry,
-    ) -> Result<(usize, Option<&'a TypeInfo>), OverrideError> {
-        let Some(place) = blueprint.nodes.iter().position(|node| node.name == self.node) else {
-            let known = blueprint.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(OverrideError::NoNode { given: self.to_string(), node: self.node.clone(), known });
-        };
-        if self.path.is_empty() {
-            return Err(OverrideError::Form(self.to_string()));
-        }
-        let kind = &blueprint.nodes[place].kind;
-        let mut at = kind_named(registry, kind).map(|kind| kind.registration.type_info());
-        for field in &self.path {
-            let Some(info) = at else { break };
-            let next = match info {
-                TypeInfo::Struct(shape) => shape.field(field).map(|found| found.type_id()).ok_or_else(|| {
-                    let like = most_like(field, shape.field_names().iter().copied());
-                    like.map_or_else(
-                        || format!("it has {}", shape.field_names().join(", ")),
-                        |like| format!("did you mean “{like}”?"),
-                    )
-                }),
-                _ => Err("it has no parts".to_owned()),
-            };
-            let type_id = next.map_err(|help| OverrideError::NoSetting {
-                given: self.to_string(),
-                kind: kind.clone(),
-                field: field.clone(),
-                help,
-            })?;
-            at = registry.get(type_id).map(|registration| registration.type_info());
-        }
-        Ok((place, at))
-    }
-
     /// Puts the setting into a blueprint, after what the file says.
     ///
     /// # Errors
-    /// [`OverrideError`] if there is no such node or setting. Whether the value fits is found out with the rest of the
-    /// blueprint.
+    /// [`OverrideError`] if there is no such node or setting. Whether the value fits, and whether the graph of a subgraph has
+    /// such a setting, is found out with the rest of the blueprint.
     pub fn apply(&self, blueprint: &mut Blueprint, registry: &TypeRegistry) -> Result<(), OverrideError> {
         let exposed = blueprint.parameters.iter().find(|parameter| self.path.is_empty() && parameter.name == self.node);
         let target = match exposed {
             Some(parameter) => Self::of_setting(&parameter.setting, self.value.clone())?,
             None => self.clone(),
         };
-        let (place, at) = target.target(blueprint, registry)?;
+        let (name, inner) = target.node.split_once('/').map_or((target.node.as_str(), false), |(name, _)| (name, true));
+        let Some(node) = blueprint.node(name) else {
+            let known = few(blueprint.nodes.iter().map(|node| node.name.as_str()));
+            return Err(OverrideError::NoNode { given: self.to_string(), node: name.to_owned(), known });
+        };
+        if target.path.is_empty() {
+            return Err(OverrideError::Form(self.to_string()));
+        }
         let mut value = self.value.clone();
-        let is_text = at.is_some_and(|info| {
-            info.type_id() == TypeId::of::<String>()
-                || registry.get(info.type_id()).is_some_and(|registration| registration.contains::<ReflectHandle>())
-        });
-        if is_text && !value.starts_with('"') {
-            value = format!("{value:?}");
+        let kind = kind_named(registry, &node.kind);
+        if inner && kind.is_some_and(|kind| !is_subgraph(kind)) {
+            return Err(OverrideError::NoSubgraph { given: self.to_string(), node: name.to_owned() });
         }
-        for part in target.path[1..].iter().rev() {
-            value = format!("({part}: {value})");
+        if inner || is_value(registry, node, &target.path) {
+            // What it is the graph says, later; but a file takes it only as RON.
+            if options().from_str::<&RawValue>(&value).is_err() {
+                value = quoted(&value);
+            }
+        } else if let Some(kind) = kind {
+            let no_setting = |reason: String| OverrideError::NoSetting { given: self.to_string(), reason };
+            if let Some(field) = setting_at(registry, kind, &target.path).map_err(no_setting)? {
+                value = field.quote(registry, &value);
+            }
         }
-        blueprint.nodes[place].settings.push(Setting { field: target.path[0].clone(), value, place: Place::default() });
+        let setting = format!("{}.{}", target.node, target.path.join("."));
+        let index = Index::of(blueprint);
+        put_value(blueprint, &index, registry, &setting, &Setting { field: String::new(), value, place: Place::default() });
         Ok(())
     }
 }

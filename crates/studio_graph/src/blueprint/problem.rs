@@ -1,6 +1,7 @@
 //! What is wrong with a blueprint, and where.
 
 use core::fmt;
+use std::{path::Path, sync::Arc};
 
 /// A place in a text. Both counts start at 1; 0 means that there is no place.
 #[derive(Clone, Copy, Debug, Default, Eq)]
@@ -49,6 +50,8 @@ pub enum Severity {
 pub struct Problem {
     /// How much it weighs.
     pub severity: Severity,
+    /// The file in which it stands, if that is not the blueprint's own: one that a subgraph names.
+    pub file: Option<Arc<Path>>,
     /// Where it stands.
     pub place: Place,
     /// What is wrong, with the node, the pin or the setting, and the way out.
@@ -58,12 +61,12 @@ pub struct Problem {
 impl Problem {
     /// An error.
     pub fn error(place: Place, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, place, message: message.into() }
+        Self { severity: Severity::Error, file: None, place, message: message.into() }
     }
 
     /// A warning.
     pub fn warning(place: Place, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, place, message: message.into() }
+        Self { severity: Severity::Warning, file: None, place, message: message.into() }
     }
 }
 
@@ -73,6 +76,12 @@ impl fmt::Display for Problem {
             Severity::Warning => "warning",
             Severity::Error => "error",
         };
+        if let Some(file) = &self.file {
+            write!(formatter, "{}:", file.display())?;
+            if self.place.line == 0 {
+                write!(formatter, " ")?;
+            }
+        }
         if self.place.line > 0 {
             write!(formatter, "{}: ", self.place)?;
         }
@@ -80,11 +89,24 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Problems in the order of the file, one a line.
+/// Problems in the order of the file, one a line, those of other files behind them.
 pub fn list(problems: &[Problem]) -> String {
+    lines(problems).map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// As [`list`], every line with its file: this one for the problems of the blueprint itself.
+pub fn list_of_file(problems: &[Problem], file: &Path) -> String {
+    let line = |problem: &Problem| match problem.file {
+        None => format!("{}:{problem}", file.display()),
+        Some(_) => problem.to_string(),
+    };
+    lines(problems).map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn lines(problems: &[Problem]) -> impl Iterator<Item = &Problem> {
     let mut sorted: Vec<&Problem> = problems.iter().collect();
-    sorted.sort_by_key(|problem| (problem.place.line, problem.place.column));
-    sorted.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    sorted.sort_by_key(|problem| (&problem.file, problem.place.line, problem.place.column));
+    sorted.into_iter()
 }
 
 /// Whether there is an error among problems.

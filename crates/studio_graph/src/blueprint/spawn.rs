@@ -1,24 +1,27 @@
 //! From a blueprint to entities, and from a changed blueprint to changed entities.
 
 use super::{
-    Blueprint, BlueprintBookmark, BlueprintNode, BlueprintNote, BlueprintParameter, BlueprintRoute, Setting,
+    Blueprint, BlueprintBookmark, BlueprintNode, BlueprintNote, BlueprintParameter, BlueprintRoute, BlueprintSubgraph, Setting,
     asset::BlueprintFolder,
-    check::{Checked, examine},
+    check::{Checked, CheckedNode, Contents, examine},
     problem::{Problem, has_errors},
+    subgraph::{INTERFACE_PIN, Subgraph, SubgraphValues},
 };
 use crate::{
     data_type::{Conversion, DataTypes},
     driver::Drivers,
     flow::{Bypass, Freeze, JoinPolicy},
-    pin::{FedBy, Pin, PinDirection, Pins},
+    pin::{Delivers, ExtraPins, FedBy, Pin, PinDirection, Pins},
     registry::{NodeName, set_pins},
     status::NodeStatus,
+    value::{ExposedSettings, RestingSettings},
 };
 use bevy::{
     asset::LoadFromPath,
     ecs::{entity::EntityHashMap, reflect::ReflectComponent},
     platform::collections::HashMap,
     prelude::*,
+    reflect::TypeRegistry,
 };
 use core::any::TypeId;
 use std::path::{Path, PathBuf};
@@ -38,14 +41,24 @@ pub struct BlueprintInstance {
     pub routes: Vec<BlueprintRoute>,
     /// Places of the canvas to come back to.
     pub bookmarks: Vec<BlueprintBookmark>,
+    /// Graphs that nodes stand for.
+    pub subgraphs: Vec<BlueprintSubgraph>,
 }
 
-/// The blueprint that a node belongs to.
+/// On the root: the files of subgraphs. When one of them is saved, or appears, the blueprint is applied again.
+#[derive(Component, Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlueprintFiles(pub Vec<PathBuf>);
+
+/// On a [`Subgraph`] node: what its contents were made from.
+#[derive(Component, Clone, Debug, Default, PartialEq)]
+pub(super) struct MadeFrom(pub(super) Subgraph, pub(super) SubgraphValues);
+
+/// The root of the blueprint that a node belongs to, or the [`Subgraph`] node that it lies in.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
 #[relationship(relationship_target = BlueprintNodes)]
 pub struct InBlueprint(pub Entity);
 
-/// The nodes of a blueprint, in its order.
+/// The nodes of a blueprint or of a subgraph, in its order.
 #[derive(Component, Default, Debug)]
 #[relationship_target(relationship = InBlueprint, linked_spawn)]
 pub struct BlueprintNodes(Vec<Entity>);
@@ -100,7 +113,8 @@ pub fn apply(world: &mut World, root: Entity, blueprint: &Blueprint) -> Result<V
         }
         None => super::settings::no_assets(type_id, path),
     };
-    let Checked { nodes, links, problems } = examine(blueprint, &registry, &types, base.as_deref(), &mut load);
+    let mut checked = examine(blueprint, &registry, &types, base.as_deref(), &mut load, false);
+    let problems = core::mem::take(&mut checked.problems);
     if has_errors(&problems) {
         return Err(problems);
     }
@@ -110,41 +124,31 @@ pub fn apply(world: &mut World, root: Entity, blueprint: &Blueprint) -> Result<V
         instance.parameters.clone_from(&blueprint.parameters);
         instance.routes.clone_from(&blueprint.routes);
         instance.bookmarks.clone_from(&blueprint.bookmarks);
+        instance.subgraphs.clone_from(&blueprint.subgraphs);
     }
+    let files = BlueprintFiles(core::mem::take(&mut checked.files));
+    if world.get::<BlueprintFiles>(root).map_or(!files.0.is_empty(), |present| *present != files) {
+        world.entity_mut(root).insert(files);
+    }
+    apply_graph(world, root, blueprint, checked, &registry);
+    Ok(problems)
+}
+
+/// Brings the nodes and links below `root`, a blueprint's root or a subgraph, in line with a graph without errors. Returns the
+/// nodes in the graph's order.
+fn apply_graph(
+    world: &mut World,
+    root: Entity,
+    blueprint: &Blueprint,
+    checked: Checked,
+    registry: &TypeRegistry,
+) -> Vec<Option<Entity>> {
     let mut present: HashMap<String, Entity> =
         children(world, root).into_iter().filter_map(|node| Some((world.get::<Name>(node)?.to_string(), node))).collect();
-    let mut entities = Vec::with_capacity(nodes.len());
-    for (node, checked) in blueprint.nodes.iter().zip(nodes) {
+    let mut entities = Vec::with_capacity(checked.nodes.len());
+    for (node, checked) in blueprint.nodes.iter().zip(checked.nodes) {
         let before = present.remove(&node.name);
-        let entity = match (checked.kind, checked.settings) {
-            (Some(kind), Some(settings)) => {
-                let component = kind.registration.data::<ReflectComponent>();
-                let Some(component) = component else { continue };
-                let old = before.filter(|entity| component.contains(world.entity(*entity)));
-                let unchanged = old.is_some_and(|entity| {
-                    let value = component.reflect(world.entity(entity));
-                    value.is_some_and(|value| value.reflect_partial_eq(settings.as_partial_reflect()) == Some(true))
-                });
-                let entity = old.unwrap_or_else(|| replace(world, root, before, &node.name));
-                if !unchanged {
-                    component.insert(&mut world.entity_mut(entity), settings.as_partial_reflect(), &registry);
-                }
-                entity
-            }
-            _ => {
-                let placeholder = Placeholder { kind: node.kind.clone(), settings: node.settings.clone() };
-                let old = before.filter(|entity| world.get::<Placeholder>(*entity).is_some());
-                let entity = old.unwrap_or_else(|| replace(world, root, before, &node.name));
-                world.entity_mut(entity).insert((placeholder, NodeName(node.kind.clone().into()), NodeStatus::default()));
-                entity
-            }
-        };
-        let driven = world.get::<Drivers>(entity);
-        if driven.is_some_and(|driven| *driven != checked.drivers) || (driven.is_none() && !node.drivers.is_empty()) {
-            world.entity_mut(entity).insert(checked.drivers);
-        }
-        set_pins(world, entity, checked.pins);
-        take_part(world, entity, node);
+        let entity = apply_node(world, root, before, node, checked, registry);
         entities.push(entity);
     }
     for gone in present.into_values() {
@@ -152,7 +156,7 @@ pub fn apply(world: &mut World, root: Entity, blueprint: &Blueprint) -> Result<V
     }
     let pins: Vec<PinTable> = entities.iter().map(|entity| PinTable::of(world, *entity)).collect();
     let mut wanted: EntityHashMap<(Entity, Conversion)> = EntityHashMap::default();
-    for link in links {
+    for link in checked.links {
         let output = pins[link.from.0].pin(PinDirection::Output, &link.from.1);
         let input = pins[link.to.0].pin(PinDirection::Input, &link.to.1);
         if let (Some(output), Some(input)) = (output, input) {
@@ -170,7 +174,93 @@ pub fn apply(world: &mut World, root: Entity, blueprint: &Blueprint) -> Result<V
             _ => {}
         }
     }
-    Ok(problems)
+    entities
+}
+
+/// Makes a node, or changes the one there was. None if its kind cannot be put on an entity.
+fn apply_node(
+    world: &mut World,
+    root: Entity,
+    before: Option<Entity>,
+    node: &BlueprintNode,
+    checked: CheckedNode,
+    registry: &TypeRegistry,
+) -> Option<Entity> {
+    let entity = match (checked.kind, checked.settings) {
+        (Some(kind), Some(settings)) => {
+            let component = kind.registration.data::<ReflectComponent>()?;
+            let old = before.filter(|entity| component.contains(world.entity(*entity)));
+            let unchanged = old.is_some_and(|entity| {
+                let value = component.reflect(world.entity(entity));
+                value.is_some_and(|value| value.reflect_partial_eq(settings.as_partial_reflect()) == Some(true))
+            });
+            let entity = old.unwrap_or_else(|| replace(world, root, before, &node.name));
+            if !unchanged {
+                component.insert(&mut world.entity_mut(entity), settings.as_partial_reflect(), registry);
+            }
+            if !(node.exposed.is_empty() && node.drivers.is_empty()) {
+                world.entity_mut(entity).insert(RestingSettings(settings.into()));
+            }
+            entity
+        }
+        _ => {
+            let placeholder = Placeholder { kind: node.kind.clone(), settings: node.settings.clone() };
+            let old = before.filter(|entity| world.get::<Placeholder>(*entity).is_some());
+            let entity = old.unwrap_or_else(|| replace(world, root, before, &node.name));
+            world.entity_mut(entity).insert((placeholder, NodeName(node.kind.clone().into()), NodeStatus::default()));
+            entity
+        }
+    };
+    let driven = world.get::<Drivers>(entity);
+    if driven.is_some_and(|driven| *driven != checked.drivers) || (driven.is_none() && !node.drivers.is_empty()) {
+        world.entity_mut(entity).insert(checked.drivers);
+    }
+    let exposed = ExposedSettings(node.exposed.iter().map(|exposed| exposed.path.clone()).collect());
+    if world.get::<ExposedSettings>(entity).map_or(!exposed.0.is_empty(), |present| *present != exposed) {
+        world.entity_mut(entity).insert(exposed);
+    }
+    let extra = ExtraPins(checked.extra);
+    if world.get::<ExtraPins>(entity).map_or(!extra.0.is_empty(), |present| *present != extra) {
+        world.entity_mut(entity).insert(extra);
+    }
+    set_pins(world, entity, checked.pins);
+    take_part(world, entity, node);
+    if world.get::<Subgraph>(entity).is_some() {
+        apply_contents(world, entity, node, checked.contents, registry);
+    }
+    Some(entity)
+}
+
+/// Makes what lies in a subgraph, and leads its pins to the pins of the node.
+fn apply_contents(
+    world: &mut World,
+    subgraph: Entity,
+    node: &BlueprintNode,
+    contents: Option<Box<Contents>>,
+    registry: &TypeRegistry,
+) {
+    let values = SubgraphValues(node.values.clone());
+    let made_from = MadeFrom(world.get::<Subgraph>(subgraph).cloned().unwrap_or_default(), values.clone());
+    world.entity_mut(subgraph).insert((values, made_from));
+    let Contents { graph, checked, interface } = contents.map_or_else(Contents::default, |contents| *contents);
+    let inner = apply_graph(world, subgraph, &graph, checked, registry);
+    let outside = PinTable::of(world, Some(subgraph));
+    for (spec, place) in interface {
+        let inside = PinTable::of(world, inner[place]);
+        let (delivering, fed) = match spec.direction {
+            PinDirection::Input => {
+                (inside.pin(PinDirection::Output, INTERFACE_PIN), outside.pin(PinDirection::Input, &spec.name))
+            }
+            PinDirection::Output => {
+                (outside.pin(PinDirection::Output, &spec.name), inside.pin(PinDirection::Input, INTERFACE_PIN))
+            }
+        };
+        if let (Some(delivering), Some(fed)) = (delivering, fed)
+            && world.get::<Delivers>(delivering) != Some(&Delivers(fed))
+        {
+            world.entity_mut(delivering).insert(Delivers(fed));
+        }
+    }
 }
 
 /// The nodes of a blueprint.
@@ -178,9 +268,23 @@ pub fn children(world: &World, root: Entity) -> Vec<Entity> {
     world.get::<BlueprintNodes>(root).map(|nodes| nodes.iter().collect()).unwrap_or_default()
 }
 
-/// The node of a blueprint with this name.
+/// The nodes of a blueprint with those in its subgraphs, each subgraph before what lies in it.
+pub fn descendants(world: &World, root: Entity) -> Vec<Entity> {
+    let mut found = Vec::new();
+    let mut open = children(world, root);
+    open.reverse();
+    while let Some(node) = open.pop() {
+        found.push(node);
+        open.extend(children(world, node).into_iter().rev());
+    }
+    found
+}
+
+/// The node of a blueprint with this name; what lies in a subgraph is `subgraph/node`.
 pub fn node_named(world: &World, root: Entity, name: &str) -> Option<Entity> {
-    children(world, root).into_iter().find(|node| world.get::<Name>(*node).is_some_and(|of_node| of_node.as_str() == name))
+    name.split('/').try_fold(root, |root, name| {
+        children(world, root).into_iter().find(|node| world.get::<Name>(*node).is_some_and(|of_node| of_node.as_str() == name))
+    })
 }
 
 fn replace(world: &mut World, root: Entity, old: Option<Entity>, name: &str) -> Entity {
@@ -213,8 +317,8 @@ fn take_part(world: &mut World, entity: Entity, node: &BlueprintNode) {
 struct PinTable(Vec<(String, Entity, PinDirection)>);
 
 impl PinTable {
-    fn of(world: &World, node: Entity) -> Self {
-        let pins = world.get::<Pins>(node).into_iter().flat_map(|pins| pins.iter());
+    fn of(world: &World, node: Option<Entity>) -> Self {
+        let pins = node.and_then(|node| world.get::<Pins>(node)).into_iter().flat_map(|pins| pins.iter());
         Self(pins.filter_map(|pin| world.get::<Pin>(pin).map(|it| (it.name.to_string(), pin, it.direction))).collect())
     }
 

@@ -1,8 +1,11 @@
 //! What people who write blueprints rely on.
 
+mod hostile;
+mod subgraphs;
+
 use super::{
     check::check,
-    problem::{Problem, Severity, has_errors},
+    problem::{Problem, has_errors},
     read::read,
     spawn::{apply, children, node_named, spawn},
     *,
@@ -196,6 +199,10 @@ fn files_that_cannot_be_read_say_so_in_one_line() {
         ("(version: 1,\n  nodes: {\n", "2:11: error: "),
         ("", "1:1: error: "),
         ("(version: 1, nodes: { \"a\": 7 })", "1:28: error: node “a”: "),
+        (
+            "(version: 1, notes: [(text: \"a\", size: (NaN, 1))])",
+            "1:22: error: a note stands at (0.0, 0.0) and is (NaN, 1.0) large",
+        ),
         ("(version: 1, lynx: [])", "error: Unexpected field named `lynx`"),
     ] {
         let said = problem::list(&problems_of(&app(), text));
@@ -448,17 +455,5 @@ proptest! {
         prop_assert_eq!(problems, vec![], "{}", text);
         prop_assert_eq!(&again, &blueprint);
         prop_assert_eq!(write::write(&again), text);
-    }
-
-    #[test]
-    fn no_text_breaks_the_reader(text in "\\PC{0,200}", cut in 0_usize..400, noise in "[(){}\\[\\],:\"a-z0-9. \\->]{0,40}") {
-        let app = app();
-        problems_of(&app, &text);
-        let mut cut = cut.min(CHAIN.len());
-        while !CHAIN.is_char_boundary(cut) { cut -= 1; }
-        let mixed = format!("{}{noise}{}", &CHAIN[..cut], &CHAIN[cut..]);
-        for problem in problems_of(&app, &mixed) {
-            prop_assert!(problem.severity == Severity::Warning || !problem.message.is_empty());
-        }
     }
 }
