@@ -419,3 +419,28 @@ fn nodes_are_put_into_a_subgraph_with_their_links_and_parameters() {
     assert!(said(group::group(&mut ring, &[], "x", &registry, types, None)).contains("at least one"));
     assert_eq!(ring, before);
 }
+
+#[test]
+fn a_loaded_blueprint_is_tried_again_when_a_faulty_file_is_put_right() {
+    let folder = std::env::temp_dir().join(format!("studio_graph_refused_{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let part = folder.join("part.blueprint.ron");
+    std::fs::write(&part, "(version: 1, nodes: {\"a\": (kind: \"Source\", settings: (rate_hz: 999))})").expect("written");
+    let mut app = App::new();
+    app.add_plugins((TaskPoolPlugin::default(), AssetPlugin::default(), GraphPlugin)).register_node::<Source>();
+    app.insert_resource(asset::BlueprintFolder(Some(folder.clone())));
+    let blueprint = parsed("(version: 1, nodes: {\"part\": (kind: \"Subgraph\", settings: (file: \"part.blueprint.ron\"))})");
+    let handle = app.world_mut().resource_mut::<Assets<Blueprint>>().add(blueprint);
+    let root = app.world_mut().spawn(asset::BlueprintRoot(handle)).id();
+    app.update();
+    assert!(matches!(app.world().get(root), Some(asset::BlueprintState::Refused(_))));
+    std::fs::write(&part, "(version: 1, nodes: {\"a\": (kind: \"Source\", settings: (rate_hz: 99))})").expect("written");
+    let start = std::time::Instant::now();
+    while node_named(app.world(), root, "part/a").is_none() {
+        assert!(start.elapsed().as_secs() < 20, "it is tried again");
+        app.update();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(matches!(app.world().get(root), Some(asset::BlueprintState::Spawned(_))));
+    std::fs::remove_dir_all(&folder).expect("it was there");
+}
