@@ -74,6 +74,47 @@ fn check_names_every_fault_and_fails() {
 }
 
 #[test]
+fn subgraphs_of_other_files_and_values_on_wires_run() {
+    let _alone = crate::alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("parts")).expect("made");
+    let part = r#"(version: 1, nodes: {
+        "in": (kind: "SubgraphInput"),
+        "pace": (kind: "SubgraphInput", settings: (data_type: "scalar")),
+        "drift": (kind: "CameraMove", exposed: ["duration_s"]),
+        "out": (kind: "SubgraphOutput"),
+    }, links: ["in.value -> drift.frame", "pace.value -> drift.duration_s", "drift.frame -> out.value"], parameters: {"again": "drift.repeat"})"#;
+    fs::write(folder.path().join("parts/eye.blueprint.ron"), part).expect("written");
+    let file = folder.path().join("top.blueprint.ron");
+    let top = r#"(version: 1, nodes: {
+        "bars": (kind: "TestPatternInput"),
+        "wave": (kind: "Oscillator", settings: (low: 2.0, high: 12.0)),
+        "eye": (kind: "Subgraph", settings: (file: "parts/eye.blueprint.ron")),
+        "window": (kind: "WindowOutput"),
+    }, links: ["bars.frame -> eye.in", "wave.value -> eye.pace", "eye.out -> window.frame"])"#;
+    fs::write(&file, top).expect("written");
+    let name = file.display().to_string();
+    let checked = run(program(&["check", &name]), Duration::from_secs(30));
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+    let picture = run(program(&["graph", &name, "--dot"]), Duration::from_secs(30));
+    assert!(String::from_utf8_lossy(&picture.stdout).contains("subgraph cluster_n2 {"));
+    let arguments =
+        ["run", &name, "--headless", "--seconds", "3", "--set", "eye.again=false", "--set", "eye/drift.size=(320, 160)"];
+    let output = run(program(&arguments), Duration::from_secs(60));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let runs = |node: &str| said.lines().any(|line| line.starts_with(node) && line.ends_with("runs"));
+    assert!(output.status.success() && ["bars", "wave", "eye/drift", "window"].into_iter().all(runs), "{said}");
+    fs::write(folder.path().join("parts/eye.blueprint.ron"), part.replace("CameraMove\"", "CameraMove\", settings: (pace: 1)"))
+        .expect("written");
+    let checked = run(program(&["check", &name]), Duration::from_secs(30));
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert!(
+        !checked.status.success() && said.contains("parts/eye.blueprint.ron:4:") && said.contains("no setting “pace”"),
+        "{said}"
+    );
+}
+
+#[test]
 fn an_offline_run_keeps_every_frame_and_ends_by_itself() {
     let _alone = crate::alone();
     let folder = tempfile::tempdir().expect("a folder");

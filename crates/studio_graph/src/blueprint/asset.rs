@@ -72,7 +72,9 @@ impl AssetLoader for BlueprintLoader {
 pub(super) fn add_asset(app: &mut App) {
     app.init_resource::<BlueprintFolder>().add_systems(
         Update,
-        super::follow::follow_subgraphs.run_if(any_with_component::<super::Subgraph>).before(StudioSystems::Compile),
+        super::follow::follow_subgraphs
+            .run_if(any_with_component::<super::Subgraph>.or_else(any_with_component::<spawn::BlueprintFiles>))
+            .before(StudioSystems::Compile),
     );
     if app.world().contains_resource::<AssetServer>() {
         app.init_asset::<Blueprint>()

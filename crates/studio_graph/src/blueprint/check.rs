@@ -20,7 +20,10 @@ use bevy::{
     reflect::TypeRegistry,
 };
 use core::{any::TypeId, cmp::Ordering};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 /// A checked node: ready to become an entity.
 pub(super) struct CheckedNode<'a> {
@@ -74,8 +77,8 @@ pub(super) struct Checked<'a> {
     pub(super) links: Vec<CheckedLink>,
     /// Everything that is wrong; of a graph in the graph it is with the outermost one.
     pub(super) problems: Vec<Problem>,
-    /// The files of subgraphs.
-    pub(super) files: Vec<PathBuf>,
+    /// The files of subgraphs, and when they had been changed last.
+    pub(super) files: Vec<(PathBuf, Option<SystemTime>)>,
 }
 
 /// Everything that is wrong with a blueprint: kinds and settings that do not exist, values out of range, links that lead

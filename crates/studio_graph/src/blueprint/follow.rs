@@ -1,30 +1,18 @@
 //! Keeping what lies in subgraphs in line with its files and with the nodes that stand for it.
 
 use super::{
-    asset::BlueprintState,
+    Blueprint,
+    asset::{BlueprintRoot, BlueprintState},
     capture::capture,
     problem,
     spawn::{BlueprintFiles, BlueprintInstance, InBlueprint, MadeFrom, apply},
-    subgraph::{Subgraph, SubgraphValues},
+    subgraph::{Subgraph, SubgraphValues, modified},
 };
-use bevy::{
-    platform::collections::{HashMap, HashSet},
-    prelude::*,
-};
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant, SystemTime},
-};
+use bevy::{platform::collections::HashSet, prelude::*};
+use std::time::{Duration, Instant};
 
 /// How often files of subgraphs are looked at.
 const PAUSE: Duration = Duration::from_millis(300);
-
-/// The files of subgraphs as they were last seen.
-#[derive(Default)]
-pub(super) struct SeenFiles {
-    looked_at: Option<Instant>,
-    modified: HashMap<PathBuf, Option<SystemTime>>,
-}
 
 type ChangedSubgraphs =
     (Entity, &'static Subgraph, Option<&'static SubgraphValues>, Option<&'static MadeFrom>, &'static InBlueprint);
@@ -33,8 +21,8 @@ type ChangedSubgraphs =
 pub(super) fn follow_subgraphs(
     world: &mut World,
     mut changed: Local<Option<QueryState<ChangedSubgraphs, Or<(Changed<Subgraph>, Changed<SubgraphValues>)>>>>,
-    mut roots: Local<Option<QueryState<(Entity, Ref<'static, BlueprintFiles>)>>>,
-    mut seen: Local<SeenFiles>,
+    mut roots: Local<Option<QueryState<(Entity, &'static mut BlueprintFiles)>>>,
+    mut looked_at: Local<Option<Instant>>,
 ) {
     let changed = changed.get_or_insert_with(|| QueryState::new(world));
     let differs = |(_, subgraph, values, made_from, _): &<ChangedSubgraphs as bevy::ecs::query::QueryData>::Item<'_, '_>| {
@@ -42,19 +30,15 @@ pub(super) fn follow_subgraphs(
     };
     let mut stale: HashSet<Entity> = changed.iter(world).filter(differs).map(|(.., inside)| inside.0).collect();
     let roots = roots.get_or_insert_with(|| QueryState::new(world));
-    let due = seen.looked_at.is_none_or(|last| last.elapsed() >= PAUSE);
-    if due {
-        seen.looked_at = Some(Instant::now());
-    }
-    for (root, files) in roots.iter(world) {
-        // A blueprint that was applied just now has read the files.
-        if !(due || files.is_changed()) {
-            continue;
-        }
-        for file in &files.0 {
-            let now = file.metadata().and_then(|about| about.modified()).ok();
-            if seen.modified.insert(file.clone(), now).is_some_and(|before| before != now) {
-                stale.insert(root);
+    if looked_at.is_none_or(|last| last.elapsed() >= PAUSE) {
+        *looked_at = Some(Instant::now());
+        for (root, mut files) in roots.iter_mut(world) {
+            for (file, before) in &mut files.bypass_change_detection().0 {
+                let now = modified(file);
+                // Even if nothing comes of it, it is one change.
+                if core::mem::replace(before, now) != now {
+                    stale.insert(root);
+                }
             }
         }
     }
@@ -66,6 +50,14 @@ pub(super) fn follow_subgraphs(
 }
 
 fn apply_again(world: &mut World, root: Entity) {
+    // A loaded version that was refused is tried again as it was loaded.
+    if let (Some(loaded), Some(BlueprintState::Refused(_))) =
+        (world.get::<BlueprintRoot>(root), world.get::<BlueprintState>(root))
+    {
+        let id = loaded.0.id();
+        world.write_message(AssetEvent::<Blueprint>::Modified { id });
+        return;
+    }
     let blueprint = match capture(world, root) {
         Ok(blueprint) => blueprint,
         Err(error) => return error!("a subgraph changed, but the blueprint cannot be read off its nodes: {error}"),

@@ -26,6 +26,7 @@ pub mod check;
 mod check_links;
 pub mod dot;
 mod follow;
+pub mod group;
 pub mod overrides;
 pub mod problem;
 pub mod read;

@@ -24,7 +24,10 @@ use bevy::{
     reflect::TypeRegistry,
 };
 use core::any::TypeId;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 /// The root of a blueprint's entities. Despawning it despawns the nodes.
 #[derive(Component, Clone, Debug, Default, PartialEq)]
@@ -45,9 +48,10 @@ pub struct BlueprintInstance {
     pub subgraphs: Vec<BlueprintSubgraph>,
 }
 
-/// On the root: the files of subgraphs. When one of them is saved, or appears, the blueprint is applied again.
+/// On the root: the files of subgraphs, and when each had been changed last as it was read; none for one that was not there.
+/// When one of them is saved, or appears, the blueprint is applied again.
 #[derive(Component, Clone, Debug, Default, PartialEq, Eq)]
-pub struct BlueprintFiles(pub Vec<PathBuf>);
+pub struct BlueprintFiles(pub Vec<(PathBuf, Option<SystemTime>)>);
 
 /// On a [`Subgraph`] node: what its contents were made from.
 #[derive(Component, Clone, Debug, Default, PartialEq)]
@@ -116,6 +120,13 @@ pub fn apply(world: &mut World, root: Entity, blueprint: &Blueprint) -> Result<V
     let mut checked = examine(blueprint, &registry, &types, base.as_deref(), &mut load, false);
     let problems = core::mem::take(&mut checked.problems);
     if has_errors(&problems) {
+        // What is wrong may be put right in one of the files.
+        let mut files = world.get::<BlueprintFiles>(root).cloned().unwrap_or_default();
+        files.0.retain(|(file, _)| !checked.files.iter().any(|(read, _)| read == file));
+        files.0.extend(checked.files);
+        if !files.0.is_empty() {
+            world.entity_mut(root).insert(files);
+        }
         return Err(problems);
     }
     if let Some(mut instance) = world.get_mut::<BlueprintInstance>(root) {

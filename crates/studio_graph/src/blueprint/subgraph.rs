@@ -15,6 +15,7 @@ use std::{
     io::Read,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 /// A graph as one node: what lies in it runs as if it stood here. Its pins are the `SubgraphInput` and `SubgraphOutput`
@@ -150,10 +151,16 @@ pub(super) enum Fault {
     NoDefinition(String, Option<String>),
 }
 
+/// When a file was changed last; none if it is not there.
+pub(super) fn modified(file: &Path) -> Option<SystemTime> {
+    file.metadata().and_then(|about| about.modified()).ok()
+}
+
 /// The graphs that nodes stand for; every file is read once.
 #[derive(Default)]
 pub(super) struct Library {
     files: HashMap<PathBuf, Result<Definition, Fault>>,
+    modified: HashMap<PathBuf, Option<SystemTime>>,
     definitions: HashMap<Key, Definition>,
     bytes: usize,
 }
@@ -164,9 +171,9 @@ impl Library {
     /// The most files.
     const MAX_FILES: usize = 1000;
 
-    /// The files that were read or looked for.
-    pub(super) fn files(&self) -> Vec<PathBuf> {
-        let mut files: Vec<PathBuf> = self.files.keys().cloned().collect();
+    /// The files that were read or looked for, and when each had been changed last, if it was there.
+    pub(super) fn files(&self) -> Vec<(PathBuf, Option<SystemTime>)> {
+        let mut files: Vec<_> = self.modified.iter().map(|(file, modified)| (file.clone(), *modified)).collect();
         files.sort_unstable();
         files
     }
@@ -201,6 +208,8 @@ impl Library {
         if let Some(known) = self.files.get(&canonical) {
             return known.clone();
         }
+        // Before it is read: what is written meanwhile is seen as a change.
+        self.modified.insert(canonical.clone(), modified(&canonical));
         let loaded = self.load(path, &canonical, scope);
         self.files.insert(canonical, loaded.clone());
         loaded

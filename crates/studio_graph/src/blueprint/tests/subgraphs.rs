@@ -370,3 +370,77 @@ fn subgraphs_are_frames_in_the_picture() {
     assert!(picture.contains("n0:\"out_frame_1\" -> n1_0 ["), "{picture}");
     assert_eq!(picture.matches('{').count(), picture.matches('}').count());
 }
+
+#[test]
+fn nodes_are_put_into_a_subgraph_with_their_links_and_parameters() {
+    let text = r#"(version: 1, nodes: {
+        "clip": (kind: "Source"), "a": (kind: "Effect", at: (100, 50)), "b": (kind: "Effect", at: (200, 0)), "own": (kind: "Source"),
+        "c": (kind: "Effect"), "out": (kind: "Sink"), "out 2": (kind: "Sink"), "photo": (kind: "Still"), "frame": (kind: "Effect"),
+    }, links: [
+        "clip.frame 1 -> a.frame", "clip.frame 1 -> b.frame", "a.frame -> out.frame", "b.frame -> c.frame", "c.frame -> out 2.frame",
+        "photo.picture -> frame.frame",
+    ], parameters: {"speed": "own.rate_hz", "other": "clip.rate_hz"})"#;
+    let app = app();
+    let registry = app.world().resource::<AppTypeRegistry>().read();
+    let types = app.world().resource::<DataTypes>();
+    let mut blueprint = parsed(text);
+    group::group(&mut blueprint, &["a", "b", "own", "frame"], "both", &registry, types, None).expect("they can be grouped");
+    let written = write::write(&blueprint);
+    assert_eq!(problem::list(&problems_of(&app, &written)), "");
+    let links: Vec<String> = blueprint.links.iter().map(|link| link.link.to_string()).collect();
+    assert_eq!(
+        links,
+        [
+            "clip.frame 1 -> both.frame 2",
+            "both.frame 3 -> out.frame",
+            "both.frame 4 -> c.frame",
+            "c.frame -> out 2.frame",
+            "photo.picture -> both.frame 5"
+        ]
+    );
+    let setting = |graph: &Blueprint, name: &str| {
+        graph.parameters.iter().find(|parameter| parameter.name == name).map(|parameter| parameter.setting.clone())
+    };
+    assert_eq!(setting(&blueprint, "speed").as_deref(), Some("both.speed"));
+    assert_eq!(setting(&blueprint, "other").as_deref(), Some("clip.rate_hz"));
+    let inner = &blueprint.subgraph("both").expect("made").graph;
+    assert_eq!((inner.nodes.len(), inner.links.len(), setting(inner, "speed").as_deref()), (8, 5, Some("own.rate_hz")));
+    let (app, root) = spawned(&written);
+    assert_eq!(feeds(&app, root, "out").as_deref(), Some("both/a"));
+    assert_eq!(feeds(&app, root, "both/b").as_deref(), Some("clip"));
+    let mut ring = parsed(text);
+    let before = ring.clone();
+    let said = |result: Result<(), group::GroupError>| result.expect_err("it cannot be").to_string();
+    let around = said(group::group(&mut ring, &["clip", "c", "out 2"], "x", &registry, types, None));
+    assert!(around.contains("cycle"), "a way leads out and back in: {around}");
+    assert!(said(group::group(&mut ring, &["d"], "x", &registry, types, None)).contains("no node “d”"));
+    assert!(said(group::group(&mut ring, &["a"], "b", &registry, types, None)).contains("is taken"));
+    assert!(said(group::group(&mut ring, &["a"], "b.c", &registry, types, None)).contains("full stop"));
+    assert!(said(group::group(&mut ring, &[], "x", &registry, types, None)).contains("at least one"));
+    assert_eq!(ring, before);
+}
+
+#[test]
+fn a_loaded_blueprint_is_tried_again_when_a_faulty_file_is_put_right() {
+    let folder = std::env::temp_dir().join(format!("studio_graph_refused_{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let part = folder.join("part.blueprint.ron");
+    std::fs::write(&part, "(version: 1, nodes: {\"a\": (kind: \"Source\", settings: (rate_hz: 999))})").expect("written");
+    let mut app = App::new();
+    app.add_plugins((TaskPoolPlugin::default(), AssetPlugin::default(), GraphPlugin)).register_node::<Source>();
+    app.insert_resource(asset::BlueprintFolder(Some(folder.clone())));
+    let blueprint = parsed("(version: 1, nodes: {\"part\": (kind: \"Subgraph\", settings: (file: \"part.blueprint.ron\"))})");
+    let handle = app.world_mut().resource_mut::<Assets<Blueprint>>().add(blueprint);
+    let root = app.world_mut().spawn(asset::BlueprintRoot(handle)).id();
+    app.update();
+    assert!(matches!(app.world().get(root), Some(asset::BlueprintState::Refused(_))));
+    std::fs::write(&part, "(version: 1, nodes: {\"a\": (kind: \"Source\", settings: (rate_hz: 99))})").expect("written");
+    let start = std::time::Instant::now();
+    while node_named(app.world(), root, "part/a").is_none() {
+        assert!(start.elapsed().as_secs() < 20, "it is tried again");
+        app.update();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(matches!(app.world().get(root), Some(asset::BlueprintState::Spawned(_))));
+    std::fs::remove_dir_all(&folder).expect("it was there");
+}
