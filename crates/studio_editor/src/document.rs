@@ -7,11 +7,11 @@ use std::{
     time::{Instant, SystemTime},
 };
 use studio_graph::blueprint::{
-    Blueprint, BlueprintInstance, Problem,
+    Blueprint, BlueprintInstance, BlueprintNode, Problem,
     capture::capture,
     problem::{has_errors, list},
     read::read,
-    spawn::{InBlueprint, apply},
+    spawn::{InBlueprint, apply, node_named},
     write::write,
 };
 
@@ -40,6 +40,8 @@ pub struct Document {
     merge: Option<(String, Instant)>,
     revision: u64,
     warnings: Vec<Problem>,
+    /// The subgraph nodes that were entered, from the outside in.
+    scope: Vec<String>,
 }
 
 /// Why a document cannot be changed, read or written.
@@ -94,6 +96,7 @@ impl Document {
             merge: None,
             revision: 1,
             warnings: Vec::new(),
+            scope: Vec::new(),
         };
         document.adopt(world);
         document
@@ -144,6 +147,66 @@ impl Document {
         &self.blueprint
     }
 
+    /// The graph that is looked at and edited: the blueprint's own, or that of the subgraph that was entered.
+    pub fn graph(&self) -> &Blueprint {
+        let entered = self.definition().and_then(|name| self.blueprint.subgraph(&name));
+        entered.map_or(&*self.blueprint, |subgraph| &subgraph.graph)
+    }
+
+    /// The subgraph nodes that were entered, from the outside in.
+    pub fn scope(&self) -> &[String] {
+        &self.scope
+    }
+
+    /// The entity whose nodes are looked at: the root, or the subgraph node that was entered.
+    pub fn scope_root(&self, world: &World) -> Option<Entity> {
+        self.scope.iter().try_fold(self.root, |inside, name| node_named(world, inside, name))
+    }
+
+    /// The name of the graph that is looked at, among the blueprint's subgraphs; none for its own.
+    pub(crate) fn definition(&self) -> Option<String> {
+        let mut graph = &*self.blueprint;
+        let mut found = None;
+        for name in &self.scope {
+            let definition = definition_of(graph.node(name)?)?;
+            graph = &self.blueprint.subgraph(&definition)?.graph;
+            found = Some(definition);
+        }
+        found
+    }
+
+    /// Enters a subgraph of this blueprint. Returns the file of one that lies in another, which is not entered.
+    pub fn enter(&mut self, node: &str) -> Option<PathBuf> {
+        let of_file = self.graph().node(node)?;
+        let file = of_file.settings.iter().find(|setting| setting.field == "file");
+        let file = file.and_then(|setting| ron::from_str::<String>(&setting.value).ok()).filter(|file| !file.is_empty());
+        if let Some(file) = file {
+            let base = self.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+            return Some(base.join(file));
+        }
+        let definition = definition_of(of_file)?;
+        if self.blueprint.subgraph(&definition).is_some() {
+            self.scope.push(node.to_owned());
+            self.revision += 1;
+        }
+        None
+    }
+
+    /// Goes back out of subgraphs, until only so many are entered.
+    pub fn leave_to(&mut self, depth: usize) {
+        if depth < self.scope.len() {
+            self.scope.truncate(depth);
+            self.revision += 1;
+        }
+    }
+
+    /// Leaves subgraphs that are no longer there.
+    fn leave_what_is_gone(&mut self) {
+        while !self.scope.is_empty() && self.definition().is_none() {
+            self.scope.pop();
+        }
+    }
+
     /// Grows with every change.
     pub const fn revision(&self) -> u64 {
         self.revision
@@ -180,12 +243,33 @@ impl Document {
         self.redo.iter().map(|step| step.name.as_str())
     }
 
-    /// Changes the blueprint, as one named step. Steps with one `merge` key in quick succession become one. Returns whether
+    /// Changes the graph that is looked at, as one named step. Steps with one `merge` key in quick succession become one. Returns whether
     /// anything changed.
     ///
     /// # Errors
     /// [`DocumentError::Refused`] if the graph would not be right; nothing changes then.
     pub fn edit(
+        &mut self,
+        world: &mut World,
+        name: impl Into<String>,
+        merge: Option<String>,
+        change: impl FnOnce(&mut Blueprint),
+    ) -> Result<bool, DocumentError> {
+        let definition = self.definition();
+        self.edit_whole(world, name, merge, |blueprint| {
+            let inner = definition.and_then(|name| blueprint.subgraphs.iter_mut().find(|subgraph| subgraph.name == name));
+            match inner {
+                Some(subgraph) => change(&mut subgraph.graph),
+                None => change(blueprint),
+            }
+        })
+    }
+
+    /// Changes the blueprint with its subgraphs, as one named step.
+    ///
+    /// # Errors
+    /// As [`edit`](Self::edit).
+    pub fn edit_whole(
         &mut self,
         world: &mut World,
         name: impl Into<String>,
@@ -246,7 +330,9 @@ impl Document {
     fn take_on(&mut self, world: &mut World, blueprint: Blueprint) -> Result<Arc<Blueprint>, DocumentError> {
         self.warnings = apply(world, self.root, &blueprint).map_err(DocumentError::Refused)?;
         self.revision += 1;
-        Ok(core::mem::replace(&mut self.blueprint, Arc::new(blueprint)))
+        let before = core::mem::replace(&mut self.blueprint, Arc::new(blueprint));
+        self.leave_what_is_gone();
+        Ok(before)
     }
 
     /// Closes the document for a new, empty one.
@@ -306,7 +392,11 @@ impl Document {
     }
 
     fn start_over(&mut self, world: &mut World, blueprint: Blueprint, path: Option<PathBuf>) -> Result<(), DocumentError> {
-        self.take_on(world, blueprint)?;
+        let scope = core::mem::take(&mut self.scope);
+        if let Err(error) = self.take_on(world, blueprint) {
+            self.scope = scope;
+            return Err(error);
+        }
         self.saved = self.blueprint.clone();
         self.modified = path.as_deref().and_then(modified);
         self.path = path;
@@ -342,6 +432,12 @@ impl Document {
         let Some(now) = self.path.as_deref().and_then(modified) else { return false };
         self.modified.replace(now).is_some_and(|known| known != now)
     }
+}
+
+/// The subgraph of this blueprint that a node stands for.
+pub(crate) fn definition_of(node: &BlueprintNode) -> Option<String> {
+    let setting = node.settings.iter().find(|setting| setting.field == "definition").filter(|_| node.kind == "Subgraph")?;
+    ron::from_str(&setting.value).ok()
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {

@@ -3,8 +3,8 @@
 use bevy::prelude::*;
 use studio_graph::{
     blueprint::{
-        Blueprint, BlueprintBookmark, BlueprintDriver, BlueprintLink, BlueprintNode, BlueprintNote, BlueprintParameter,
-        BlueprintRoute, Place, Setting,
+        Blueprint, BlueprintBookmark, BlueprintDriver, BlueprintExposed, BlueprintLink, BlueprintNode, BlueprintNote,
+        BlueprintParameter, BlueprintRoute, Place, Setting,
         problem::{Problem, has_errors},
         read::{name_fault, read},
         write::write,
@@ -169,6 +169,79 @@ pub fn add_note(blueprint: &mut Blueprint, text: &str, around: Rect) {
     blueprint.notes.push(BlueprintNote { text: text.to_owned(), at: around.min.round(), size: around.size().round() });
 }
 
+/// Has a setting fed by an input pin of its own, or no longer.
+pub fn toggle_exposed(blueprint: &mut Blueprint, node: &str, path: &str) {
+    let Some(node) = blueprint.node_mut(node) else { return };
+    let before = node.exposed.len();
+    node.exposed.retain(|exposed| exposed.path != path);
+    if node.exposed.len() == before {
+        node.exposed.push(BlueprintExposed { path: path.to_owned(), place: Place::default() });
+        return;
+    }
+    let end = (node.name.clone(), path.to_owned());
+    blueprint.links.retain(|link| link.link.to != end);
+    forget_lost_routes(blueprint);
+}
+
+/// Puts what lies in a subgraph in the place of the node that stands for it. Returns the names of what came out.
+pub fn take_apart(blueprint: &mut Blueprint, inner: &Blueprint, name: &str) -> Vec<String> {
+    let Some(node) = blueprint.node(name).cloned() else { return Vec::new() };
+    let is_interface = |node: &&BlueprintNode| node.kind == "SubgraphInput" || node.kind == "SubgraphOutput";
+    let pin_of = |node: &BlueprintNode| {
+        let named = node.settings.iter().find(|setting| setting.field == "name");
+        let named = named.and_then(|setting| ron::from_str::<String>(&setting.value).ok()).filter(|name| !name.is_empty());
+        named.unwrap_or_else(|| node.name.clone())
+    };
+    let corner = inner.nodes.iter().filter(|node| !is_interface(node)).map(|node| node.at).reduce(Vec2::min).unwrap_or_default();
+    let (mut names, mut values) = (Vec::new(), Vec::new());
+    for of_inner in inner.nodes.iter().filter(|node| !is_interface(node)) {
+        let new = free_name(blueprint, &of_inner.name);
+        let mut copy = BlueprintNode { name: new.clone(), at: of_inner.at - corner + node.at, ..of_inner.clone() };
+        copy.bypass |= node.bypass;
+        copy.freeze |= node.freeze;
+        blueprint.nodes.push(copy);
+        names.push((of_inner.name.clone(), new));
+    }
+    for value in &node.values {
+        let parameter = inner.parameters.iter().find(|parameter| parameter.name == value.field);
+        let setting = parameter.map_or(value.field.as_str(), |parameter| parameter.setting.as_str());
+        if let Some((of_inner, field)) = setting.split_once('.')
+            && let Some((_, new)) = names.iter().find(|(old, _)| old == of_inner)
+            && !field.contains('.')
+        {
+            values.push((new.clone(), field.to_owned(), value.value.clone()));
+        }
+    }
+    for (node, field, value) in values {
+        set_setting(blueprint, &node, &field, Some(value));
+    }
+    let inner_node = |name: &str| inner.nodes.iter().find(|node| node.name == name);
+    let new_name = |old: &str| names.iter().find(|(before, _)| before == old).map(|(_, new)| new.clone());
+    // Where what comes out of an inner end comes from, seen from outside: through the interface, from what feeds the node.
+    let outer_links: Vec<LinkText> = blueprint.links.iter().map(|link| link.link.clone()).collect();
+    let source = |(of, pin): &(String, String)| match inner_node(of).filter(|node| is_interface(node)) {
+        Some(input) => outer_links.iter().find(|link| link.to == (name.to_owned(), pin_of(input))).map(|link| link.from.clone()),
+        None => Some((new_name(of)?, pin.clone())),
+    };
+    let mut made = Vec::new();
+    for link in inner.links.iter().map(|link| &link.link) {
+        let Some(from) = source(&link.from) else { continue };
+        match inner_node(&link.to.0).filter(|node| is_interface(node)) {
+            Some(output) => {
+                let end = (name.to_owned(), pin_of(output));
+                let fed = outer_links.iter().filter(|outer| outer.from == end);
+                made.extend(fed.map(|outer| LinkText { from: from.clone(), to: outer.to.clone() }));
+            }
+            None => made.extend(new_name(&link.to.0).map(|to| LinkText { from, to: (to, link.to.1.clone()) })),
+        }
+    }
+    remove_nodes(blueprint, &[name.to_owned()]);
+    for link in made {
+        connect(blueprint, link);
+    }
+    names.into_iter().map(|(_, new)| new).collect()
+}
+
 fn forget_lost_routes(blueprint: &mut Blueprint) {
     let Blueprint { routes, links, .. } = blueprint;
     routes.retain(|route| links.iter().any(|link| link.link == route.link));
@@ -286,6 +359,25 @@ mod tests {
         assert!(blueprint.links.iter().any(|link| link.link.to_string() == "camera 2.frame -> stitch 2.picture 1"));
         assert_eq!(blueprint.node("stitch 2").map(|node| (node.at, node.settings.len())), Some((Vec2::new(200.0, 300.0), 1)));
         assert!(paste(&mut blueprint, "no blueprint", Vec2::ZERO).is_err());
+    }
+
+    #[test]
+    fn a_subgraph_taken_apart_is_linked_as_it_was() {
+        let text = r#"(version: 1, nodes: {
+            "camera": (kind: "Camera"), "window": (kind: "Window"),
+            "group": (kind: "Subgraph", settings: (definition: "inner"), values: {"strength": 3}),
+        }, links: ["camera.frame -> group.in", "group.out -> window.frame"], subgraphs: { "inner": (nodes: {
+            "in": (kind: "SubgraphInput"), "blur": (kind: "Blur"), "window": (kind: "Glow"), "out": (kind: "SubgraphOutput"),
+        }, links: ["in.value -> blur.frame", "blur.frame -> window.frame", "window.frame -> out.value"],
+        parameters: {"strength": "blur.radius_px"}) })"#;
+        let (mut blueprint, problems) = read(text);
+        assert_eq!(problems, []);
+        let inner = blueprint.subgraphs[0].graph.clone();
+        assert_eq!(take_apart(&mut blueprint, &inner, "group"), ["blur", "window 2"]);
+        let links: Vec<String> = blueprint.links.iter().map(|link| link.link.to_string()).collect();
+        assert_eq!(links, ["camera.frame -> blur.frame", "blur.frame -> window 2.frame", "window 2.frame -> window.frame"]);
+        assert_eq!(blueprint.node("blur").map(|node| node.settings[0].value.as_str()), Some("3"));
+        assert!(blueprint.node("group").is_none());
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Sink {
 pub(crate) fn toggle(frame: &mut Frame, sink: Sink) {
     let nodes: Vec<(String, bool)> = frame
         .document
-        .blueprint()
+        .graph()
         .nodes
         .iter()
         .filter(|node| node.kind == sink.kind())
@@ -104,7 +104,7 @@ pub(crate) fn toggle(frame: &mut Frame, sink: Sink) {
 /// The graph's first switch: its node, how many inputs it has, and which is active (from 1).
 fn switch(frame: &Frame) -> Option<(ShownNode, usize, usize)> {
     let node = frame.shown.nodes.iter().find(|node| node.kind == "Switch")?;
-    let of_file = frame.document.blueprint().node(&node.name)?;
+    let of_file = frame.document.graph().node(&node.name)?;
     let active = of_file.settings.iter().find(|setting| setting.field == "active").and_then(|setting| setting.value.parse().ok());
     Some((node.clone(), node.inputs.len(), active.unwrap_or(1)))
 }

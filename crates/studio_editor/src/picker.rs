@@ -174,7 +174,7 @@ fn items(frame: &Frame, mode: &Mode) -> Vec<Item> {
             .collect(),
         Mode::Bookmarks => frame
             .document
-            .blueprint()
+            .graph()
             .bookmarks
             .iter()
             .map(|mark| Item {

@@ -2,7 +2,7 @@
 
 use crate::{
     command::Command,
-    document::DocumentError,
+    document::{DocumentError, definition_of},
     edit,
     editor::{Frame, Panel, Question, Then, panels},
     files::Purpose,
@@ -12,8 +12,12 @@ use crate::{
 };
 use bevy::{app::AppExit, prelude::*};
 use bevy_egui::egui;
-use std::path::PathBuf;
-use studio_graph::prelude::*;
+use std::path::{Path, PathBuf};
+use studio_graph::{
+    blueprint::{Blueprint, BlueprintSubgraph, group::group},
+    data_type::DataTypes,
+    prelude::*,
+};
 
 impl Frame<'_> {
     /// The rectangles of the selected nodes.
@@ -69,6 +73,14 @@ impl Frame<'_> {
             C::Link if self.editor.selection.last().is_none() => self.tell("Select a node first, then link it."),
             C::Link => self.editor.picker = Some(Picker::new(Mode::Link)),
             C::AddFrame => self.add_frame(),
+            C::Group => self.group(),
+            C::Ungroup => self.ungroup(),
+            C::Enter => {
+                if let Some(node) = self.editor.selection.last().map(str::to_owned) {
+                    self.enter(&node);
+                }
+            }
+            C::Leave => self.leave_to(self.document.scope().len().saturating_sub(1)),
             C::Bypass | C::Freeze => self.toggle_part(command),
             C::Solo => self.toggle_solo(),
             C::View => self.view_selected(),
@@ -82,14 +94,14 @@ impl Frame<'_> {
             C::DistributeVertically => self.place(command.name(), layout::distribute(&self.selected_rects(), false)),
             C::Arrange => {
                 let chosen = self.editor.selection.nodes().to_vec();
-                let places = layout::arrange(self.document.blueprint(), &chosen, |name| self.shown.size_of(name));
+                let places = layout::arrange(self.document.graph(), &chosen, |name| self.shown.size_of(name));
                 self.place(command.name(), places);
             }
             C::Find => self.editor.picker = Some(Picker::new(Mode::Find)),
             C::Commands => self.editor.picker = Some(Picker::new(Mode::Commands)),
             C::GoToBookmark => self.editor.picker = Some(Picker::new(Mode::Bookmarks)),
             C::SetBookmark => {
-                let name = format!("place {}", self.document.blueprint().bookmarks.len() + 1);
+                let name = format!("place {}", self.document.graph().bookmarks.len() + 1);
                 self.editor.question = Some(Question::Bookmark { name });
             }
             C::NextProblem => self.next_problem(),
@@ -151,7 +163,7 @@ impl Frame<'_> {
     }
 
     /// Saves to a file. Returns whether that went well.
-    pub fn save(&mut self, path: &std::path::Path) -> bool {
+    pub fn save(&mut self, path: &Path) -> bool {
         match self.document.save(self.world, path) {
             Ok(()) => {
                 self.session.preferences.add_recent(path);
@@ -227,16 +239,16 @@ impl Frame<'_> {
         match command {
             C::Cut | C::Copy | C::Duplicate if names.is_empty() => {}
             C::Copy => {
-                self.ctx.copy_text(edit::copy(self.document.blueprint(), &names));
+                self.ctx.copy_text(edit::copy(self.document.graph(), &names));
                 self.tell(format!("Copied {what} as text."));
             }
             C::Cut => {
-                self.ctx.copy_text(edit::copy(self.document.blueprint(), &names));
+                self.ctx.copy_text(edit::copy(self.document.graph(), &names));
                 self.edit(format!("Cut {what}"), None, |blueprint| edit::remove_nodes(blueprint, &names));
             }
             C::Duplicate => {
-                let text = edit::copy(self.document.blueprint(), &names);
-                let middle = self.document.blueprint().nodes.iter().filter(|node| names.contains(&node.name)).map(|node| node.at);
+                let text = edit::copy(self.document.graph(), &names);
+                let middle = self.document.graph().nodes.iter().filter(|node| names.contains(&node.name)).map(|node| node.at);
                 let bounds = middle.fold(None, |bounds: Option<Rect>, at| {
                     Some(bounds.map_or(Rect::from_corners(at, at), |all| all.union_point(at)))
                 });
@@ -264,7 +276,7 @@ impl Frame<'_> {
             }
             _ => {
                 if let Some(note) = self.editor.selection.note {
-                    let text = self.document.blueprint().notes.get(note).map(|note| note.text.clone()).unwrap_or_default();
+                    let text = self.document.graph().notes.get(note).map(|note| note.text.clone()).unwrap_or_default();
                     self.editor.question = Some(Question::Note { note, text });
                 } else if let Some(node) = self.editor.selection.last().map(str::to_owned) {
                     self.editor.question = Some(Question::Rename { name: node.clone(), node });
@@ -302,7 +314,7 @@ impl Frame<'_> {
 
     fn grow_selection(&mut self, upstream: bool) {
         let mut names = self.editor.selection.nodes().to_vec();
-        for link in &self.document.blueprint().links {
+        for link in &self.document.graph().links {
             let (from, to) = (&link.link.from.0, &link.link.to.0);
             let (known, new) = if upstream { (to, from) } else { (from, to) };
             if self.editor.selection.contains(known) && !names.contains(new) {
@@ -359,10 +371,100 @@ impl Frame<'_> {
             Rect::from_corners(around.min - Vec2::new(20.0, 46.0), around.max + 20.0)
         });
         if self.edit("Add a frame", None, |blueprint| edit::add_note(blueprint, "Frame", around)) {
-            let note = self.document.blueprint().notes.len() - 1;
+            let note = self.document.graph().notes.len() - 1;
             self.editor.selection.clear();
             self.editor.selection.note = Some(note);
             self.editor.question = Some(Question::Note { note, text: "Frame".to_owned() });
+        }
+    }
+
+    fn group(&mut self) {
+        let names = self.editor.selection.nodes().to_vec();
+        let chosen: Vec<&str> = names.iter().map(String::as_str).collect();
+        let name = {
+            let whole = self.document.blueprint();
+            let free = |name: &String| whole.subgraph(name).is_none() && self.document.graph().node(name).is_none();
+            (1_u32..).map(|number| if number == 1 { "group".to_owned() } else { format!("group {number}") }).find(free)
+        };
+        let Some(name) = name else { return };
+        // A graph with the whole file's subgraphs around it, as the grouping needs it.
+        let mut graph = Blueprint { subgraphs: self.document.blueprint().subgraphs.clone(), ..self.document.graph().clone() };
+        let base = self.document.path().and_then(Path::parent);
+        let outcome = {
+            let registry = self.world.resource::<AppTypeRegistry>().read();
+            group(&mut graph, &chosen, &name, &registry, self.world.resource::<DataTypes>(), base)
+        };
+        if let Err(error) = outcome {
+            self.complain(error);
+            return;
+        }
+        let subgraphs = core::mem::take(&mut graph.subgraphs);
+        let grouped = self.edit_with_subgraphs(format!("Group {} nodes", names.len()), subgraphs, graph);
+        if grouped {
+            self.editor.selection.set([name]);
+        }
+    }
+
+    /// Replaces the graph that is looked at, and the subgraphs that were added to the file.
+    fn edit_with_subgraphs(&mut self, step: String, subgraphs: Vec<BlueprintSubgraph>, graph: Blueprint) -> bool {
+        let known: Vec<String> = self.document.blueprint().subgraphs.iter().map(|subgraph| subgraph.name.clone()).collect();
+        let added: Vec<BlueprintSubgraph> = subgraphs.into_iter().filter(|subgraph| !known.contains(&subgraph.name)).collect();
+        let own = self.document.definition();
+        let outcome = self.document.edit_whole(self.world, step, None, |blueprint| {
+            match own.and_then(|name| blueprint.subgraphs.iter_mut().find(|subgraph| subgraph.name == name)) {
+                Some(subgraph) => subgraph.graph = graph,
+                None => {
+                    let subgraphs = core::mem::take(&mut blueprint.subgraphs);
+                    *blueprint = Blueprint { subgraphs, ..graph };
+                }
+            }
+            blueprint.subgraphs.extend(added);
+        });
+        self.wake();
+        outcome.unwrap_or_else(|error| {
+            self.complain(error);
+            false
+        })
+    }
+
+    fn ungroup(&mut self) {
+        let names = self.editor.selection.nodes().to_vec();
+        let mut taken = Vec::new();
+        for name in names {
+            let definition = self.document.graph().node(&name).and_then(definition_of);
+            let Some(inner) = definition.and_then(|definition| self.document.blueprint().subgraph(&definition)).cloned() else {
+                self.tell(format!("{name} is no subgraph of this file."));
+                continue;
+            };
+            self.edit(format!("Take {name} apart"), None, |blueprint| {
+                taken.extend(edit::take_apart(blueprint, &inner.graph, &name));
+            });
+        }
+        if !taken.is_empty() {
+            self.editor.selection.set(taken);
+        }
+    }
+
+    /// Enters a subgraph; one that lies in another file is opened.
+    pub fn enter(&mut self, node: &str) {
+        let depth = self.document.scope().len();
+        if let Some(file) = self.document.enter(node) {
+            self.unless_unsaved(Then::Open(file));
+        } else if self.document.scope().len() > depth {
+            self.editor.selection.clear();
+            self.editor.canvas.show_all = true;
+        } else {
+            self.tell(format!("{node} is no subgraph."));
+        }
+    }
+
+    /// Goes back out of subgraphs.
+    pub fn leave_to(&mut self, depth: usize) {
+        let left = self.document.scope().get(depth).cloned();
+        self.document.leave_to(depth);
+        if let Some(left) = left {
+            self.editor.selection.set([left]);
+            self.editor.canvas.show_all = true;
         }
     }
 
@@ -370,7 +472,7 @@ impl Frame<'_> {
         let names = self.editor.selection.nodes().to_vec();
         let bypass = command == Command::Bypass;
         let on = |node: &studio_graph::blueprint::BlueprintNode| if bypass { node.bypass } else { node.freeze };
-        let chosen = || self.document.blueprint().nodes.iter().filter(|node| names.contains(&node.name));
+        let chosen = || self.document.graph().nodes.iter().filter(|node| names.contains(&node.name));
         if names.is_empty() {
             return;
         }

@@ -3,13 +3,7 @@
 
 use crate::{document::Document, session::Preferences};
 use bevy::{platform::collections::HashMap, prelude::*};
-use studio_graph::{
-    blueprint::spawn::{InBlueprint, children},
-    data_type::DataTypes,
-    link::LinkText,
-    prelude::*,
-    registry::kind_named,
-};
+use studio_graph::{blueprint::spawn::children, data_type::DataTypes, link::LinkText, prelude::*, registry::kind_named};
 
 /// Widths and heights on the canvas, in points at zoom 1.
 pub mod measures {
@@ -156,13 +150,16 @@ impl ShownGraph {
         }
         let registry = world.resource::<AppTypeRegistry>().read();
         let types = world.resource::<DataTypes>();
-        let entities: HashMap<&str, Entity> = children(world, document.root())
+        let root = document.scope_root(world);
+        let entities: HashMap<&str, Entity> = root
+            .map(|root| children(world, root))
+            .unwrap_or_default()
             .into_iter()
             .filter_map(|node| Some((world.get::<Name>(node)?.as_str(), node)))
             .collect();
         self.nodes.clear();
         self.places.clear();
-        for node in &document.blueprint().nodes {
+        for node in &document.graph().nodes {
             let Some(&entity) = entities.get(node.name.as_str()) else { continue };
             let kind = kind_named(&registry, &node.kind);
             let pins = |direction: PinDirection| -> Vec<ShownPin> {
@@ -201,7 +198,7 @@ impl ShownGraph {
                 solo: world.get::<Solo>(entity).is_some(),
             });
         }
-        let blueprint = document.blueprint();
+        let blueprint = document.graph();
         let routes: HashMap<String, &Vec<Vec2>> =
             blueprint.routes.iter().map(|route| (route.link.to_string(), &route.via)).collect();
         self.links.clear();
@@ -227,9 +224,4 @@ impl ShownGraph {
             });
         }
     }
-}
-
-/// The blueprint that a node is in, if it is one of this document.
-pub fn is_of(world: &World, node: Entity, document: &Document) -> bool {
-    world.get::<InBlueprint>(node).is_some_and(|of| of.0 == document.root())
 }

@@ -79,7 +79,7 @@ pub(crate) fn draw_editor(
                         return;
                     }
                     shown.refresh(world, document, &session.preferences);
-                    editor.selection.keep_what_is_in(document.blueprint());
+                    editor.selection.keep_what_is_in(document.graph());
                     let mut frame = Frame { ctx: &ctx, world, editor, document, shown, session, times };
                     draw(&ctx, &mut frame);
                 });

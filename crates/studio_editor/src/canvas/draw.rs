@@ -59,7 +59,7 @@ pub(super) fn draw(ui: &egui::Ui, painter: &egui::Painter, screen: Screen, frame
     draw_grid(&brush);
     draw_notes(&brush, frame);
     let pointer = frame.editor.canvas.pointer.map(|at| screen.to_screen(at)).filter(|_| ui.rect_contains_pointer(screen.rect));
-    let under = pointer.map_or(Hit::Nothing, |at| hit(frame.shown, &frame.document.blueprint().notes, &screen, at));
+    let under = pointer.map_or(Hit::Nothing, |at| hit(frame.shown, &frame.document.graph().notes, &screen, at));
     draw_links(&brush, frame, &under);
     let visible = screen.visible();
     for place in 0..frame.shown.nodes.len() {
@@ -72,7 +72,7 @@ pub(super) fn draw(ui: &egui::Ui, painter: &egui::Painter, screen: Screen, frame
         draw_node(&brush, frame, place, rect, &under);
     }
     draw_drag(ui, &brush, frame, pointer, &under);
-    if frame.shown.nodes.is_empty() && frame.document.blueprint().notes.is_empty() {
+    if frame.shown.nodes.is_empty() && frame.document.graph().notes.is_empty() {
         let help = "Double-click or press Tab to add a node.  F1 shows every key.";
         painter.text(screen.rect.center(), Align2::CENTER_CENTER, help, FontId::proportional(16.0), colors.weak);
     }
@@ -103,7 +103,7 @@ fn draw_grid(brush: &Brush) {
 }
 
 fn draw_notes(brush: &Brush, frame: &Frame) {
-    for (place, note) in frame.document.blueprint().notes.iter().enumerate() {
+    for (place, note) in frame.document.graph().notes.iter().enumerate() {
         let selected = frame.editor.selection.note == Some(place);
         let shift = if selected { brush.shift } else { Vec2::ZERO };
         let grown = match frame.editor.canvas.drag {

@@ -130,14 +130,14 @@ pub(super) fn interact(ui: &egui::Ui, response: &egui::Response, frame: &mut Fra
         frame.editor.canvas.drag = Drag::None;
         return;
     };
-    let under = || hit(frame.shown, &frame.document.blueprint().notes, &screen, at);
+    let under = || hit(frame.shown, &frame.document.graph().notes, &screen, at);
     // A drag is of what was pressed, not of what the pointer has moved over since.
     let pressed = ui.input(|input| input.pointer.press_origin()).unwrap_or(at);
     let modifiers = ui.input(|input| input.modifiers);
     if response.drag_started_by(PointerButton::Middle) || response.drag_started_by(PointerButton::Secondary) {
         frame.editor.canvas.drag = Drag::Pan;
     } else if response.drag_started_by(PointerButton::Primary) {
-        let target = hit(frame.shown, &frame.document.blueprint().notes, &screen, pressed);
+        let target = hit(frame.shown, &frame.document.graph().notes, &screen, pressed);
         begin_drag(frame, target, screen.to_canvas(pressed), modifiers);
     } else if response.double_clicked() {
         double_click(frame, under(), screen.to_canvas(at));
@@ -235,7 +235,7 @@ fn unlink(frame: &mut Frame, node: &str, pin: &str, direction: PinDirection) {
     let end = (node.to_owned(), pin.to_owned());
     let of_pin = |link: &LinkText| if direction == PinDirection::Input { link.to == end } else { link.from == end };
     let links: Vec<LinkText> =
-        frame.document.blueprint().links.iter().map(|link| link.link.clone()).filter(|link| of_pin(link)).collect();
+        frame.document.graph().links.iter().map(|link| link.link.clone()).filter(|link| of_pin(link)).collect();
     frame.edit(format!("Unlink {node}.{pin}"), None, |blueprint| links.iter().for_each(|link| edit::disconnect(blueprint, link)));
 }
 
@@ -259,6 +259,10 @@ fn double_click(frame: &mut Frame, target: Hit, at: Vec2) {
             via.remove(place);
             frame.edit(format!("Straighten {link}"), None, |blueprint| edit::set_route(blueprint, &link, via));
         }
+        Hit::Node(node) if frame.shown.nodes[node].kind == "Subgraph" => {
+            let name = frame.shown.nodes[node].name.clone();
+            frame.enter(&name);
+        }
         Hit::Node(_) => frame.run(Command::Rename),
         Hit::Pin { node, pin, direction } => {
             let shown = &frame.shown.nodes[node];
@@ -276,7 +280,7 @@ fn begin_drag(frame: &mut Frame, target: Hit, at: Vec2, modifiers: egui::Modifie
             let shown = &frame.shown.nodes[node];
             let (name, pin) = (shown.name.clone(), shown.pins(direction)[pin].name.clone());
             let end = (name.clone(), pin.clone());
-            let linked = frame.document.blueprint().links.iter().map(|link| &link.link).find(|link| link.to == end).cloned();
+            let linked = frame.document.graph().links.iter().map(|link| &link.link).find(|link| link.to == end).cloned();
             match linked.filter(|_| direction == PinDirection::Input) {
                 // A wire that is taken at its end goes on from its start.
                 Some(link) => {
@@ -305,7 +309,7 @@ fn begin_drag(frame: &mut Frame, target: Hit, at: Vec2, modifiers: egui::Modifie
         }
         Hit::NoteTitle(note) => {
             // A frame takes along what stands in it.
-            let inside = frame.document.blueprint().notes.get(note).map(|note| Rect::from_corners(note.at, note.at + note.size));
+            let inside = frame.document.graph().notes.get(note).map(|note| Rect::from_corners(note.at, note.at + note.size));
             let nodes = frame.shown.nodes.iter().filter(|node| inside.is_some_and(|inside| inside.contains(node.rect.center())));
             frame.editor.selection.set(nodes.map(|node| node.name.clone()).collect::<Vec<_>>());
             frame.editor.selection.note = Some(note);
@@ -420,7 +424,7 @@ fn end_drag(frame: &mut Frame, at: egui::Pos2, modifiers: egui::Modifiers) {
             inside.iter().for_each(|name| frame.editor.selection.add(name));
         }
         Drag::Wire { node, pin, direction } => {
-            match hit(frame.shown, &frame.document.blueprint().notes, &screen, at) {
+            match hit(frame.shown, &frame.document.graph().notes, &screen, at) {
                 Hit::Pin { node: other, pin: place, direction: way } if way != direction => {
                     let shown = &frame.shown.nodes[other];
                     let end = (shown.name.clone(), shown.pins(way)[place].name.clone());
@@ -490,7 +494,7 @@ fn context_menu(response: &egui::Response, frame: &mut Frame) {
         } else if frame.editor.selection.link.is_some() {
             item(ui, C::Delete);
         } else {
-            for command in [C::View, C::Link, C::Rename, C::Bypass, C::Freeze, C::Solo, C::AddFrame] {
+            for command in [C::View, C::Link, C::Rename, C::Group, C::Ungroup, C::Bypass, C::Freeze, C::Solo, C::AddFrame] {
                 item(ui, command);
             }
             ui.separator();

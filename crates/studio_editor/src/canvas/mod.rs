@@ -138,6 +138,36 @@ pub(crate) fn show(ui: &mut egui::Ui, frame: &mut Frame) {
     let screen = frame.editor.canvas.screen();
     draw::draw(ui, &painter, screen, frame);
     minimap::show(ui, &painter, frame);
+    way_here(ui, frame);
+}
+
+/// The subgraphs that were entered, to go back to.
+fn way_here(ui: &mut egui::Ui, frame: &mut Frame) {
+    let scope = frame.document.scope().to_vec();
+    if scope.is_empty() {
+        return;
+    }
+    let at = frame.editor.canvas.rect.left_top() + egui::vec2(10.0, 8.0);
+    let line = egui::Rect::from_min_size(at, egui::vec2(frame.editor.canvas.rect.width() - 20.0, 24.0));
+    let mut chosen = None;
+    ui.scope_builder(egui::UiBuilder::new().max_rect(line), |ui| {
+        ui.horizontal(|ui| {
+            let title = frame.document.title();
+            for (depth, name) in core::iter::once(&title).chain(&scope).enumerate() {
+                if depth > 0 {
+                    ui.weak("›");
+                }
+                if depth == scope.len() {
+                    ui.strong(name);
+                } else if ui.link(name).clicked() {
+                    chosen = Some(depth);
+                }
+            }
+        });
+    });
+    if let Some(depth) = chosen {
+        frame.leave_to(depth);
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ mod widgets;
 
 pub(crate) use widgets::{Drafts, register_defaults};
 
-use crate::{edit, editor::Frame, files::Purpose, shown::ShownNode, theme::Colors};
+use crate::{document::definition_of, edit, editor::Frame, files::Purpose, shown::ShownNode, theme::Colors};
 use bevy::{
     asset::ReflectHandle,
     prelude::*,
@@ -15,7 +15,10 @@ use bevy_egui::egui;
 use std::path::Path;
 use studio_frame::prelude::LatencyLedger;
 use studio_graph::{
-    blueprint::settings::{no_assets, number, settings_of, text_of},
+    blueprint::{
+        BlueprintNode, Place, Setting,
+        settings::{no_assets, number, settings_of, text_of},
+    },
     prelude::*,
     registry::kind_named,
 };
@@ -38,7 +41,7 @@ pub(crate) fn show(ui: &mut egui::Ui, frame: &mut Frame) {
 
 fn nothing_selected(ui: &mut egui::Ui, frame: &mut Frame) {
     ui.weak("Select a node to see its settings.");
-    let parameters = frame.document.blueprint().parameters.clone();
+    let parameters = frame.document.graph().parameters.clone();
     if parameters.is_empty() {
         return;
     }
@@ -115,13 +118,15 @@ pub(crate) fn rename(frame: &mut Frame, old: &str, new: &str) {
 enum Change {
     Value { field: String, value: Option<String>, done: bool },
     Expose(String),
+    Pin(String),
+    OwnValue(String, Option<String>),
     Drive(String, Option<Driver>),
     Choose(String),
     Done,
 }
 
 fn settings(ui: &mut egui::Ui, frame: &mut Frame, node: &ShownNode) {
-    let Some(of_file) = frame.document.blueprint().node(&node.name).cloned() else { return };
+    let Some(of_file) = frame.document.graph().node(&node.name).cloned() else { return };
     let registry = frame.world.resource::<AppTypeRegistry>().clone();
     let registry = registry.read();
     let Some(kind) = kind_named(&registry, &node.kind) else {
@@ -149,7 +154,7 @@ fn settings(ui: &mut egui::Ui, frame: &mut Frame, node: &ShownNode) {
         let is_default = set.is_none();
         let exposed = frame
             .document
-            .blueprint()
+            .graph()
             .parameters
             .iter()
             .any(|parameter| parameter.setting == format!("{}.{}", node.name, named.name()));
@@ -208,10 +213,36 @@ fn settings(ui: &mut egui::Ui, frame: &mut Frame, node: &ShownNode) {
             ui.horizontal_top(|ui| row(ui));
         }
     }
+    own_values(ui, frame, &of_file, &mut changes);
     drop(registry);
     frame.editor.drafts.focus = false;
     for change in changes {
         carry_out(frame, node, change);
+    }
+}
+
+/// What a subgraph's graph exposes, with this node's own values.
+fn own_values(ui: &mut egui::Ui, frame: &mut Frame, node: &BlueprintNode, changes: &mut Vec<Change>) {
+    let Some(definition) = definition_of(node) else { return };
+    let Some(subgraph) = frame.document.blueprint().subgraph(&definition).cloned() else { return };
+    if subgraph.graph.parameters.is_empty() {
+        ui.weak("The subgraph exposes no settings: enter it, and expose one from its menu.");
+    }
+    for parameter in &subgraph.graph.parameters {
+        let own = node.values.iter().find(|own| own.field == parameter.name);
+        let (of, field) = parameter.setting.split_once('.').unwrap_or_default();
+        let inner = subgraph.graph.node(of).and_then(|of| of.settings.iter().find(|setting| setting.field == field));
+        ui.horizontal(|ui| {
+            let label = egui::RichText::new(&parameter.name);
+            ui.label(if own.is_some() { label.strong() } else { label }).on_hover_text(&parameter.setting);
+            let current = own.map_or("", |own| own.value.as_str());
+            let hint = inner.map_or("as it is in the subgraph", |inner| inner.value.as_str());
+            let key = format!("{}\u{1}own\u{1}{}", node.name, parameter.name);
+            if let Some(typed) = frame.editor.drafts.line(ui, &key, current, hint) {
+                let typed = typed.trim();
+                changes.push(Change::OwnValue(parameter.name.clone(), (!typed.is_empty()).then(|| typed.to_owned())));
+            }
+        });
     }
 }
 
@@ -232,6 +263,16 @@ fn carry_out(frame: &mut Frame, node: &ShownNode, change: Change) {
         Change::Expose(path) => {
             frame.edit(format!("Expose {name}.{path}"), None, |blueprint| {
                 edit::toggle_parameter(blueprint, &name, &path);
+            });
+        }
+        Change::Pin(path) => {
+            frame.edit(format!("Give {name}.{path} a pin"), None, |blueprint| edit::toggle_exposed(blueprint, &name, &path));
+        }
+        Change::OwnValue(of, value) => {
+            frame.edit(format!("Set {name}.{of}"), None, |blueprint| {
+                let Some(node) = blueprint.node_mut(&name) else { return };
+                node.values.retain(|own| own.field != of);
+                node.values.extend(value.map(|value| Setting { field: of, value, place: Place::default() }));
             });
         }
         Change::Drive(path, driver) => {
@@ -290,6 +331,14 @@ fn menu(
             changes.push(Change::Expose(named.name().to_owned()));
             ui.close();
         }
+        let whole = [named.name().to_owned()];
+        let wired = if parts.is_empty() { &whole[..] } else { &parts };
+        for path in wired {
+            if ui.button(format!("An input pin for {path}, or none")).clicked() {
+                changes.push(Change::Pin(path.clone()));
+                ui.close();
+            }
+        }
         for path in &parts {
             let now = value_at(value, path, named.name()).unwrap_or_default();
             if ui.button(format!("Drive {path} by a formula")).clicked() {
@@ -319,7 +368,7 @@ fn value_at(value: &dyn PartialReflect, path: &str, field: &str) -> Option<f64> 
 }
 
 fn taking_part(ui: &mut egui::Ui, frame: &mut Frame, node: &ShownNode) {
-    let Some(of_file) = frame.document.blueprint().node(&node.name).cloned() else { return };
+    let Some(of_file) = frame.document.graph().node(&node.name).cloned() else { return };
     ui.horizontal_wrapped(|ui| {
         let (mut bypass, mut freeze) = (of_file.bypass, of_file.freeze);
         if ui.checkbox(&mut bypass, "Bypass").on_hover_text("Hand the input on as it is").changed() {
@@ -364,7 +413,7 @@ fn pins(ui: &mut egui::Ui, frame: &mut Frame, node: &ShownNode) {
         for (pins, direction) in [(&node.inputs, PinDirection::Input), (&node.outputs, PinDirection::Output)] {
             for pin in pins {
                 let end = (node.name.clone(), pin.name.clone());
-                let links = frame.document.blueprint().links.iter().map(|link| link.link.clone());
+                let links = frame.document.graph().links.iter().map(|link| link.link.clone());
                 let mine: Vec<_> = links
                     .filter(|link| if direction == PinDirection::Input { link.to == end } else { link.from == end })
                     .collect();
