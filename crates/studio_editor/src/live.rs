@@ -3,7 +3,7 @@
 use crate::{
     EditorOwn, edit,
     editor::{Frame, own},
-    shown::ShownNode,
+    shown::{ShownNode, delivered},
     theme::Colors,
 };
 use bevy::prelude::*;
@@ -130,7 +130,8 @@ fn program(frame: &Frame) -> Option<(String, String, Entity)> {
     let of = |name: &str, pin: &str| {
         let node = frame.shown.node(name)?;
         let place = node.pin_named(PinDirection::Output, pin)?;
-        Some((name.to_owned(), pin.to_owned(), node.outputs[place].entity))
+        let entity = delivered(frame.world, node.outputs[place].entity)?;
+        Some((name.to_owned(), pin.to_owned(), entity))
     };
     if let Some((name, pin)) = &frame.editor.viewed {
         return of(name, pin);

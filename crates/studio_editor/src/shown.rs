@@ -120,7 +120,27 @@ pub struct ShownGraph {
     made_of: Option<(u64, u64, bool, Entity)>,
 }
 
+/// The pin whose picture a pin delivers: its own, or that of what is handed on; none for the way into a subgraph.
+pub(crate) fn delivered(world: &World, pin: Entity) -> Option<Entity> {
+    const DEEPEST: usize = 64;
+    let mut pin = pin;
+    for _ in 0..DEEPEST {
+        let node = world.get::<PinOf>(pin)?.0;
+        match world.get::<Delivers>(pin) {
+            Some(Delivers(input)) => pin = world.get::<FedBy>(*input)?.0,
+            None if world.get::<PassThrough>(node).is_some() => return None,
+            None => return Some(pin),
+        }
+    }
+    None
+}
+
 impl ShownGraph {
+    /// The document's revision that is shown.
+    pub fn revision(&self) -> u64 {
+        self.made_of.map_or(0, |(revision, ..)| revision)
+    }
+
     /// A node by its name.
     pub fn node(&self, name: &str) -> Option<&ShownNode> {
         self.nodes.get(*self.places.get(name)?)
@@ -177,7 +197,8 @@ impl ShownGraph {
             };
             let (inputs, outputs) = (pins(PinDirection::Input), pins(PinDirection::Output));
             let shows = outputs.iter().find(|pin| pin.data_type == DataType::VIDEO_FRAME).map(|pin| pin.entity);
-            let picture = shows.filter(|_| preferences.thumbnails);
+            // An interface hands on what is seen elsewhere; a subgraph shows what its output delivers.
+            let picture = shows.filter(|_| preferences.thumbnails).and_then(|pin| delivered(world, pin));
             let rows = inputs.len().max(outputs.len()) as f32;
             let below = if picture.is_some() { measures::THUMBNAIL.y + 4.0 } else { 0.0 };
             let size = Vec2::new(measures::NODE_WIDTH, measures::TITLE + rows * measures::ROW + below + measures::FOOT);

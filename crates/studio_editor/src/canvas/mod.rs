@@ -129,10 +129,12 @@ impl Canvas {
 pub(crate) fn show(ui: &mut egui::Ui, frame: &mut Frame) {
     let (response, painter) = ui.allocate_painter(ui.available_size(), egui::Sense::click_and_drag());
     frame.editor.canvas.rect = response.rect;
-    if core::mem::take(&mut frame.editor.canvas.show_all)
-        && let Some(bounds) = frame.shown.bounds()
-    {
-        frame.editor.canvas.view.show(bounds, response.rect);
+    // What was entered in this frame is only drawn in the next.
+    if frame.editor.canvas.show_all && frame.shown.revision() == frame.document.revision() {
+        frame.editor.canvas.show_all = false;
+        if let Some(bounds) = frame.shown.bounds() {
+            frame.editor.canvas.view.show(bounds, response.rect);
+        }
     }
     interact::interact(ui, &response, frame);
     let screen = frame.editor.canvas.screen();
