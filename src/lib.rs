@@ -21,7 +21,10 @@ pub mod app;
 pub mod quality;
 
 pub use app::{AppWindow, app, app_from_args};
-pub use {studio_editor, studio_frame, studio_gpu, studio_graph, studio_media, studio_stream, studio_view, studio_vision};
+pub use {
+    studio_editor, studio_effects, studio_frame, studio_gpu, studio_graph, studio_media, studio_stream, studio_view,
+    studio_vision,
+};
 
 use bevy::{app::PluginGroupBuilder, prelude::*};
 
@@ -33,6 +36,7 @@ use bevy::{app::PluginGroupBuilder, prelude::*};
 /// | GPU | [`StudioGpuPlugin`](studio_gpu::StudioGpuPlugin) | upload, the driver of GPU nodes, `ColorConvert`, `LatencyMark`, `WindowOutput` |
 /// | media | [`StudioMediaPlugin`](studio_media::nodes::StudioMediaPlugin) | `CameraInput`, `VideoFileInput`, `StillInput`, `TestPatternInput`, `VideoEncoder`, `Recorder` |
 /// | vision | [`StudioVisionPlugin`](studio_vision::nodes::StudioVisionPlugin) | `Stitch`, `OpticalFlow`, `FrameSynthesis` |
+/// | effects | [`StudioEffectsPlugin`](studio_effects::StudioEffectsPlugin) | `Transform2d`, `Crop`, `Blend`, `Switch`, `ColorCorrection`, `TextOverlay` |
 /// | stream | [`StudioStreamPlugin`](studio_stream::nodes::StudioStreamPlugin) | `WebTransportOutput` |
 /// | view | [`StudioViewPlugin`](studio_view::StudioViewPlugin) | `StreamInput`, `SphereView` |
 ///
@@ -46,6 +50,7 @@ impl PluginGroup for NeuralStudioPlugins {
             .add(studio_gpu::StudioGpuPlugin)
             .add(studio_media::nodes::StudioMediaPlugin)
             .add(studio_vision::nodes::StudioVisionPlugin)
+            .add(studio_effects::StudioEffectsPlugin)
             .add(studio_stream::nodes::StudioStreamPlugin)
             .add(studio_view::StudioViewPlugin)
     }
@@ -57,6 +62,8 @@ pub mod prelude {
     pub use crate::{AppWindow, NeuralStudioPlugins, app};
     #[doc(hidden)]
     pub use studio_editor::prelude::*;
+    #[doc(hidden)]
+    pub use studio_effects::prelude::*;
     #[doc(hidden)]
     pub use studio_frame::prelude::*;
     #[doc(hidden)]

@@ -3,7 +3,14 @@
 
 use crate::{document::Document, session::Preferences};
 use bevy::{platform::collections::HashMap, prelude::*};
-use studio_graph::{blueprint::spawn::children, data_type::DataTypes, link::LinkText, prelude::*, registry::kind_named};
+use studio_graph::{
+    blueprint::spawn::children,
+    data_type::DataTypes,
+    link::LinkText,
+    pin::{Delivers, PassThrough},
+    prelude::*,
+    registry::kind_named,
+};
 
 /// Widths and heights on the canvas, in points at zoom 1.
 pub mod measures {

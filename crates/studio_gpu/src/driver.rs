@@ -298,7 +298,9 @@ fn run_node(world: &mut World, compiled: &CompiledNode, pins: &EntityHashMap<Pin
         compiled.inputs.iter().filter_map(|(_, source)| pins.get(&(*source)?)).map(PinFrame::generation).collect();
     let mut nodes = world.resource_mut::<GpuNodes>();
     let Some(node) = nodes.nodes.get_mut(&compiled.node) else { return };
-    if generations.is_empty() || generations.contains(&0) {
+    // What takes the latest of its inputs takes what there is; everything else needs a picture on each.
+    let missing = generations.iter().filter(|generation| **generation == 0).count();
+    if missing == generations.len() || (missing > 0 && compiled.join != JoinPolicy::Latest) {
         return;
     }
     if node.retry_at.is_some_and(|retry_at| Instant::now() < retry_at) {

@@ -2,7 +2,7 @@
 
 use crate::{
     blueprint::{Blueprint, spawn::InBlueprint},
-    flow::{Bypass, Freeze, JoinPolicy, Solo, Watched},
+    flow::{Bypass, Freeze, JoinPolicy, Solo, TakesLatest, Watched},
     pin::{Delivers, FedBy, PassThrough, Pin, PinDirection, PinOf, Pins},
     value::{ExposedSettings, sync_exposed},
 };
@@ -89,6 +89,7 @@ pub struct NodeData {
     watched: Has<Watched>,
     passes: Has<PassThrough>,
     join: Option<&'static JoinPolicy>,
+    takes_latest: Has<TakesLatest>,
     inside: Option<&'static InBlueprint>,
 }
 
@@ -245,7 +246,10 @@ impl GraphParts<'_, '_> {
         let wanted = node.watched || (outputs.is_empty() && !node.passes);
         // A solo subgraph delivers, and its outputs in it run; not everything in it delivers.
         let solo = solo && (node.solo || wanted);
-        let join = node.join.copied().unwrap_or_default();
+        let join = match node.join.copied().unwrap_or_default() {
+            JoinPolicy::Match if node.takes_latest => JoinPolicy::Latest,
+            join => join,
+        };
         let compiled = CompiledNode { node: node.node, inputs, outputs, join, level: 0, runs: false };
         Part { compiled, feeders: Vec::new(), held: bypass || freeze, solo, wanted: wanted && !bypass, passes: node.passes }
     }

@@ -38,3 +38,7 @@ pub enum JoinPolicy {
     /// Waits until every input has something new, however long that takes.
     Wait,
 }
+
+/// On nodes of kinds that take whichever input is new, such as a switch: `Match`, the default, is `Latest` there.
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TakesLatest;

@@ -55,7 +55,7 @@ pub mod prelude {
         compile::{CompiledGraph, CompiledNode},
         data_type::{AppDataTypeExt, Conversion, DataCategory, DataTypes},
         driver::{Driver, Drivers, Interpolation},
-        flow::{Bypass, Freeze, JoinPolicy, Solo, Watched},
+        flow::{Bypass, Freeze, JoinPolicy, Solo, TakesLatest, Watched},
         link::{ConnectError, GraphCommands, GraphLinks, connect},
         pin::{DataType, FedBy, Feeds, Pin, PinDirection, PinOf, PinSpec, Pins},
         registry::{AppNodeExt, InputPath, NodeKind, ReflectNode},

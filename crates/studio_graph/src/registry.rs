@@ -123,9 +123,15 @@ pub fn kinds(registry: &TypeRegistry) -> Vec<KindEntry<'_>> {
     kinds
 }
 
-/// The kind of this name, or of this full type path where two crates have kinds of one name.
+/// The kind of this name, or of this full type path where two crates have kinds of one name. Types of that name that are no
+/// kinds of nodes do not matter.
 pub fn kind_named<'a>(registry: &'a TypeRegistry, name: &str) -> Option<KindEntry<'a>> {
-    registry.get_with_short_type_path(name).or_else(|| registry.get_with_type_path(name)).and_then(kind_entry)
+    let only = registry.get_with_short_type_path(name).or_else(|| registry.get_with_type_path(name));
+    if only.is_some() {
+        return only.and_then(kind_entry);
+    }
+    let mut of_name = registry.iter().filter(|of| of.type_info().type_path_table().short_path() == name).filter_map(kind_entry);
+    of_name.next().filter(|_| of_name.next().is_none())
 }
 
 fn kind_entry(registration: &TypeRegistration) -> Option<KindEntry<'_>> {
