@@ -48,8 +48,8 @@ fn every_kind_of_the_registry_runs() {
     let world = app.world_mut();
     let root = spawn(world, &blueprint, Some(base)).unwrap_or_else(|problems| panic!("{problems:#?}"));
     let node = |world: &World, name: &str| {
-        let way = name.split('/');
-        way.fold(Some(root), |inside, name| node_named(world, inside?, name)).expect("it is in the blueprint")
+        let mut way = name.split('/');
+        way.try_fold(root, |inside, name| node_named(world, inside, name)).expect("it is in the blueprint")
     };
     // A subgraph and its interface run as what lies in it.
     let stands_for_others = |kind: &str| kind.starts_with("Subgraph");

@@ -161,6 +161,9 @@ pub(crate) fn run_blend(
     mut states: Local<NodeStates<EffectPass<BlendParameters>>>,
     mut gpu: GpuContext,
 ) -> Result {
+    if run.is_awaited("base") {
+        return Ok(());
+    }
     let base = run.input("base")?.clone();
     let Ok(layer) = run.input("layer") else {
         run.set_output("frame", base)?;

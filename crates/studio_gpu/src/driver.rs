@@ -327,6 +327,7 @@ fn run_node(world: &mut World, compiled: &CompiledNode, pins: &EntityHashMap<Pin
     let run = GpuNodeRun {
         node: compiled.node,
         inputs: compiled.inputs.iter().map(|(name, source)| (name.clone(), frame_on(source))).collect(),
+        linked: compiled.inputs.iter().filter(|(_, source)| source.is_some()).map(|(name, _)| name.clone()).collect(),
         outputs: compiled.outputs.iter().filter_map(|(name, pin)| Some((name.clone(), pins.get(pin)?.clone()))).collect(),
         motion_inputs,
         motion_outputs,

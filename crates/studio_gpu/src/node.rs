@@ -25,6 +25,8 @@ pub struct GpuNodeRun {
     pub node: Entity,
     /// Inputs in order of declaration, with the frames on them.
     pub inputs: Vec<(Cow<'static, str>, Option<GpuFrame>)>,
+    /// The inputs that are linked, whether a frame came or not.
+    pub linked: Vec<Cow<'static, str>>,
     /// Outputs in order of declaration.
     pub outputs: Vec<(Cow<'static, str>, PinFrame)>,
     /// Inputs of motion fields that something feeds.
@@ -51,6 +53,11 @@ impl GpuNodeRun {
     pub fn input(&self, name: &str) -> Result<&GpuFrame, GpuNodeError> {
         let found = self.inputs.iter().find(|(input, _)| input == name).and_then(|(_, frame)| frame.as_ref());
         found.ok_or_else(|| GpuNodeError::NotConnected(name.to_owned()))
+    }
+
+    /// Whether an input is linked and no frame has come yet: seen only by nodes that take the latest of their inputs.
+    pub fn is_awaited(&self, name: &str) -> bool {
+        self.input(name).is_err() && self.linked.iter().any(|linked| linked == name)
     }
 
     /// Every frame on the inputs, in order of declaration.

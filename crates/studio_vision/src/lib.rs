@@ -14,6 +14,6 @@ pub mod prelude {
         flow::FlowQuality,
         nodes::{FrameSynthesis, OpticalFlow, Stitch, StudioVisionPlugin, SynthesisMode},
         rig::Rig,
-        stitch::{Blend, StitchSettings, StitchView},
+        stitch::{StitchBlend, StitchSettings, StitchView},
     };
 }

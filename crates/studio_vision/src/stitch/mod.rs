@@ -24,6 +24,6 @@ mod weights;
 
 pub use map::StitchMap;
 pub use pass::StitchPass;
-pub use settings::{Blend, StitchError, StitchSettings};
+pub use settings::{StitchBlend, StitchError, StitchSettings};
 pub use stmap::{StMap, StMapError, StMapPass};
 pub use view::StitchView;

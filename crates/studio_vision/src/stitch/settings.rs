@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// How pictures become one where lenses overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Reflect, Serialize, Deserialize)]
 #[non_exhaustive]
-pub enum Blend {
+pub enum StitchBlend {
     /// Each pixel from the lens that sees it farthest from its picture's edge. The seam is softened over a few pixels.
     Nearest,
     /// Lenses fade into each other across the seam.
@@ -18,7 +18,7 @@ pub enum Blend {
     },
 }
 
-impl Default for Blend {
+impl Default for StitchBlend {
     fn default() -> Self {
         Self::Feather { width_deg: 5.0 }
     }
@@ -35,7 +35,7 @@ pub struct StitchSettings {
     /// Where in the rig's frame the middle of the view looks: levels a horizon, moves a virtual camera.
     pub orientation: YawPitchRoll,
     /// How lenses are blended.
-    pub blend: Blend,
+    pub blend: StitchBlend,
     /// How far away the scene is, in metres, for lenses that do not stand in one place; `None` is infinitely far.
     pub distance_m: Option<f32>,
 }
@@ -46,7 +46,7 @@ impl Default for StitchSettings {
             view: StitchView::Equirectangular,
             size_px: [3840, 1920],
             orientation: YawPitchRoll::default(),
-            blend: Blend::default(),
+            blend: StitchBlend::default(),
             distance_m: None,
         }
     }
@@ -71,7 +71,7 @@ impl StitchSettings {
         if [yaw_deg, pitch_deg, roll_deg].iter().any(|angle| !angle.is_finite() || angle.abs() > 1e6) {
             return fail("orientation", format!("{:?} must be finite numbers", self.orientation));
         }
-        if let Blend::Feather { width_deg } = self.blend
+        if let StitchBlend::Feather { width_deg } = self.blend
             && !(0.0..=90.0).contains(&width_deg)
         {
             return fail("blend.width_deg", format!("is {width_deg}: it must be 0 to 90 degrees"));

@@ -1,6 +1,6 @@
 //! How much of each lens a pixel gets.
 
-use super::Blend;
+use super::StitchBlend;
 
 /// Widest fade to black in degrees: in a small picture, a step must not reach from the edge of a lens to its seam.
 const WIDEST_EDGE_DEG: f64 = 1.0;
@@ -16,10 +16,10 @@ pub(super) struct WeightRule {
 
 impl WeightRule {
     /// The rule for a blend whose finest step is `step_deg` degrees.
-    pub fn new(blend: Blend, step_deg: f64) -> Self {
+    pub fn new(blend: StitchBlend, step_deg: f64) -> Self {
         let width = match blend {
-            Blend::Nearest => 0.0,
-            Blend::Feather { width_deg } => f64::from(width_deg),
+            StitchBlend::Nearest => 0.0,
+            StitchBlend::Feather { width_deg } => f64::from(width_deg),
         };
         Self { fade_deg: width.max(step_deg), edge_deg: step_deg.min(WIDEST_EDGE_DEG) }
     }

@@ -5,7 +5,7 @@ use crate::{
     lens::{Lens, LensModel},
     rig::{Crop, Exposure, Orientation, PreparedRig, Rig, RigLens, RigPicture, YawPitchRoll},
     stitch::{
-        Blend, StitchMap, StitchSettings, StitchView,
+        StitchBlend, StitchMap, StitchSettings, StitchView,
         weights::{WeightRule, quantise},
     },
 };
@@ -110,7 +110,7 @@ proptest! {
     fn weights_add_up_to_one_where_anything_is_seen(
         edges in proptest::collection::vec(-20_f64..60.0, 1..16), width in 0_f32..40.0, nearest in any::<bool>(),
     ) {
-        let blend = if nearest { Blend::Nearest } else { Blend::Feather { width_deg: width } };
+        let blend = if nearest { StitchBlend::Nearest } else { StitchBlend::Feather { width_deg: width } };
         let mut weights = edges.clone();
         WeightRule::new(blend, 0.5).weigh(&mut weights);
         let seen = edges.iter().copied().fold(f64::MIN, f64::max);
@@ -126,7 +126,7 @@ proptest! {
 #[test]
 fn a_feather_is_as_wide_as_it_says() {
     // Two lenses of 200° back to back: 10° of overlap to each side of the seam.
-    let rule = WeightRule::new(Blend::Feather { width_deg: 6.0 }, 0.1);
+    let rule = WeightRule::new(StitchBlend::Feather { width_deg: 6.0 }, 0.1);
     let weight_at = |angle_from_seam: f64| {
         let mut weights = [10.0 + angle_from_seam, 10.0 - angle_from_seam];
         rule.weigh(&mut weights);

@@ -3,7 +3,7 @@
 use super::{GPU, upload};
 use crate::{
     rig::{Rig, YawPitchRoll},
-    stitch::{Blend, StMap, StitchPass, StitchSettings, StitchView},
+    stitch::{StMap, StitchBlend, StitchPass, StitchSettings, StitchView},
 };
 use bevy::math::UVec2;
 use studio_frame::{color::ColorInfo, format::PixelFormat};
@@ -20,8 +20,8 @@ fn refuse(change: impl FnOnce(&mut StitchSettings)) -> String {
 fn settings_out_of_range_are_named() {
     assert!(refuse(|s| s.size_px = [0, 32]).contains("size_px"));
     assert!(refuse(|s| s.orientation = YawPitchRoll::new(f64::NAN, 0.0, 0.0)).contains("orientation"));
-    assert!(refuse(|s| s.blend = Blend::Feather { width_deg: f32::NAN }).contains("blend.width_deg"));
-    assert!(refuse(|s| s.blend = Blend::Feather { width_deg: 91.0 }).contains("blend.width_deg"));
+    assert!(refuse(|s| s.blend = StitchBlend::Feather { width_deg: f32::NAN }).contains("blend.width_deg"));
+    assert!(refuse(|s| s.blend = StitchBlend::Feather { width_deg: 91.0 }).contains("blend.width_deg"));
     assert!(refuse(|s| s.distance_m = Some(0.0)).contains("distance_m"));
     assert!(refuse(|s| s.view = StitchView::Rectilinear { fov_deg: 180.0 }).contains("view.fov_deg"));
     assert!(refuse(|s| s.view = StitchView::Fisheye { fov_deg: f32::INFINITY }).contains("view.fov_deg"));
@@ -66,7 +66,7 @@ fn broken_stmaps_are_named() {
 fn settings_survive_their_text() {
     let settings = StitchSettings {
         view: StitchView::Rectilinear { fov_deg: 75.0 },
-        blend: Blend::Nearest,
+        blend: StitchBlend::Nearest,
         distance_m: Some(2.5),
         ..StitchSettings::default()
     };
