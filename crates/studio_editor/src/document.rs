@@ -1,18 +1,25 @@
 //! The blueprint that is edited: its file, its entities, its history.
 
-use bevy::prelude::*;
+use bevy::{
+    asset::ReflectHandle,
+    prelude::*,
+    reflect::{NamedField, TypeInfo, TypeRegistry},
+};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
     time::{Instant, SystemTime},
 };
-use studio_graph::blueprint::{
-    Blueprint, BlueprintInstance, BlueprintNode, Problem,
-    capture::capture,
-    problem::{has_errors, list},
-    read::read,
-    spawn::{InBlueprint, apply, node_named},
-    write::write,
+use studio_graph::{
+    blueprint::{
+        Blueprint, BlueprintInstance, BlueprintNode, Problem,
+        capture::capture,
+        problem::{has_errors, list},
+        read::read,
+        spawn::{InBlueprint, apply, node_named},
+        write::write,
+    },
+    registry::{InputPath, kind_named},
 };
 
 /// One step of the history.
@@ -419,10 +426,25 @@ impl Document {
     /// [`DocumentError::Write`].
     pub fn save(&mut self, world: &mut World, path: &Path) -> Result<(), DocumentError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        write_whole(&path, &write(&self.blueprint))?;
+        let from = self.path.as_deref().and_then(Path::parent).map(Path::to_owned).or_else(|| std::env::current_dir().ok());
+        let to = path.parent().map(Path::to_owned);
+        if let (Some(from), Some(to)) = (&from, &to)
+            && from != to
+        {
+            let mut moved = (*self.blueprint).clone();
+            move_paths(&mut moved, &world.resource::<AppTypeRegistry>().read(), from, to);
+            write_whole(&path, &write(&moved))?;
+            let before = self.set_base(world, Some(to.clone()));
+            if let Err(error) = self.take_on(world, moved) {
+                self.set_base(world, before);
+                return Err(error);
+            }
+        } else {
+            write_whole(&path, &write(&self.blueprint))?;
+            self.set_base(world, to);
+        }
         self.modified = modified(&path);
         self.saved = self.blueprint.clone();
-        self.set_base(world, path.parent().map(Path::to_owned));
         self.path = Some(path);
         Ok(())
     }
@@ -432,6 +454,34 @@ impl Document {
         let Some(now) = self.path.as_deref().and_then(modified) else { return false };
         self.modified.replace(now).is_some_and(|known| known != now)
     }
+}
+
+/// Has relative paths of files lead to the same files from another folder: those below it stay relative.
+fn move_paths(blueprint: &mut Blueprint, registry: &TypeRegistry, from: &Path, to: &Path) {
+    let graphs = blueprint.subgraphs.iter_mut().map(|subgraph| &mut subgraph.graph.nodes);
+    for node in graphs.chain([&mut blueprint.nodes]).flatten() {
+        let Some(kind) = kind_named(registry, &node.kind) else { continue };
+        let TypeInfo::Struct(info) = kind.registration.type_info() else { continue };
+        for setting in &mut node.settings {
+            if !info.field(&setting.field).is_some_and(|field| is_path(registry, field)) {
+                continue;
+            }
+            let Ok(text) = ron::from_str::<String>(&setting.value) else { continue };
+            if text.is_empty() || text.contains("://") {
+                continue;
+            }
+            // Joining an absolute path gives that path.
+            let file = from.join(&text);
+            let file = file.strip_prefix(to).unwrap_or(&file);
+            setting.value = format!("{:?}", file.display().to_string());
+        }
+    }
+}
+
+/// Whether a setting names a file: an asset, or one that is marked as such.
+pub(crate) fn is_path(registry: &TypeRegistry, field: &NamedField) -> bool {
+    let handle = registry.get(field.type_id()).is_some_and(|known| known.contains::<ReflectHandle>());
+    handle || field.has_attribute::<InputPath>()
 }
 
 /// The subgraph of this blueprint that a node stands for.
@@ -469,4 +519,93 @@ pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), DocumentError> 
         std::fs::remove_file(&beside).ok();
         refuse(error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use studio_graph::prelude::*;
+
+    /// Plays a file.
+    #[derive(Component, Reflect, Clone, Debug, Default, PartialEq)]
+    #[reflect(Component, Default, Node)]
+    struct Player {
+        #[reflect(@InputPath)]
+        source: String,
+    }
+
+    impl NodeKind for Player {
+        const DISPLAY_NAME: &'static str = "Player";
+        const CATEGORY: &'static str = "Test";
+        fn pins(&self) -> Vec<PinSpec> {
+            vec![PinSpec::output("frame", DataType::VIDEO_FRAME)]
+        }
+    }
+
+    fn app() -> App {
+        let mut app = App::new();
+        app.add_plugins(GraphPlugin).register_node::<Player>();
+        app
+    }
+
+    #[test]
+    fn saved_elsewhere_paths_lead_to_the_same_files() {
+        let (mut app, folder) = (app(), tempfile::tempdir().expect("a folder"));
+        let world = app.world_mut();
+        std::fs::write(folder.path().join("clip.mp4"), "").expect("written");
+        let mut document = Document::new(world);
+        document.save(world, &folder.path().join("a.blueprint.ron")).expect("it can be written");
+        let add = |blueprint: &mut Blueprint| {
+            let name = crate::edit::add_node(blueprint, "Player", "player", Vec2::ZERO);
+            crate::edit::set_setting(blueprint, &name, "source", Some("\"clip.mp4\"".to_owned()));
+        };
+        document.edit(world, "Add", None, add).expect("it is right");
+        let inner = folder.path().join("inner");
+        document.save(world, &inner.join("b.blueprint.ron")).expect("it can be written");
+        let source = |world: &mut World| world.query::<&Player>().single(world).expect("one player").source.clone();
+        assert_eq!(source(world), folder.path().join("clip.mp4").display().to_string());
+        document.save(world, &folder.path().join("c.blueprint.ron")).expect("it can be written");
+        assert_eq!(
+            document.blueprint().nodes[0].settings[0].value,
+            "\"clip.mp4\"",
+            "below the file's folder it is relative again"
+        );
+        assert_eq!(source(world), folder.path().join("clip.mp4").display().to_string());
+    }
+
+    #[test]
+    fn what_is_refused_changes_nothing_and_steps_of_one_drag_are_one() {
+        let mut app = app();
+        let world = app.world_mut();
+        let mut document = Document::new(world);
+        let add = |blueprint: &mut Blueprint| drop(crate::edit::add_node(blueprint, "Player", "player", Vec2::ZERO));
+        document.edit(world, "Add", None, add).expect("it is right");
+        let wrong = |blueprint: &mut Blueprint| crate::edit::set_setting(blueprint, "player", "speed", Some("7".to_owned()));
+        assert!(document.edit(world, "Wrong", None, wrong).expect_err("no such setting").to_string().contains("speed"));
+        for x in 1..5 {
+            let drag = |blueprint: &mut Blueprint| blueprint.nodes[0].at.x = x as f32;
+            document.edit(world, "Move", Some("drag".to_owned()), drag).expect("it is right");
+        }
+        assert_eq!(document.undo_names().collect::<Vec<_>>(), ["Add", "Move"]);
+        document.undo(world).expect("it was right before");
+        assert_eq!(document.blueprint().nodes[0].at.x, 0.0);
+        document.redo(world).expect("it was right before");
+        assert_eq!(document.blueprint().nodes[0].at.x, 4.0);
+        assert!(document.is_dirty());
+    }
+
+    #[test]
+    fn a_faulty_file_leaves_what_is_open() {
+        let (mut app, folder) = (app(), tempfile::tempdir().expect("a folder"));
+        let world = app.world_mut();
+        let mut document = Document::new(world);
+        let add = |blueprint: &mut Blueprint| drop(crate::edit::add_node(blueprint, "Player", "player", Vec2::ZERO));
+        document.edit(world, "Add", None, add).expect("it is right");
+        let file = folder.path().join("faulty.blueprint.ron");
+        std::fs::write(&file, "(version: 1, nodes: { \"a\": (kind: \"Player\", settings: (speed: 3)) })").expect("written");
+        let error = document.open(world, &file).expect_err("it has a fault").to_string();
+        assert!(error.contains("faulty.blueprint.ron") && error.contains("speed"), "{error}");
+        assert!(document.open(world, &folder.path().join("none.ron")).is_err());
+        assert!(document.blueprint().node("player").is_some() && document.undo_names().count() == 1);
+    }
 }

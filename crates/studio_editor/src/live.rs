@@ -254,7 +254,9 @@ fn pictures(ui: &mut egui::Ui, frame: &mut Frame) {
         let (rect, _) = ui.allocate_exact_size(room, egui::Sense::hover());
         ui.painter().rect_filled(rect, CornerRadius::ZERO, Color32::BLACK);
         let words = "Nothing to see yet: press V on a node, or link something to a window or an encoder.";
-        ui.painter().text(rect.center(), egui::Align2::CENTER_CENTER, words, egui::FontId::proportional(13.0), Color32::GRAY);
+        let font = egui::FontId::proportional(13.0);
+        let galley = ui.painter().layout(words.to_owned(), font, Color32::GRAY, rect.width() - 20.0);
+        ui.painter().galley(rect.center() - galley.size() / 2.0, galley, Color32::GRAY);
         return;
     };
     match switch(frame) {

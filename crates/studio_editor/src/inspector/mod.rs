@@ -5,9 +5,15 @@ mod widgets;
 
 pub(crate) use widgets::{Drafts, register_defaults};
 
-use crate::{document::definition_of, edit, editor::Frame, files::Purpose, shown::ShownNode, theme::Colors};
+use crate::{
+    document::{definition_of, is_path},
+    edit,
+    editor::Frame,
+    files::Purpose,
+    shown::ShownNode,
+    theme::Colors,
+};
 use bevy::{
-    asset::ReflectHandle,
     prelude::*,
     reflect::{NamedField, ReflectMut, ReflectRef, TypeInfo},
 };
@@ -285,12 +291,6 @@ fn carry_out(frame: &mut Frame, node: &ShownNode, change: Change) {
         }
         Change::Done => frame.document.seal(),
     }
-}
-
-/// Whether a field is a file's path.
-fn is_path(registry: &bevy::reflect::TypeRegistry, named: &NamedField) -> bool {
-    let handle = registry.get(named.type_id()).is_some_and(|known| known.contains::<ReflectHandle>());
-    handle || named.has_attribute::<InputPath>()
 }
 
 fn path(ui: &mut egui::Ui, frame: &mut Frame, node: &ShownNode, named: &NamedField, current: &str, changes: &mut Vec<Change>) {
