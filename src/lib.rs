@@ -33,7 +33,7 @@ use bevy::{app::PluginGroupBuilder, prelude::*};
 /// | stage | plugin | what it adds |
 /// |---|---|---|
 /// | the graph | [`GraphPlugin`](studio_graph::GraphPlugin) | nodes, pins, links, compiled order, failures |
-/// | GPU | [`StudioGpuPlugin`](studio_gpu::StudioGpuPlugin) | upload, the driver of GPU nodes, `ColorConvert`, `LatencyMark`, `WindowOutput` |
+/// | GPU | [`StudioGpuPlugin`](studio_gpu::StudioGpuPlugin) | upload, the driver of GPU nodes, `ColorConvert`, `CameraMove`, `LatencyMark`, `Preview`, `WindowOutput` |
 /// | media | [`StudioMediaPlugin`](studio_media::nodes::StudioMediaPlugin) | `CameraInput`, `VideoFileInput`, `StillInput`, `TestPatternInput`, `VideoEncoder`, `Recorder` |
 /// | vision | [`StudioVisionPlugin`](studio_vision::nodes::StudioVisionPlugin) | `Stitch`, `OpticalFlow`, `FrameSynthesis` |
 /// | effects | [`StudioEffectsPlugin`](studio_effects::StudioEffectsPlugin) | `Transform2d`, `Crop`, `Blend`, `Switch`, `ColorCorrection`, `TextOverlay` |

@@ -204,8 +204,12 @@ impl Hand {
     }
 
     fn select(&self, name: &str) {
+        self.select_in(name, name);
+    }
+
+    fn select_in(&self, typed: &str, name: &str) {
         self.key("ctrl+f");
-        self.choose(name);
+        self.choose(typed);
         self.wait("the selection", |seen| (seen.selected.as_deref() == Some(name)).then_some(()));
     }
 
@@ -276,6 +280,20 @@ fn work(hand: &Hand, folder: &Path) {
     hand.wait("the file", |seen| (!seen.dirty).then_some(()));
     let saved = std::fs::read_to_string(&file).expect("it was saved");
     assert_same_graph(&saved, &assets);
+    // All of it in a subgraph, looked into, found in it, and taken back.
+    hand.key("ctrl+a");
+    hand.key("ctrl+g");
+    hand.has("subgraphs: {");
+    hand.key("Next");
+    hand.wait("the inside", |seen| seen.nodes.iter().any(|node| node.name == "mark").then_some(()));
+    hand.key("Prior");
+    hand.wait("the outside", |seen| (seen.nodes.len() == 1).then_some(()));
+    hand.select_in("group/flow", "flow");
+    hand.key("Prior");
+    hand.key("ctrl+z");
+    hand.wait("the group to be gone", |seen| (!seen.text.contains("subgraphs") && seen.nodes.len() == 7).then_some(()));
+    hand.click(hand.on_canvas(300.0, 400.0));
+    hand.key("Home");
     // A kind that only this program knows: in the list, on the canvas, in the inspector, in the file, with nothing done for it.
     hand.add("tint", "own", 60.0, 300.0);
     hand.first_setting("0.5", "\"own\": (kind: \"Tint\"");

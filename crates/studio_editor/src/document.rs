@@ -199,6 +199,16 @@ impl Document {
         None
     }
 
+    /// Enters the subgraphs of a way, from the outside in. Returns how many of them could be entered.
+    pub fn set_scope(&mut self, way: &[String]) -> usize {
+        if self.scope != way {
+            self.scope = way.to_vec();
+            self.leave_what_is_gone();
+            self.revision += 1;
+        }
+        self.scope.len()
+    }
+
     /// Goes back out of subgraphs, until only so many are entered.
     pub fn leave_to(&mut self, depth: usize) {
         if depth < self.scope.len() {

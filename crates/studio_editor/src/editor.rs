@@ -100,6 +100,8 @@ pub struct Editor {
     pub(crate) drafts: crate::inspector::Drafts,
     /// Whether the first setting gets the keys.
     pub(crate) focus_settings: bool,
+    /// The node that is gone to, once the graph that it is in is drawn.
+    pub(crate) jump: Option<String>,
     pub(crate) dock: Option<DockState<Panel>>,
     pub(crate) problem: usize,
     pub(crate) watched: Option<Entity>,
@@ -124,6 +126,7 @@ impl Default for Editor {
             managers_search: String::new(),
             drafts: default(),
             focus_settings: false,
+            jump: None,
             dock: Some(panels()),
             problem: 0,
             watched: None,
@@ -163,6 +166,8 @@ pub(crate) struct Frame<'a> {
     pub session: &'a mut Session,
     /// How long the GPU works on each node, in milliseconds.
     pub times: EntityHashMap<f32>,
+    /// The nodes that failed.
+    pub failed: Vec<crate::problems::Failed>,
 }
 
 impl Frame<'_> {
@@ -219,14 +224,30 @@ impl Frame<'_> {
         }
     }
 
-    /// Selects a node and moves the view to it.
-    pub fn jump_to(&mut self, name: &str) {
-        self.editor.selection.set([name.to_owned()]);
+    /// Selects a node and moves the view to it; `way` is its name with the way through subgraphs, such as `eye/blur`.
+    pub fn jump_to(&mut self, way: &str) {
+        let mut names: Vec<String> = way.split('/').map(str::to_owned).collect();
+        let Some(name) = names.pop() else { return };
+        // What lies in another file is not entered: its subgraph is gone to.
+        let reached = self.document.set_scope(&names);
+        self.editor.jump = Some(names.get(reached).cloned().unwrap_or(name));
         self.show_panel(Panel::Blueprint);
-        if let Some(node) = self.shown.node(name) {
-            self.editor.canvas.view.center = node.rect.center();
-            self.editor.canvas.view.zoom = self.editor.canvas.view.zoom.max(0.7);
-        }
+        self.ctx.request_repaint();
+    }
+
+    /// The way to a node of the graph that is looked at.
+    pub fn way_to(&self, name: &str) -> String {
+        self.document.scope().iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join("/")
+    }
+
+    /// Ends a jump, now that the graph that it leads to is drawn.
+    pub fn arrive(&mut self) {
+        let Some(name) = self.editor.jump.take() else { return };
+        let Some(node) = self.shown.node(&name) else { return };
+        self.editor.canvas.view.center = node.rect.center();
+        self.editor.canvas.view.zoom = self.editor.canvas.view.zoom.max(0.7);
+        self.editor.canvas.show_all = false;
+        self.editor.selection.set([name]);
     }
 
     /// Shows an output in the live view.

@@ -137,7 +137,7 @@ fn program(frame: &Frame) -> Option<(String, String, Entity)> {
         return of(name, pin);
     }
     let leaves = |kind: &str| frame.shown.links.iter().find(|link| frame.shown.nodes[link.to.0].kind == kind);
-    let link = leaves("WindowOutput").or_else(|| leaves("VideoEncoder"))?;
+    let link = ["Preview", "WindowOutput", "VideoEncoder"].into_iter().find_map(leaves)?;
     of(&link.link.from.0, &link.link.from.1)
 }
 

@@ -4,17 +4,19 @@ use crate::{
     canvas::NewNode,
     command::Command,
     editor::{Frame, Then},
+    problems::way_to,
     theme::{Colors, category_color},
 };
-use bevy::prelude::*;
+use bevy::{platform::collections::HashMap, prelude::*};
 use bevy_egui::egui::{self, Key};
 use std::path::PathBuf;
 use studio_graph::{
+    blueprint::spawn::descendants,
     data_type::DataTypes,
     link::LinkText,
     pin::PinDirection,
     prelude::DataType,
-    registry::{KindEntry, kinds},
+    registry::{KindEntry, NodeName, kinds},
 };
 
 /// What is being looked for.
@@ -138,18 +140,7 @@ fn items(frame: &Frame, mode: &Mode) -> Vec<Item> {
                 .collect()
         }
         Mode::Link => links(frame),
-        Mode::Find => frame
-            .shown
-            .nodes
-            .iter()
-            .map(|node| Item {
-                label: node.name.clone(),
-                detail: node.label.clone(),
-                docs: String::new(),
-                category: node.category.clone(),
-                choice: Choice::Node(node.name.clone()),
-            })
-            .collect(),
+        Mode::Find => found_nodes(frame),
         Mode::Commands => Command::all()
             .map(|command| Item {
                 label: command.name().to_owned(),
@@ -186,6 +177,21 @@ fn items(frame: &Frame, mode: &Mode) -> Vec<Item> {
             })
             .collect(),
     }
+}
+
+/// Every node, those in subgraphs too, each with the way to it.
+fn found_nodes(frame: &Frame) -> Vec<Item> {
+    let registry = frame.world.resource::<AppTypeRegistry>().read();
+    let root = frame.document.root();
+    let labels: HashMap<&str, &str> =
+        kinds(&registry).into_iter().map(|kind| (kind.node.display_name, kind.node.category)).collect();
+    let item = |node: Entity| {
+        let way = way_to(frame.world, root, node);
+        let label = frame.world.get::<NodeName>(node).map(|kind| kind.0.to_string()).unwrap_or_default();
+        let category = labels.get(label.as_str()).copied().unwrap_or("unknown").to_owned();
+        Item { label: way.clone(), detail: label, docs: String::new(), category, choice: Choice::Node(way) }
+    };
+    descendants(frame.world, root).into_iter().map(item).collect()
 }
 
 /// Every link that can be made from or to the selected node.

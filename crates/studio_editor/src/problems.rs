@@ -1,41 +1,63 @@
 //! What is wrong: nodes that failed, warnings of the blueprint, errors of the editor.
 
 use crate::{editor::Frame, theme::Colors};
+use bevy::prelude::*;
 use bevy_egui::egui;
 use std::time::Instant;
-use studio_graph::prelude::*;
+use studio_graph::{
+    blueprint::spawn::{InBlueprint, descendants},
+    prelude::*,
+};
 
-/// The nodes that failed, with what they say.
-pub(crate) fn failed_nodes(frame: &Frame) -> Vec<(String, String)> {
-    let failed = |node: &crate::shown::ShownNode| {
-        let error = frame.world.get::<NodeStatus>(node.entity)?.error()?.to_owned();
-        Some((node.name.clone(), error))
+/// A node that failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Failed {
+    /// Its name, with the way through the subgraphs that it lies in.
+    pub way: String,
+    /// What it says.
+    pub error: String,
+    attempts: u32,
+    retry_at: Instant,
+}
+
+/// The nodes that failed, those in subgraphs too.
+pub(crate) fn failed_nodes(world: &World, root: Entity) -> Vec<Failed> {
+    let of_node = |node: Entity| match world.get::<NodeStatus>(node)? {
+        NodeStatus::Failed { error, attempts, retry_at } => {
+            Some(Failed { way: way_to(world, root, node), error: error.clone(), attempts: *attempts, retry_at: *retry_at })
+        }
+        _ => None,
     };
-    frame.shown.nodes.iter().filter_map(failed).collect()
+    descendants(world, root).into_iter().filter_map(of_node).collect()
+}
+
+/// A node's name with the way to it, such as `eye/blur`.
+pub(crate) fn way_to(world: &World, root: Entity, node: Entity) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    let mut at = Some(node);
+    while let Some(node) = at.filter(|node| *node != root) {
+        names.extend(world.get::<Name>(node).map(Name::as_str));
+        at = world.get::<InBlueprint>(node).map(|inside| inside.0);
+    }
+    names.reverse();
+    names.join("/")
 }
 
 pub(crate) fn show(ui: &mut egui::Ui, frame: &mut Frame) {
     let colors = Colors::of(ui);
-    let failed = failed_nodes(frame);
+    let failed = frame.failed.clone();
     if failed.is_empty() && frame.document.warnings().is_empty() && frame.editor.notices.errors.is_empty() {
         ui.weak("Nothing is wrong.");
         return;
     }
-    for (name, error) in failed {
+    for Failed { way, error, attempts, retry_at } in failed {
         ui.horizontal_wrapped(|ui| {
-            if ui.link(egui::RichText::new(&name).color(colors.error).strong()).on_hover_text("Go to the node").clicked() {
-                frame.jump_to(&name);
+            if ui.link(egui::RichText::new(&way).color(colors.error).strong()).on_hover_text("Go to the node").clicked() {
+                frame.jump_to(&way);
             }
             ui.label(&error);
-            let retry = frame.shown.node(&name).and_then(|node| match frame.world.get::<NodeStatus>(node.entity)? {
-                NodeStatus::Failed { attempts, retry_at, .. } => {
-                    Some((*attempts, retry_at.saturating_duration_since(Instant::now()).as_secs_f32()))
-                }
-                _ => None,
-            });
-            if let Some((attempts, seconds)) = retry {
-                ui.weak(format!("failed {attempts}×, tried again in {seconds:.0} s"));
-            }
+            let seconds = retry_at.saturating_duration_since(Instant::now()).as_secs_f32();
+            ui.weak(format!("failed {attempts}×, tried again in {seconds:.0} s"));
         });
     }
     for warning in frame.document.warnings() {

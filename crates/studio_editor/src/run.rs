@@ -521,7 +521,7 @@ impl Frame<'_> {
     }
 
     fn next_problem(&mut self) {
-        let failed: Vec<String> = crate::problems::failed_nodes(self).into_iter().map(|(name, _)| name).collect();
+        let failed: Vec<String> = self.failed.iter().map(|failed| failed.way.clone()).collect();
         if failed.is_empty() {
             self.tell("No node has failed.");
             return;

@@ -30,7 +30,7 @@ impl TabViewer for Panels<'_, '_> {
     }
 
     fn title(&mut self, panel: &mut Panel) -> egui::WidgetText {
-        let failed = if *panel == Panel::Problems { problems::failed_nodes(self.0).len() } else { 0 };
+        let failed = if *panel == Panel::Problems { self.0.failed.len() } else { 0 };
         if failed > 0 { format!("{} ({failed})", panel.title()).into() } else { panel.title().into() }
     }
 
@@ -80,7 +80,9 @@ pub(crate) fn draw_editor(
                     }
                     shown.refresh(world, document, &session.preferences);
                     editor.selection.keep_what_is_in(document.graph());
-                    let mut frame = Frame { ctx: &ctx, world, editor, document, shown, session, times };
+                    let failed = problems::failed_nodes(world, document.root());
+                    let mut frame = Frame { ctx: &ctx, world, editor, document, shown, session, times, failed };
+                    frame.arrive();
                     draw(&ctx, &mut frame);
                 });
             });
@@ -292,11 +294,9 @@ fn status(ui: &mut egui::Ui, frame: &mut Frame) {
             ui.weak(format!("{selected} selected"));
         }
         ui.weak(format!("{:.0} %", frame.editor.canvas.view.zoom * 100.0));
-        let failed = problems::failed_nodes(frame);
-        if let Some((name, error)) = failed.first() {
+        if let Some(problems::Failed { way: name, error, .. }) = frame.failed.first().cloned() {
             let short: String = error.chars().take(90).collect();
             if ui.link(egui::RichText::new(format!("{name}: {short}")).color(colors.error)).on_hover_text(error).clicked() {
-                let name = name.clone();
                 frame.jump_to(&name);
             }
         }

@@ -12,7 +12,7 @@
 //! | [`yuv`] | RGBA to NV12 or P010 |
 //! | [`mark`] | the `LatencyMark` node |
 //! | [`present`] | the `WindowOutput` node: pictures in a window |
-//! | [`preview`] | pictures of pins for user interfaces |
+//! | [`preview`] | the `Preview` node, and pictures of pins for user interfaces |
 //! | [`paint`] | draws a picture of any planes over a target |
 //! | [`rgba`] | the `ColorConvert` node: any planes to RGBA |
 //! | [`camera_move`] | the `CameraMove` node: a camera that moves over a picture |
@@ -59,7 +59,7 @@ pub mod prelude {
         node::{AppGpuNodeExt, GpuContext, GpuNodeRun, NodeSettings, NodeStates},
         picture::{GpuPicture, PictureUniform},
         present::WindowOutput,
-        preview::{PinPreview, preview_image},
+        preview::{PinPreview, Preview, preview_image},
         rgba::ColorConvert,
     };
 }
@@ -115,6 +115,7 @@ impl Plugin for StudioGpuPlugin {
         app.add_gpu_node::<mark::LatencyMark, _>(mark::run_latency_mark)
             .add_gpu_node::<rgba::ColorConvert, _>(rgba::run_color_convert)
             .add_gpu_node::<camera_move::CameraMove, _>(camera_move::run_camera_move)
+            .add_gpu_node::<preview::Preview, _>(preview::run_preview)
             .add_plugins(present::PresentPlugin);
     }
 }

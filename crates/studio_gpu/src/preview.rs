@@ -1,6 +1,6 @@
 //! Pictures of pins for user interfaces: drawn on the GPU into an image that any renderer can show, never read back.
 
-use crate::{frame::PinFrame, paint::PicturePainter};
+use crate::{frame::PinFrame, node::GpuNodeRun, paint::PicturePainter};
 use bevy::{
     asset::RenderAssetUsages,
     ecs::entity::{EntityHashMap, EntityHashSet},
@@ -13,6 +13,27 @@ use bevy::{
     },
 };
 use std::time::{Duration, Instant};
+use studio_graph::prelude::*;
+
+/// A place to look: what comes in is shown in an editor's live view, and what it takes runs, though it goes nowhere else.
+#[derive(Component, Reflect, Clone, Debug, Default, PartialEq)]
+#[reflect(Component, Default, Node)]
+pub struct Preview;
+
+impl NodeKind for Preview {
+    const DISPLAY_NAME: &'static str = "Preview";
+    const CATEGORY: &'static str = "View";
+
+    fn pins(&self) -> Vec<PinSpec> {
+        vec![PinSpec::input("frame", DataType::VIDEO_FRAME)]
+    }
+}
+
+/// Takes the frame; whoever shows it reads it off the pin that delivers it.
+pub(crate) fn run_preview(In(run): In<GpuNodeRun>) -> Result {
+    run.input("frame")?;
+    Ok(())
+}
 
 /// Keeps an image up to date with the newest frame of an output pin. The node behind the pin must run: mark it
 /// [`Watched`](studio_graph::flow::Watched) where no link takes what it makes.
@@ -43,7 +64,7 @@ pub fn preview_image(size: UVec2) -> Image {
     image
 }
 
-struct Preview {
+struct Shown {
     frame: PinFrame,
     image: AssetId<Image>,
     interval: Duration,
@@ -51,7 +72,7 @@ struct Preview {
 
 /// The previews as the render world sees them.
 #[derive(Resource, Default)]
-pub(crate) struct Previews(EntityHashMap<Preview>);
+pub(crate) struct Previews(EntityHashMap<Shown>);
 
 pub(crate) fn extract_previews(
     previews: Extract<Query<(Entity, &PinPreview)>>,
@@ -61,7 +82,7 @@ pub(crate) fn extract_previews(
     known.0.clear();
     for (entity, preview) in &previews {
         if let Ok(frame) = pins.get(preview.pin) {
-            let preview = Preview { frame: frame.clone(), image: preview.image.id(), interval: preview.interval };
+            let preview = Shown { frame: frame.clone(), image: preview.image.id(), interval: preview.interval };
             known.0.insert(entity, preview);
         }
     }
@@ -90,7 +111,7 @@ pub(crate) fn draw_previews(
     drawn.retain(|entity, _| alive.contains(entity));
     let (device, now) = (device.wgpu_device(), Instant::now());
     let last = |entity: &Entity, drawn: &EntityHashMap<Drawn>| drawn.get(entity).map(|drawn| drawn.at);
-    let mut order: Vec<(&Entity, &Preview)> = previews.0.iter().collect();
+    let mut order: Vec<(&Entity, &Shown)> = previews.0.iter().collect();
     // Those that waited longest first: of many small pictures, only some are drawn in each frame.
     order.sort_by_key(|(entity, preview)| (!preview.interval.is_zero(), last(entity, &drawn)));
     let mut pixels_left = PIXELS_A_FRAME;

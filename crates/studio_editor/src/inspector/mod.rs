@@ -58,7 +58,8 @@ fn nothing_selected(ui: &mut egui::Ui, frame: &mut Frame) {
             ui.label(&parameter.name);
             let node = parameter.setting.split('.').next().unwrap_or_default().to_owned();
             if ui.link(&parameter.setting).clicked() {
-                frame.jump_to(&node);
+                let way = frame.way_to(&node);
+                frame.jump_to(&way);
             }
         });
     }
@@ -427,7 +428,8 @@ fn pins(ui: &mut egui::Ui, frame: &mut Frame, node: &ShownNode) {
                         ui.weak(arrow);
                         if ui.link(format!("{}.{}", other.0, other.1)).clicked() {
                             let other = other.0.clone();
-                            frame.jump_to(&other);
+                            let way = frame.way_to(&other);
+                            frame.jump_to(&way);
                         }
                     }
                 });

@@ -108,10 +108,11 @@ pub fn apply(world: &mut World, root: Entity, blueprint: &Blueprint) -> Result<V
     let mut assets = world.get_resource::<AssetServer>().cloned();
     // Assets' paths start at the blueprint's folder, wherever the asset server looks for its own.
     let folder = world.get_resource::<BlueprintFolder>().and_then(|folder| folder.0.clone());
-    let elsewhere = base.as_deref().filter(|base| folder.as_deref() != Some(*base) && folder.is_some());
+    let whole = base.as_deref().and_then(|base| std::path::absolute(base).ok());
+    let elsewhere = whole.filter(|base| folder.as_deref().is_some_and(|folder| folder != base));
     let mut load = |type_id: TypeId, path: String| match &mut assets {
         Some(assets) => {
-            let own = elsewhere.filter(|_| !path.contains("://") && Path::new(&path).is_relative());
+            let own = elsewhere.as_deref().filter(|_| !path.contains("://") && Path::new(&path).is_relative());
             let path = own.map_or(path.clone(), |base| base.join(&path).display().to_string());
             assets.load_from_path_erased(type_id, path.into())
         }

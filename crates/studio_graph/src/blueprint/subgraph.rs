@@ -116,9 +116,11 @@ impl Scope {
         Self { base: base.map(Path::to_owned), definitions: blueprint.subgraphs.clone().into(), ..default() }
     }
 
-    /// An asset's path as the asset server takes it. A path that begins with a slash starts at the asset folder.
+    /// An asset's path as the asset server takes it. A path that begins with a slash starts at the asset folder, unless it
+    /// leads to a file of the system.
     pub(super) fn asset(&self, path: &str) -> String {
         match path.strip_prefix('/') {
+            Some(_) if Path::new(path).exists() => path.to_owned(),
             Some(rooted) => rooted.to_owned(),
             None if path.contains("://") => path.to_owned(),
             None => format!("{}{path}", self.assets),
