@@ -47,6 +47,17 @@ const fn coded_caps(codec: AudioCodec) -> &'static str {
     }
 }
 
+/// How much later than its access units' times an element's sound comes out of a decoder, in sample frames at 48 kHz: AAC
+/// codes silence first and GStreamer 1.22 does not subtract it. Measured with claps; Opus says so in its header, and
+/// decoders subtract it themselves.
+fn priming(element: &str) -> u64 {
+    match element {
+        "voaacenc" => 1600,
+        "avenc_aac" => 1024,
+        _ => 0,
+    }
+}
+
 /// The installed encoders of a codec, the highest-ranked first.
 fn encoders(codec: AudioCodec) -> Vec<gst::ElementFactory> {
     let Ok(caps) = coded_caps(codec).parse::<gst::Caps>() else { return Vec::new() };
@@ -159,7 +170,8 @@ impl AudioEncoder {
         let coded: gst::Caps = coded_caps(settings.codec).parse().map_err(|_| RuntimeError::Link("coded sound".into()))?;
         let sink = gst_app::AppSink::builder().caps(&coded).sync(false).max_buffers(8).build();
         let shared = Arc::<Shared>::default();
-        sink.set_callbacks(callbacks(&shared, settings, Mutex::new(Box::new(on_unit))));
+        let priming_ns = AudioFormat::STUDIO.duration_of(priming(&name)).as_nanos() as u64;
+        sink.set_callbacks(callbacks(&shared, settings, priming_ns, Mutex::new(Box::new(on_unit))));
         let mut elements =
             vec![source.clone().upcast(), runtime::make("audioconvert")?, runtime::make("audioresample")?, studio, encoder];
         if settings.codec == AudioCodec::Aac {
@@ -270,11 +282,18 @@ fn describe(caps: &gst::CapsRef, settings: &AudioEncoderSettings) -> Option<Audi
     })
 }
 
-fn callbacks(shared: &Arc<Shared>, settings: &AudioEncoderSettings, on_unit: Mutex<OnUnit>) -> gst_app::AppSinkCallbacks {
+fn callbacks(
+    shared: &Arc<Shared>,
+    settings: &AudioEncoderSettings,
+    priming_ns: u64,
+    on_unit: Mutex<OnUnit>,
+) -> gst_app::AppSinkCallbacks {
     let (failing, shared, settings) = (shared.clone(), shared.clone(), settings.clone());
     let deliver = move |sample: &gst::Sample| -> Result<(), &'static str> {
         let buffer = sample.buffer_owned().ok_or("it gave a sample without a buffer")?;
-        let pts = buffer.pts().ok_or("it gave sound without a time")?.nseconds();
+        let coded_at = buffer.pts().ok_or("it gave sound without a time")?.nseconds();
+        // What would begin in front of the time line is left out: silence, but for the first sound's own fade-in.
+        let Some(pts) = coded_at.checked_sub(priming_ns) else { return Ok(()) };
         let (stamp, info) = {
             let mut state = shared.state.lock();
             if state.info.is_none() {

@@ -135,10 +135,11 @@ fn both_codecs_keep_the_sound_and_its_time() {
         let (info, first) = &units[0];
         assert_eq!((info.codec, info.format), (codec, AudioFormat::STUDIO));
         assert!(!info.config.is_empty() && first.key_frame);
-        assert_eq!(first.stamp.pts, MediaTime(0), "{codec:?}");
+        assert!(first.stamp.pts.0 < 22_000_000, "{codec:?} begins at {:?}", first.stamp.pts);
         assert!(units.windows(2).all(|pair| pair[1].1.stamp.pts > pair[0].1.stamp.pts));
         let end = units[units.len() - 1].1.stamp.pts.0;
-        assert!((950_000_000..1_100_000_000).contains(&end), "{codec:?} ends at {end}");
+        // voaacenc keeps what it looks ahead, 33 ms, to itself at the end.
+        assert!((900_000_000..1_100_000_000).contains(&end), "{codec:?} ends at {end}");
         let bytes: usize = units.iter().map(|(_, unit)| unit.data.len()).sum();
         assert!(bytes > 1000 && bytes < 40_000, "{codec:?}: {bytes} bytes");
     }
@@ -149,4 +150,81 @@ fn both_codecs_keep_the_sound_and_its_time() {
         |_, _| {},
     );
     assert!(matches!(error.err(), Some(crate::encode::EncodeError::UnknownAudioProvider { .. })));
+}
+
+/// Decodes access units, each at its own time; returns when samples of the left channel first exceed `threshold`, in
+/// seconds of the time line, for each second.
+fn onsets(info: &AudioStreamInfo, units: Vec<AccessUnit>, threshold: f32) -> Vec<f64> {
+    use gstreamer::{self as gst, prelude::*};
+    use gstreamer_app as gst_app;
+    let (decoder, caps) = match info.codec {
+        AudioCodec::Opus => ("opusdec", gst::Caps::builder("audio/x-opus").field("channel-mapping-family", 0).build()),
+        AudioCodec::Aac => {
+            let caps = gst::Caps::builder("audio/mpeg").field("mpegversion", 4).field("stream-format", "raw");
+            ("avdec_aac", caps.field("codec_data", gst::Buffer::from_slice(info.config.clone())).build())
+        }
+    };
+    let text = format!(
+        "appsrc name=in format=time ! {decoder} ! audioconvert ! audio/x-raw,format=F32LE,layout=interleaved,channels=2 \
+         ! appsink name=out sync=false"
+    );
+    let pipeline = gst::parse::launch(&text).unwrap().downcast::<gst::Pipeline>().unwrap();
+    let source = pipeline.by_name("in").unwrap().downcast::<gst_app::AppSrc>().unwrap();
+    let mut caps = caps;
+    caps.make_mut().set("rate", info.format.rate_hz as i32);
+    caps.make_mut().set("channels", i32::from(info.format.channels));
+    source.set_caps(Some(&caps));
+    let sink = pipeline.by_name("out").unwrap().downcast::<gst_app::AppSink>().unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    for unit in units {
+        let mut buffer = gst::Buffer::from_slice(unit.data);
+        buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_nseconds(unit.stamp.pts.0));
+        source.push_buffer(buffer).unwrap();
+    }
+    source.end_of_stream().unwrap();
+    let mut found: Vec<f64> = Vec::new();
+    while let Ok(sample) = sink.pull_sample() {
+        let buffer = sample.buffer().unwrap();
+        let start = buffer.pts().unwrap().nseconds() as f64 / 1e9;
+        for (place, frame) in pipeline::samples_of(buffer, 1.0).unwrap().chunks(2).enumerate() {
+            let time = start + place as f64 / f64::from(info.format.rate_hz);
+            if frame[0].abs() > threshold && found.last().is_none_or(|last| time - last > 0.5) {
+                found.push(time);
+            }
+        }
+    }
+    pipeline.set_state(gst::State::Null).unwrap();
+    found
+}
+
+#[test]
+fn a_clap_is_heard_when_its_flash_is_seen() {
+    use crate::capture::{CaptureSource, TestPatternInput};
+    let pattern = TestPatternInput { size: (256, 128).into(), frames: Some(70), flash: true, ..Default::default() };
+    let capture = pattern.start(CaptureClock::Offline).unwrap();
+    let frames = std::iter::from_fn(|| capture.frames().recv_timeout(LONG).ok());
+    let flashes: Vec<f64> = frames
+        .filter(|frame| frame.row(0, 127).iter().all(|luma| *luma == 235))
+        .map(|frame| frame.stamp.pts.0 as f64 / 1e9)
+        .collect();
+    assert_eq!(flashes.len(), 3, "{flashes:?}");
+    let (blocks, _) = drain(&ToneInput { sound: Sound::Clap, duration_s: Some(2.4), ..Default::default() });
+    for (codec, provider) in [(AudioCodec::Opus, "auto"), (AudioCodec::Aac, "auto"), (AudioCodec::Aac, "avenc_aac")] {
+        let (sender, receiver) = mpsc::sync_channel(1000);
+        let settings = AudioEncoderSettings { codec, provider: provider.into(), ..Default::default() };
+        let encoder = AudioEncoder::new(&settings, AudioFormat::STUDIO, QueuePolicy::Block, move |info, unit| {
+            sender.send((info.clone(), unit)).unwrap();
+        })
+        .unwrap();
+        blocks.iter().for_each(|block| encoder.push(block).unwrap());
+        let element = encoder.element().to_owned();
+        encoder.finish().unwrap();
+        let (infos, units): (Vec<_>, Vec<_>) = receiver.iter().unzip();
+        let claps = onsets(&infos[0], units, 0.1);
+        // AAC may lose the very first sound of a time line; see the encoder.
+        assert!(claps.len() >= flashes.len() - 1, "{element}: {claps:?}");
+        let late_ms: Vec<f64> = claps.iter().map(|clap| (clap - flashes[clap.round() as usize]) * 1e3).collect();
+        eprintln!("{codec:?} by {element}: claps come {late_ms:.2?} ms after their flashes");
+        assert!(late_ms.iter().all(|late| late.abs() < 20.0), "{element}: {late_ms:?}");
+    }
 }
