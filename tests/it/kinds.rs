@@ -23,6 +23,16 @@ use std::{
 /// Each kind of the registry stands in this blueprint; a kind that is missing there fails the test below.
 const EVERY_KIND: &str = include_str!("every_kind.blueprint.ron");
 
+/// A WAV file of so many samples: 48 kHz, one channel, 16 bits.
+fn wav(samples: u32) -> Vec<u8> {
+    let word = |number: u32| number.to_le_bytes();
+    let data = samples * 2;
+    let head: [&[u8]; 7] = [b"RIFF", &word(data + 36), b"WAVEfmt ", &word(16), &[1, 0, 1, 0], &word(48_000), &word(96_000)];
+    let mut bytes = [&head.concat()[..], &[2, 0, 16, 0], b"data", &word(data)].concat();
+    bytes.extend((0..samples).flat_map(|sample| (((sample * 7919) % 20_001) as i16 - 10_000).to_le_bytes()));
+    bytes
+}
+
 #[test]
 fn every_kind_of_the_registry_runs() {
     let _alone = crate::alone();
@@ -44,6 +54,10 @@ fn every_kind_of_the_registry_runs() {
         assert_eq!(known, there, "kinds that are not in tests/it/every_kind.blueprint.ron, or no longer in the registry");
         let file = folder.path().join("all.mp4").display().to_string();
         Override::new("recorder", "path", format!("{file:?}")).apply(&mut blueprint, &registry).expect("it has a path");
+        let sound = folder.path().join("noise.wav");
+        std::fs::write(&sound, wav(24_000)).expect("a file of the test's own folder");
+        let sound = format!("{:?}", sound.display().to_string());
+        Override::new("sound file", "source", sound).apply(&mut blueprint, &registry).expect("it has a source");
     }
     let world = app.world_mut();
     let root = spawn(world, &blueprint, Some(base)).unwrap_or_else(|problems| panic!("{problems:#?}"));

@@ -4,7 +4,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _},
     path::Path,
     process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// The program, without a display.
@@ -16,17 +16,17 @@ pub fn program(arguments: &[&str]) -> Command {
 
 /// Runs to the end; fails the test when that takes longer than `limit`.
 pub fn run(mut command: Command, limit: Duration) -> Output {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
-    let start = Instant::now();
-    while child.try_wait().expect("a child").is_none() {
-        if start.elapsed() > limit {
-            child.kill().ok();
-            let output = child.wait_with_output().expect("output");
-            panic!("{command:?} did not end within {limit:?}: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        std::thread::sleep(Duration::from_millis(50));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let id = child.id();
+    // A thread reads what it says: a full pipe would stop the program.
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || sender.send(child.wait_with_output()).ok());
+    if let Ok(output) = receiver.recv_timeout(limit) {
+        return output.expect("output");
     }
-    child.wait_with_output().expect("output")
+    Command::new("kill").args(["-9", &id.to_string()]).status().ok();
+    let stderr = receiver.recv().expect("output").map(|output| output.stderr).unwrap_or_default();
+    panic!("{command:?} did not end within {limit:?}: {}", String::from_utf8_lossy(&stderr));
 }
 
 /// Starts a demo without a viewer and waits for its link.

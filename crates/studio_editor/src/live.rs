@@ -414,9 +414,9 @@ fn figures(ui: &mut egui::Ui, frame: &mut Frame) {
             let rate = rate(&mut frame.editor.live.rates, output.entity, stats.bytes);
             ui.horizontal_wrapped(|ui| {
                 ui.label(&node.name);
-                ui.weak(format!("{} frames, {:.2} Mbit/s", stats.access_units, rate / 1e6));
-                if stats.frames_dropped > 0 {
-                    ui.colored_label(colors.warning, format!("{} dropped", stats.frames_dropped));
+                ui.weak(format!("{} frames, {:.2} Mbit/s", stats.items, rate / 1e6));
+                if stats.dropped > 0 {
+                    ui.colored_label(colors.warning, format!("{} dropped", stats.dropped));
                 } else {
                     ui.weak("none dropped");
                 }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`stamp`] | [`FrameStamp`](stamp::FrameStamp): made at capture, carried by everything derived from the frame |
 //! | [`mod@format`] | pixel formats and the shape of their planes |
+//! | [`audio`] | [`AudioBlock`](audio::AudioBlock): a stretch of sound |
 //! | [`color`] | YUV matrices, ranges, primaries and transfers |
 //! | [`picture`] | [`VideoFrame`](picture::VideoFrame): planes in system memory |
 //! | [`projection`] | how a picture covers the sphere, and where the two eyes lie in it |
@@ -15,6 +16,7 @@
 //! | [`ledger`] | where a frame's latency went, and how often it was copied |
 //! | [`mark`] | the machine-readable time and frame number drawn into pictures |
 
+pub mod audio;
 pub mod color;
 pub mod format;
 pub mod ledger;
@@ -30,11 +32,12 @@ pub mod stamp;
 pub mod prelude {
     #[doc(hidden)]
     pub use crate::{
+        audio::{AudioBlock, AudioError, AudioFormat, AudioLevel},
         color::{ColorInfo, ColorMatrix, ColorPrimaries, ColorRange, TransferFunction},
         format::PixelFormat,
         ledger::{CopyCount, CopyCounters, LatencyLedger, Stage},
         motion::{MotionField, MotionVector},
-        packet::{AccessUnit, StreamInfo, VideoCodec},
+        packet::{AccessUnit, AudioCodec, AudioStreamInfo, PacketInfo, StreamInfo, VideoCodec},
         picture::{Plane, VideoFrame},
         projection::{PictureProjection, StereoLayout},
         queue::{QueuePolicy, QueueReceiver, QueueSender, queue},

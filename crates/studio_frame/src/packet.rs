@@ -1,6 +1,7 @@
-//! Coded pictures.
+//! Coded pictures and sound.
 
 use crate::{
+    audio::AudioFormat,
     color::ColorInfo,
     projection::{PictureProjection, StereoLayout},
     stamp::FrameStamp,
@@ -8,6 +9,7 @@ use crate::{
 use bevy::prelude::*;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A video coding standard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Reflect, Serialize, Deserialize)]
@@ -42,8 +44,69 @@ pub struct StreamInfo {
     pub bitrate_bps: u32,
 }
 
-/// One coded picture: an Annex B byte stream for H.264 and H.265 (parameter sets in front of every key frame), a
-/// temporal unit in low-overhead format for AV1.
+/// An audio coding standard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Reflect, Serialize, Deserialize)]
+pub enum AudioCodec {
+    /// Opus (RFC 6716).
+    #[default]
+    Opus,
+    /// AAC, low complexity profile (ISO/IEC 14496-3).
+    Aac,
+}
+
+impl AudioCodec {
+    /// The `WebCodecs` codec string (RFC 6381).
+    pub const fn codec_string(self) -> &'static str {
+        match self {
+            Self::Opus => "opus",
+            Self::Aac => "mp4a.40.2",
+        }
+    }
+}
+
+/// What a decoder must know about coded sound before its first access unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AudioStreamInfo {
+    /// Coding standard.
+    pub codec: AudioCodec,
+    /// Rate and channels of the coded sound.
+    pub format: AudioFormat,
+    /// Target bit rate.
+    pub bitrate_bps: u32,
+    /// What a decoder is set up with: the `AudioSpecificConfig` of AAC (ISO/IEC 14496-3 §1.6), the `OpusHead` of Opus
+    /// (RFC 7845 §5.1).
+    pub config: Bytes,
+}
+
+/// What flows over a pin of packets. Clones share the description.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PacketInfo {
+    /// Coded pictures.
+    Video(Arc<StreamInfo>),
+    /// Coded sound; every access unit is one that decoding can start at.
+    Audio(Arc<AudioStreamInfo>),
+}
+
+impl PacketInfo {
+    /// The video stream, if it is one.
+    pub const fn video(&self) -> Option<&Arc<StreamInfo>> {
+        match self {
+            Self::Video(info) => Some(info),
+            Self::Audio(_) => None,
+        }
+    }
+
+    /// The audio stream, if it is one.
+    pub const fn audio(&self) -> Option<&Arc<AudioStreamInfo>> {
+        match self {
+            Self::Audio(info) => Some(info),
+            Self::Video(_) => None,
+        }
+    }
+}
+
+/// One coded picture or packet of sound: an Annex B byte stream for H.264 and H.265 (parameter sets in front of every key
+/// frame), a temporal unit in low-overhead format for AV1, one raw packet of Opus or AAC (no Ogg, no ADTS).
 #[derive(Clone, Debug)]
 pub struct AccessUnit {
     /// Which captured frame is coded here.

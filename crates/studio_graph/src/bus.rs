@@ -1,63 +1,106 @@
-//! Coded pictures on a pin: one encoder, any number of readers, each on its own terms.
+//! Packets, sound and motion on a pin: one source, any number of readers, each on its own terms.
 
 use bevy::prelude::*;
 use parking_lot::Mutex;
 use std::{collections::VecDeque, sync::Arc};
 use studio_frame::prelude::*;
 
-/// Takes access units on the encoder's own thread, in order, as soon as they exist.
-pub type PacketSink = Arc<dyn Fn(&StreamInfo, &AccessUnit) + Send + Sync>;
+/// What flows over a [`Bus`], one item after the other.
+pub trait BusItem: Send + Sync + 'static {
+    /// What a reader must know before the first item.
+    type Info: Clone + Send + Sync + 'static;
+
+    /// Bytes of the item, for the statistics.
+    fn bytes(&self) -> usize;
+}
+
+impl BusItem for AccessUnit {
+    type Info = PacketInfo;
+
+    fn bytes(&self) -> usize {
+        self.data.len()
+    }
+}
+
+impl BusItem for AudioBlock {
+    type Info = AudioFormat;
+
+    fn bytes(&self) -> usize {
+        size_of_val(self.samples())
+    }
+}
+
+/// Takes items on their source's own thread, in order, as soon as they exist.
+pub type BusSink<T> = Arc<dyn Fn(&<T as BusItem>::Info, &T) + Send + Sync>;
 type KeyFrameRequest = Arc<dyn Fn() + Send + Sync>;
 
-#[derive(Default)]
-struct Bus {
-    sinks: Vec<(Entity, PacketSink)>,
-    info: Option<Arc<StreamInfo>>,
+struct BusState<T: BusItem> {
+    sinks: Vec<(Entity, BusSink<T>)>,
+    info: Option<T::Info>,
     request_key_frame: Option<KeyFrameRequest>,
-    stats: PacketStats,
+    stats: BusStats,
 }
 
 /// What went over a bus so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PacketStats {
-    /// Access units published.
-    pub access_units: u64,
+pub struct BusStats {
+    /// Items published: access units, blocks of sound.
+    pub items: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Frames that were not encoded because newer ones came.
-    pub frames_dropped: u64,
+    /// Items that were not made because newer ones came.
+    pub dropped: u64,
 }
 
 /// Keeps a sink on its bus; dropping it takes the sink off.
-pub struct SinkGuard {
-    bus: PacketBus,
+pub struct SinkGuard<T: BusItem = AccessUnit> {
+    bus: Bus<T>,
     node: Entity,
 }
 
-impl SinkGuard {
+impl<T: BusItem> SinkGuard<T> {
     /// Whether the sink is on this bus.
-    pub fn is_on(&self, bus: &PacketBus) -> bool {
+    pub fn is_on(&self, bus: &Bus<T>) -> bool {
         Arc::ptr_eq(&self.bus.0, &bus.0)
     }
 }
 
-impl Drop for SinkGuard {
+impl<T: BusItem> Drop for SinkGuard<T> {
     fn drop(&mut self) {
         self.bus.0.lock().sinks.retain(|(owner, _)| *owner != self.node);
     }
 }
 
-/// The access units on an output pin of type [`DataType::PACKET`](crate::pin::DataType::PACKET).
+/// What an output pin delivers item by item: one source, any number of readers, each on its own terms.
 ///
-/// The encoder publishes; outputs and recorders register a sink. A sink must not block, unless it has to take every
-/// access unit (a recorder): then it holds the encoder back, which is what "block" means. Clones share the bus.
-#[derive(Component, Clone, Default)]
-pub struct PacketBus(Arc<Mutex<Bus>>);
+/// The source publishes; readers register a sink. A sink must not block, unless it has to take every item (a recorder, or
+/// any reader offline): then it holds the source back, which is what "block" means. Clones share the bus.
+#[derive(Component)]
+pub struct Bus<T: BusItem>(Arc<Mutex<BusState<T>>>);
 
-impl PacketBus {
+/// The access units on an output pin of type [`DataType::PACKET`](crate::pin::DataType::PACKET).
+pub type PacketBus = Bus<AccessUnit>;
+
+/// The sound on an output pin of type [`DataType::AUDIO_BUFFER`](crate::pin::DataType::AUDIO_BUFFER).
+pub type AudioBus = Bus<AudioBlock>;
+
+impl<T: BusItem> Clone for Bus<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: BusItem> Default for Bus<T> {
+    fn default() -> Self {
+        let state = BusState { sinks: Vec::new(), info: None, request_key_frame: None, stats: BusStats::default() };
+        Self(Arc::new(Mutex::new(state)))
+    }
+}
+
+impl<T: BusItem> Bus<T> {
     /// Registers the sink of a node, replacing the one it had, and asks for a key frame to start it with.
     #[must_use = "the sink is taken off when the guard is dropped"]
-    pub fn add_sink(&self, node: Entity, sink: impl Fn(&StreamInfo, &AccessUnit) + Send + Sync + 'static) -> SinkGuard {
+    pub fn add_sink(&self, node: Entity, sink: impl Fn(&T::Info, &T) + Send + Sync + 'static) -> SinkGuard<T> {
         {
             let mut bus = self.0.lock();
             bus.sinks.retain(|(owner, _)| *owner != node);
@@ -67,22 +110,22 @@ impl PacketBus {
         SinkGuard { bus: self.clone(), node }
     }
 
-    /// Tells what the stream is. Called by the encoder before its first access unit and whenever that changes.
-    pub fn set_info(&self, info: Arc<StreamInfo>) {
+    /// Tells what flows here. Called by the source before its first item and whenever that changes.
+    pub fn set_info(&self, info: T::Info) {
         self.0.lock().info = Some(info);
     }
 
-    /// What the stream is, once the encoder knows.
-    pub fn info(&self) -> Option<StreamInfo> {
-        self.0.lock().info.as_deref().cloned()
+    /// What flows here, once the source knows.
+    pub fn info(&self) -> Option<T::Info> {
+        self.0.lock().info.clone()
     }
 
-    /// Says how key frames are asked for.
+    /// Says how items that reading can start at are asked for; sources of which every item is one need not.
     pub fn on_key_frame_request(&self, request: impl Fn() + Send + Sync + 'static) {
         self.0.lock().request_key_frame = Some(Arc::new(request));
     }
 
-    /// Asks the encoder for a key frame.
+    /// Asks the source for an item that reading can start at.
     pub fn request_key_frame(&self) {
         let request = self.0.lock().request_key_frame.clone();
         if let Some(request) = request {
@@ -90,27 +133,27 @@ impl PacketBus {
         }
     }
 
-    /// Hands an access unit to every sink.
-    pub fn publish(&self, unit: &AccessUnit) {
+    /// Hands an item to every sink.
+    pub fn publish(&self, item: &T) {
         let (sinks, info) = {
             let mut bus = self.0.lock();
-            bus.stats.access_units += 1;
-            bus.stats.bytes += unit.data.len() as u64;
+            bus.stats.items += 1;
+            bus.stats.bytes += item.bytes() as u64;
             (bus.sinks.clone(), bus.info.clone())
         };
         let Some(info) = info else { return };
         for (_, sink) in &sinks {
-            sink(&info, unit);
+            sink(&info, item);
         }
     }
 
-    /// Notes a frame that was not encoded because a newer one came.
+    /// Notes an item that was not made because a newer one came.
     pub fn count_dropped(&self) {
-        self.0.lock().stats.frames_dropped += 1;
+        self.0.lock().stats.dropped += 1;
     }
 
     /// What went over the bus so far.
-    pub fn stats(&self) -> PacketStats {
+    pub fn stats(&self) -> BusStats {
         self.0.lock().stats
     }
 }
@@ -158,7 +201,7 @@ impl PinMotion {
     }
 }
 
-/// Gives pins of packets and motion their component.
+/// Gives pins of packets, sound and motion their component.
 pub(crate) fn give_bus_to_pin(added: On<Add, crate::pin::Pin>, pins: Query<&crate::pin::Pin>, mut commands: Commands) {
     use crate::pin::{DataType, PinDirection};
     let Ok(pin) = pins.get(added.entity) else { return };
@@ -167,7 +210,39 @@ pub(crate) fn give_bus_to_pin(added: On<Add, crate::pin::Pin>, pins: Query<&crat
     }
     if pin.data_type == DataType::PACKET {
         commands.entity(added.entity).insert(PacketBus::default());
+    } else if pin.data_type == DataType::AUDIO_BUFFER {
+        commands.entity(added.entity).insert(AudioBus::default());
     } else if pin.data_type == DataType::MOTION_FIELD {
         commands.entity(added.entity).insert(PinMotion::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn sound_reaches_every_sink_until_its_guard_is_dropped() {
+        let (bus, heard) = (AudioBus::default(), Arc::new(AtomicUsize::new(0)));
+        let sink = |heard: &Arc<AtomicUsize>| {
+            let heard = heard.clone();
+            move |format: &AudioFormat, block: &AudioBlock| {
+                assert_eq!(*format, block.format());
+                heard.fetch_add(block.frames(), Ordering::Relaxed);
+            }
+        };
+        let block = AudioBlock::new(FrameStamp::default(), AudioFormat::STUDIO, vec![0.0; 20]).expect("whole frames");
+        let first = bus.add_sink(Entity::from_raw_u32(1).expect("an id"), sink(&heard));
+        let second = bus.add_sink(Entity::from_raw_u32(2).expect("an id"), sink(&heard));
+        bus.publish(&block);
+        assert_eq!(heard.load(Ordering::Relaxed), 0, "nothing before the source said what flows");
+        bus.set_info(block.format());
+        bus.publish(&block);
+        assert!(first.is_on(&bus) && second.is_on(&bus));
+        drop(second);
+        bus.publish(&block);
+        assert_eq!(heard.load(Ordering::Relaxed), 30);
+        assert_eq!(bus.stats(), BusStats { items: 3, bytes: 240, dropped: 0 });
     }
 }

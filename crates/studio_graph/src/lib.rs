@@ -50,7 +50,7 @@ pub mod prelude {
     pub use crate::{
         GraphPlugin,
         blueprint::{Blueprint, BlueprintInstance},
-        bus::{PacketBus, PacketStats, PinMotion, SinkGuard},
+        bus::{AudioBus, Bus, BusItem, BusStats, PacketBus, PinMotion, SinkGuard},
         clock::{StudioClock, StudioTime},
         compile::{CompiledGraph, CompiledNode},
         data_type::{AppDataTypeExt, Conversion, DataCategory, DataTypes},

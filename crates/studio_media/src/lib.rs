@@ -8,6 +8,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`runtime`] | starts GStreamer, names missing elements and the package that has them |
+//! | [`audio`] | sound files, microphones and a test sound become stamped blocks; blocks become access units |
 //! | [`capture`] | video files, cameras, stills and a test pattern become stamped frames |
 //! | [`decode`] | access units become frames |
 //! | [`encode`] | frames become access units |
@@ -15,6 +16,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+pub mod audio;
 pub mod capture;
 pub mod decode;
 pub mod encode;
@@ -30,12 +32,13 @@ mod testing;
 pub mod prelude {
     #[doc(hidden)]
     pub use crate::{
+        audio::{AudioEncoderSettings, AudioFileInput, MicrophoneInput, Sound, ToneInput, list_microphones},
         capture::{
             CameraDevice, CameraInput, Capture, CaptureClock, CaptureError, CaptureSource, CaptureStatus, Flip, PictureSettings,
             Rotation, StillInput, TestPatternInput, VideoFileInput, list_cameras,
         },
         encode::{EncodeError, EncoderPreset, EncoderSettings},
-        nodes::{Recorder, RecorderStatus, SourceStats, StudioMediaPlugin, VideoEncoder},
+        nodes::{AudioEncoder, Recorder, RecorderStatus, SourceStats, StudioMediaPlugin, VideoEncoder},
         record::{Container, RecordError},
     };
 }

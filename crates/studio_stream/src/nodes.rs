@@ -190,14 +190,18 @@ fn packet_sink(
     bus: PacketBus,
     reports: FailureReport,
     ledger: LatencyLedger,
-) -> impl Fn(&StreamInfo, &AccessUnit) + Send + Sync {
-    let described = Mutex::new(None::<StreamInfo>);
+) -> impl Fn(&PacketInfo, &AccessUnit) + Send + Sync {
+    let described = Mutex::new(None::<Arc<StreamInfo>>);
     move |info, unit| {
         let start = Instant::now();
+        let Some(info) = info.video() else {
+            reports.failure(node, "sound comes in at `packets`: connect a video encoder there");
+            return;
+        };
         let mut described = described.lock();
         // The catalog follows at key frames only: there alone may a decoder have to be opened anew.
         let describe = unit.key_frame && described.as_ref() != Some(info);
-        let outcome = if describe { publisher.set_stream_info(info.clone()) } else { Ok(()) };
+        let outcome = if describe { publisher.set_stream_info(StreamInfo::clone(info)) } else { Ok(()) };
         let outcome = outcome.and_then(|()| {
             if describe {
                 *described = Some(info.clone());

@@ -210,7 +210,7 @@ impl Pump {
                 }
             }
         }
-        self.bus.set_info(info);
+        self.bus.set_info(PacketInfo::Video(info));
         self.bus.publish(&unit);
         let Some((decoder, _)) = &self.decoder else { return };
         if after_gap {

@@ -20,7 +20,9 @@ use std::{
 use studio_frame::{prelude::*, queue::Sent};
 
 /// The prefix of a camera that is given as a GStreamer description.
-const DESCRIPTION: &str = "gst:";
+pub(crate) const DESCRIPTION: &str = "gst:";
+/// The class of the devices that are cameras.
+const CAMERAS: &str = "Video/Source";
 
 /// A camera that GStreamer finds on this machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,9 +35,10 @@ pub struct CameraDevice {
     pub modes: Vec<String>,
 }
 
-fn find_devices() -> Vec<(CameraDevice, gst::Device)> {
+/// The devices of a class such as `Video/Source`, with names that differ.
+pub(crate) fn find_devices(class: &str) -> Vec<(CameraDevice, gst::Device)> {
     let monitor = gst::DeviceMonitor::new();
-    monitor.add_filter(Some("Video/Source"), None);
+    monitor.add_filter(Some(class), None);
     let mut found: Vec<(CameraDevice, gst::Device)> = Vec::new();
     if monitor.start().is_err() {
         return found;
@@ -59,7 +62,7 @@ fn find_devices() -> Vec<(CameraDevice, gst::Device)> {
 /// GStreamer does not start.
 pub fn list_cameras() -> Result<Vec<CameraDevice>, CaptureError> {
     runtime::init()?;
-    Ok(find_devices().into_iter().map(|(camera, _)| camera).collect())
+    Ok(find_devices(CAMERAS).into_iter().map(|(camera, _)| camera).collect())
 }
 
 /// How a camera is opened.
@@ -78,7 +81,7 @@ impl Opener {
             parse(&description)?;
             return Ok((format!("{DESCRIPTION}{description}"), Self::Description(description)));
         }
-        let mut devices = find_devices();
+        let mut devices = find_devices(CAMERAS);
         let place = match wanted {
             "" => (!devices.is_empty()).then_some(0),
             _ => devices
@@ -108,7 +111,7 @@ impl Opener {
     }
 }
 
-fn parse(description: &str) -> Result<gst::Element, RuntimeError> {
+pub(crate) fn parse(description: &str) -> Result<gst::Element, RuntimeError> {
     let refuse = |reason: String| RuntimeError::Description { description: description.into(), reason };
     // Caps may not end a description; an element that passes everything on may.
     let bin = gst::parse::bin_from_description(&format!("{description} ! identity"), true)
@@ -218,7 +221,7 @@ fn open(name: &str, opener: Opener, picture: PictureSettings) -> Result<SharedCa
         let decoder = runtime::make("decodebin")?;
         elements.push(decoder.clone());
         runtime::chain(&pipeline, &elements)?;
-        pipeline::play(feed, pipeline, &decoder, &picture, &Playback { camera: true, ..Playback::default() })
+        pipeline::play(feed, pipeline, &decoder, &picture, &Playback { device: true, ..Playback::default() })
     };
     let supervisor = Supervisor::spawn(shared.clone(), CaptureClock::Live, sink, Box::new(session))?;
     Ok(SharedCamera { picture, shared, subscribers, _supervisor: supervisor })

@@ -35,7 +35,7 @@ pub(super) fn check_file(path: &Path) -> Result<(), CaptureError> {
 }
 
 /// The address of a source: as given if it is one, else the file's.
-fn uri_of(source: &str) -> Result<(String, bool), CaptureError> {
+pub(crate) fn uri_of(source: &str) -> Result<(String, bool), CaptureError> {
     let scheme = source.split_once("://").map(|(scheme, _)| scheme);
     // A single letter is a drive, not a scheme.
     if let Some(scheme) = scheme.filter(|scheme| scheme.len() > 1 && *scheme != "file") {
@@ -58,24 +58,21 @@ fn uri_of(source: &str) -> Result<(String, bool), CaptureError> {
     Ok((uri.into(), true))
 }
 
-impl VideoFileInput {
-    fn playback(&self, local: bool) -> Result<Playback, CaptureError> {
+impl Playback {
+    /// Checks the points between which a file is played.
+    pub(crate) fn between(start_s: f64, end_s: Option<f64>, repeat: bool, local: bool) -> Result<Self, CaptureError> {
         let seconds = |name, value: f64| {
             Duration::try_from_secs_f64(value).ok().filter(|duration| duration.as_secs() < 1_000_000).ok_or_else(|| {
                 CaptureError::Setting(format!("{name} point {value} s is out of range: it goes from 0 to 1000000 s"))
             })
         };
-        let start = seconds("in", self.start_s)?;
-        let end = self.end_s.map(|end_s| seconds("out", end_s)).transpose()?;
+        let start = seconds("in", start_s)?;
+        let end = end_s.map(|end_s| seconds("out", end_s)).transpose()?;
         if end.is_some_and(|end| end <= start) {
-            let text = format!(
-                "the out point {:.3} s must lie after the in point {:.3} s",
-                self.end_s.unwrap_or_default(),
-                self.start_s
-            );
+            let text = format!("the out point {:.3} s must lie after the in point {:.3} s", end_s.unwrap_or_default(), start_s);
             return Err(CaptureError::Setting(text));
         }
-        Ok(Playback { repeat: self.repeat, start, end, local, camera: false })
+        Ok(Self { repeat, start, end, local, device: false })
     }
 }
 
@@ -87,7 +84,7 @@ impl CaptureSource for VideoFileInput {
         }
         self.picture.check().map_err(CaptureError::Setting)?;
         let (uri, local) = uri_of(&self.source)?;
-        let playback = self.playback(local)?;
+        let playback = Playback::between(self.start_s, self.end_s, self.repeat, local)?;
         let picture = self.picture;
         let shared = Shared::new(&self.source);
         let (sender, frames) = clock.queue();

@@ -5,13 +5,13 @@
 //! source that fails for a reason that may pass (a device unplugged, a stream gone) is tried again after 0.5 s, 1 s, … at
 //! most 10 s.
 
-mod camera;
-mod file;
+pub(crate) mod camera;
+pub(crate) mod file;
 mod pattern;
-mod pipeline;
+pub(crate) mod pipeline;
 mod settings;
-mod still;
-mod supervisor;
+pub(crate) mod still;
+pub(crate) mod supervisor;
 
 #[cfg(test)]
 mod tests;
@@ -108,6 +108,9 @@ pub enum CaptureError {
     /// The file has no video.
     #[error("{0} has no video track (only sound or data): choose a file with video")]
     NoVideo(String),
+    /// The file has no sound.
+    #[error("{0} has no sound track (only pictures or data): choose a file with sound")]
+    NoSound(String),
     /// No installed decoder reads it.
     #[error(
         "{source_name}: no decoder for {needed}; install the Debian packages gstreamer1.0-libav gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly, or convert the file to H.264"
@@ -145,7 +148,7 @@ pub enum CaptureError {
         reason: String,
     },
     /// Nothing came in time.
-    #[error("{source_name} gave no picture within {seconds} s: check that it is reachable and not in use elsewhere")]
+    #[error("{source_name} gave no picture or sound within {seconds} s: check that it is reachable and not in use elsewhere")]
     Timeout {
         /// The source.
         source_name: String,
@@ -158,6 +161,14 @@ pub enum CaptureError {
         /// What was asked for.
         wanted: String,
         /// The names of the cameras that are there.
+        present: Vec<String>,
+    },
+    /// There is no such microphone.
+    #[error("no such microphone: {wanted:?}; {}", if .present.is_empty() { "no microphone is connected".to_owned() } else { format!("there are: {}", .present.join(", ")) })]
+    NoMicrophone {
+        /// What was asked for.
+        wanted: String,
+        /// The names of the microphones that are there.
         present: Vec<String>,
     },
     /// Another node has the camera open with other settings.
@@ -176,7 +187,7 @@ pub enum CaptureError {
 impl CaptureError {
     /// Whether trying again without changing anything would fail again.
     pub const fn is_permanent(&self) -> bool {
-        !matches!(self, Self::Lost { .. } | Self::Timeout { .. } | Self::NoCamera { .. })
+        !matches!(self, Self::Lost { .. } | Self::Timeout { .. } | Self::NoCamera { .. } | Self::NoMicrophone { .. })
     }
 }
 

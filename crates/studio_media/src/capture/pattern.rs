@@ -81,6 +81,21 @@ impl Pattern {
     /// # Errors
     /// None for a size that [`Pattern::new`] made; the type is the constructor's of [`VideoFrame`].
     pub fn draw(&self, stamp: FrameStamp) -> Result<VideoFrame, PictureError> {
+        self.finish(stamp, self.moving(stamp))
+    }
+
+    /// A white picture with the mark of a stamp.
+    ///
+    /// # Errors
+    /// As [`Pattern::draw`].
+    pub fn flash(&self, stamp: FrameStamp) -> Result<VideoFrame, PictureError> {
+        let mut data = vec![GREY; self.background.len()];
+        data[..(self.size.x * self.size.y) as usize].fill(WHITE);
+        self.finish(stamp, data)
+    }
+
+    /// The picture without its mark.
+    fn moving(&self, stamp: FrameStamp) -> Vec<u8> {
         let mut data = self.background.clone();
         let (width, height) = (self.size.x as usize, self.size.y as usize);
         let id = stamp.frame_id as usize;
@@ -105,6 +120,11 @@ impl Pattern {
         let seconds = stamp.pts.0 / 1_000_000_000;
         let text = format!("{:06}  {}.{:03}", stamp.frame_id, seconds, stamp.pts.0 / 1_000_000 % 1000);
         self.write(luma, &text);
+        data
+    }
+
+    fn finish(&self, stamp: FrameStamp, mut data: Vec<u8>) -> Result<VideoFrame, PictureError> {
+        let (luma, chroma) = data.split_at_mut((self.size.x * self.size.y) as usize);
         self.paint_mark(luma, chroma, stamp.into());
         VideoFrame::from_packed(stamp, PixelFormat::Nv12, self.size, ColorInfo::BT709, Bytes::from(data))
     }
@@ -147,6 +167,13 @@ impl Pattern {
     }
 }
 
+/// Whether frame `index` is the first that lies in its second.
+fn begins_second(index: u64, rate_hz: f32) -> bool {
+    // Half a microsecond, so that rounding does not put a frame in front of the second that it begins.
+    let second = |index: u64| (index as f64 / f64::from(rate_hz) + 5e-7) as u64;
+    index == 0 || second(index) != second(index - 1)
+}
+
 /// Code values of a colour (R′G′B′, 0..1), BT.709 limited.
 fn code_of(rgb: Vec3) -> Vec3 {
     (ColorInfo::BT709.yuv_from_rgb(8).apply(rgb) * 255.0).round()
@@ -183,7 +210,7 @@ impl CaptureSource for TestPatternInput {
                 self.size.x, self.size.y
             )));
         }
-        let TestPatternInput { size, rate_hz, frames: count } = *self;
+        let TestPatternInput { size, rate_hz, frames: count, flash } = *self;
         let shared = Shared::new("test pattern");
         let (sender, frames) = clock.queue();
         let sink: FrameSink = Box::new(move |frame| sender.send(frame) != Sent::Closed);
@@ -193,7 +220,8 @@ impl CaptureSource for TestPatternInput {
                 if count.is_some_and(|count| index >= count) {
                     return Ok(None);
                 }
-                pattern.draw(stamp).map(Some).map_err(|error| CaptureError::Setting(error.to_string()))
+                let picture = if flash && begins_second(index, rate_hz) { pattern.flash(stamp) } else { pattern.draw(stamp) };
+                picture.map(Some).map_err(|error| CaptureError::Setting(error.to_string()))
             })
         };
         let supervisor = Supervisor::spawn(shared.clone(), clock, sink, Box::new(session))?;
@@ -216,6 +244,19 @@ mod tests {
         assert_eq!(Mark::read_frame(&frame), Some(stamp.into()));
         let other = Pattern::new(UVec2::new(640, 320)).draw(FrameStamp { frame_id: 42, ..stamp }).unwrap();
         assert_ne!(frame.planes[0].data, other.planes[0].data);
+    }
+
+    #[test]
+    fn a_second_begins_once() {
+        for rate_hz in [10.0, 24.0, 29.97, 30.0, 60.0] {
+            let begins: Vec<u64> = (0..301).filter(|index| begins_second(*index, rate_hz)).collect();
+            assert_eq!(begins.len(), (300.0 / f64::from(rate_hz) + 1e-6) as usize + 1, "{rate_hz} {begins:?}");
+        }
+        let pattern = Pattern::new(UVec2::new(640, 320));
+        let stamp = FrameStamp { frame_id: 30, captured_at: UnixTime(5_000), pts: MediaTime(1_000_000_000) };
+        let frame = pattern.flash(stamp).unwrap();
+        assert_eq!(Mark::read_frame(&frame), Some(stamp.into()));
+        assert!(frame.row(0, 318).iter().all(|luma| *luma == WHITE));
     }
 
     #[test]

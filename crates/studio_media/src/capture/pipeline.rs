@@ -24,29 +24,74 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the watching thread looks whether it is to stop or to seek.
 const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(20);
-const NO_VIDEO: &str = "studio-no-video";
+const NOTHING_LINKED: &str = "studio-nothing-linked";
 
 /// How a source is played.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Playback {
+pub(crate) struct Playback {
     pub repeat: bool,
     pub start: Duration,
     pub end: Option<Duration>,
     /// A file of this machine: what fails once fails again.
     pub local: bool,
-    /// A camera: its pictures are taken as they come.
-    pub camera: bool,
+    /// A camera or microphone: what it delivers is taken as it comes.
+    pub device: bool,
+}
+
+/// Which of a source's tracks are played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Medium {
+    Picture,
+    Sound,
+}
+
+impl Medium {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Picture => "picture",
+            Self::Sound => "sound",
+        }
+    }
+
+    const fn raw(self) -> &'static str {
+        match self {
+            Self::Picture => "video/x-raw",
+            Self::Sound => "audio/x-raw",
+        }
+    }
+
+    /// Whether tracks of this kind are exposed as they come and never decoded.
+    fn skips(self, kind: &str) -> bool {
+        let starts = |kinds: &[&str]| kinds.iter().any(|start| kind.starts_with(start));
+        // Containers are called video/… too, so the coded pictures are named one by one.
+        let others = match self {
+            Self::Picture => starts(&["audio/"]),
+            Self::Sound => starts(&["image/", "video/x-h26", "video/x-av1", "video/x-vp", "video/x-prores", "video/x-theora"]),
+        };
+        others || starts(&["text/", "subpicture/", "application/x-subtitle"])
+    }
 }
 
 /// What the streaming thread tells the watching thread.
 #[derive(Default)]
-struct Progress {
+pub(crate) struct Progress {
     /// Frames of this session.
     frames: AtomicU64,
     /// Where the last frame ends on the source's own time line.
     end_ns: AtomicU64,
     frame_ns: AtomicU64,
-    video_linked: AtomicBool,
+    linked: AtomicBool,
+}
+
+impl Progress {
+    /// Notes a frame or block that ends at `end_ns` of the source's own time line.
+    pub fn note(&self, end_ns: Option<u64>, duration_ns: u64) {
+        if let Some(end_ns) = end_ns {
+            self.end_ns.store(end_ns, Ordering::Relaxed);
+        }
+        self.frame_ns.store(duration_ns, Ordering::Relaxed);
+        self.frames.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Sets a pipeline to NULL when it goes out of scope, so that its device is free and its threads are gone.
@@ -103,7 +148,7 @@ fn build_tail(
     }
     let sink = gst_app::AppSink::builder()
         .caps(&caps.build())
-        .sync(feed.clock == CaptureClock::Live && !playback.camera)
+        .sync(feed.clock == CaptureClock::Live && !playback.device)
         .max_buffers(2)
         .callbacks(callbacks(feed, progress))
         .build();
@@ -118,7 +163,7 @@ fn build_tail(
 ///
 /// Running time alone would not do: after a loop it goes on from the last frame's start with one demuxer and from its end
 /// with another.
-fn join_stretches(feed: &Arc<Feed>, sink: &gst_app::AppSink) {
+pub(crate) fn join_stretches<T: 'static>(feed: &Arc<Feed<T>>, sink: &gst_app::AppSink) {
     let Some(pad) = sink.static_pad("sink") else { return };
     let (feed, current) = (feed.clone(), Mutex::new(None));
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
@@ -158,11 +203,8 @@ fn take(feed: &Feed, progress: &Progress, sink: &gst_app::AppSink, sample: &gst:
     let rate_duration = (fps.numer() > 0).then(|| 1_000_000_000 * fps.denom() as u64 / fps.numer() as u64);
     let duration = rate_duration.or_else(|| sample.buffer()?.duration().map(gst::ClockTime::nseconds)).unwrap_or(33_333_333);
     feed.set_frame_duration(duration);
-    if let Some(place) = segment.as_ref().and_then(|segment| segment.to_stream_time(pts)) {
-        progress.end_ns.store(place.nseconds() + duration, Ordering::Relaxed);
-    }
-    progress.frame_ns.store(duration, Ordering::Relaxed);
-    progress.frames.fetch_add(1, Ordering::Relaxed);
+    let place = segment.as_ref().and_then(|segment| segment.to_stream_time(pts));
+    progress.note(place.map(|place| place.nseconds() + duration), duration);
     let now = sink.current_running_time();
     let age = now.zip(running).map_or(Duration::ZERO, |(now, running)| now.saturating_sub(running).into());
     let stamp = feed.stamp(running.map(gst::ClockTime::nseconds), age.min(Duration::from_secs(1)));
@@ -188,46 +230,45 @@ fn steady_av1_parsers(pipeline: &gst::Pipeline) {
     });
 }
 
-/// Links the first video pad that appears, and says so when no video appears.
-fn link_video(decoder: &gst::Element, tail: &gst::Element, pipeline: &gst::Pipeline, progress: &Arc<Progress>) {
+/// Links the first pad of the medium that appears, and says so when none appears.
+fn link_track(medium: Medium, decoder: &gst::Element, tail: &gst::Element, pipeline: &gst::Pipeline, progress: &Arc<Progress>) {
     if decoder.find_property("low-latency").is_some() {
         runtime::set_if_present(decoder, "low-latency", "true");
     }
-    decoder.connect("autoplug-continue", false, |values| {
+    decoder.connect("autoplug-continue", false, move |values| {
         let caps = values.get(2)?.get::<gst::Caps>().ok()?;
         let name = caps.structure(0).map(|structure| structure.name().to_string()).unwrap_or_default();
-        // Sound and text are exposed as they come and never decoded.
-        Some((!["audio/", "text/", "subpicture/", "application/x-subtitle"].iter().any(|kind| name.starts_with(kind))).to_value())
+        Some((!medium.skips(&name)).to_value())
     });
     let (target, seen) = (tail.downgrade(), progress.clone());
     decoder.connect_pad_added(move |_, pad| {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        let is_video = caps.structure(0).is_some_and(|structure| structure.name() == "video/x-raw");
-        let Some(sink) = target.upgrade().and_then(|tail| tail.static_pad("sink")).filter(|sink| is_video && !sink.is_linked())
+        let fits = caps.structure(0).is_some_and(|structure| structure.name() == medium.raw());
+        let Some(sink) = target.upgrade().and_then(|tail| tail.static_pad("sink")).filter(|sink| fits && !sink.is_linked())
         else {
             return;
         };
         match pad.link(&sink) {
-            Ok(_) => seen.video_linked.store(true, Ordering::Release),
-            Err(error) => tracing::warn!("a video track could not be linked: {error}"),
+            Ok(_) => seen.linked.store(true, Ordering::Release),
+            Err(error) => tracing::warn!("a {} track could not be linked: {error}", medium.name()),
         }
     });
     let (pipeline, seen) = (pipeline.downgrade(), progress.clone());
     decoder.connect_no_more_pads(move |_| {
-        if seen.video_linked.load(Ordering::Acquire) {
+        if seen.linked.load(Ordering::Acquire) {
             return;
         }
         if let Some(pipeline) = pipeline.upgrade() {
-            let told = pipeline.post_message(gst::message::Application::new(gst::Structure::new_empty(NO_VIDEO)));
+            let told = pipeline.post_message(gst::message::Application::new(gst::Structure::new_empty(NOTHING_LINKED)));
             if told.is_err() {
-                tracing::debug!("the pipeline stopped before it could say that there is no video");
+                tracing::debug!("the pipeline stopped before it could say that there is no {}", medium.name());
             }
         }
     });
 }
 
-/// Plays what `decoder` (already in the pipeline, with its source) decodes, until it ends, fails or is to stop.
-pub(super) fn play(
+/// Plays the pictures that `decoder` (already in the pipeline, with its source) decodes, until they end, fail or are to stop.
+pub(crate) fn play(
     feed: &Arc<Feed>,
     pipeline: gst::Pipeline,
     decoder: &gst::Element,
@@ -237,10 +278,30 @@ pub(super) fn play(
     let progress = Arc::new(Progress::default());
     let tail = build_tail(&pipeline, picture, playback, feed, &progress)?;
     steady_av1_parsers(&pipeline);
-    link_video(decoder, &tail, &pipeline, &progress);
+    play_track(Medium::Picture, feed, pipeline, decoder, &tail, progress, playback)
+}
+
+/// Plays one track of what `decoder` decodes into `tail` (both already in the pipeline), whose callbacks keep `progress`.
+pub(crate) fn play_track<T>(
+    medium: Medium,
+    feed: &Arc<Feed<T>>,
+    pipeline: gst::Pipeline,
+    decoder: &gst::Element,
+    tail: &gst::Element,
+    progress: Arc<Progress>,
+    playback: &Playback,
+) -> Result<SessionEnd, CaptureError> {
+    link_track(medium, decoder, tail, &pipeline, &progress);
     let bus = pipeline.bus().ok_or_else(|| RuntimeError::Link("a pipeline has no bus".into()))?;
-    let mut watch =
-        Watch { feed, pipeline: Running(pipeline), playback, progress, state: State::default(), missing: Mutex::default() };
+    let mut watch = Watch {
+        medium,
+        feed,
+        pipeline: Running(pipeline),
+        playback,
+        progress,
+        state: State::default(),
+        missing: Mutex::default(),
+    };
     watch.open()?;
     loop {
         if feed.shared.stopping() {
@@ -271,8 +332,9 @@ struct State {
     last_news: Option<Instant>,
 }
 
-struct Watch<'a> {
-    feed: &'a Arc<Feed>,
+struct Watch<'a, T> {
+    medium: Medium,
+    feed: &'a Arc<Feed<T>>,
     pipeline: Running,
     playback: &'a Playback,
     progress: Arc<Progress>,
@@ -280,7 +342,7 @@ struct Watch<'a> {
     missing: Mutex<Option<String>>,
 }
 
-impl Watch<'_> {
+impl<T> Watch<'_, T> {
     fn name(&self) -> String {
         self.feed.shared.name().to_owned()
     }
@@ -329,7 +391,10 @@ impl Watch<'_> {
         if waited_for && (waiting_for_start || self.state.live && self.feed.clock == CaptureClock::Live) {
             return Err(match self.playback.local && frames == 0 {
                 // GStreamer's decodebin now and then swallows a demuxer's error about a file that ends in its header.
-                true => CaptureError::Damaged { source_name: self.name(), reason: "no picture is found in it".into() },
+                true => CaptureError::Damaged {
+                    source_name: self.name(),
+                    reason: format!("no {} is found in it", self.medium.name()),
+                },
                 false => CaptureError::Timeout { source_name: self.name(), seconds: PATIENCE.as_secs() },
             });
         }
@@ -410,9 +475,9 @@ impl Watch<'_> {
                 }
             }
             gst::MessageView::Application(application)
-                if application.structure().is_some_and(|structure| structure.name() == NO_VIDEO) =>
+                if application.structure().is_some_and(|structure| structure.name() == NOTHING_LINKED) =>
             {
-                return Err(self.without_video());
+                return Err(self.without_track());
             }
             gst::MessageView::Latency(_) if self.pipeline.0.recalculate_latency().is_err() => {
                 tracing::debug!("{} did not take a new latency", self.name());
@@ -422,9 +487,10 @@ impl Watch<'_> {
         Ok(None)
     }
 
-    fn without_video(&self) -> CaptureError {
+    fn without_track(&self) -> CaptureError {
         match self.missing.lock().clone() {
             Some(needed) => CaptureError::Unsupported { source_name: self.name(), needed },
+            None if self.medium == Medium::Sound => CaptureError::NoSound(self.name()),
             None => CaptureError::NoVideo(self.name()),
         }
     }
@@ -432,7 +498,10 @@ impl Watch<'_> {
     fn ended(&mut self) -> Result<Option<SessionEnd>, CaptureError> {
         let frames = self.progress.frames.load(Ordering::Relaxed);
         if frames == 0 {
-            return Err(CaptureError::Damaged { source_name: self.name(), reason: "it ends before its first picture".into() });
+            return Err(CaptureError::Damaged {
+                source_name: self.name(),
+                reason: format!("it ends before its first {}", self.medium.name()),
+            });
         }
         let early = self.ended_early();
         if self.playback.repeat {

@@ -141,10 +141,13 @@ pub struct TestPatternInput {
     pub rate_hz: f32,
     /// How many frames to draw; `None`: no end.
     pub frames: Option<u64>,
+    /// Whiten the whole picture but the mark in the frame that begins each second: the sight of a clap, whose sound the
+    /// tone input makes.
+    pub flash: bool,
 }
 
 impl Default for TestPatternInput {
     fn default() -> Self {
-        Self { size: UVec2::new(1280, 640), rate_hz: 30.0, frames: None }
+        Self { size: UVec2::new(1280, 640), rate_hz: 30.0, frames: None, flash: false }
     }
 }

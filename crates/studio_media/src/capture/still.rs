@@ -140,10 +140,10 @@ impl From<RgbaImage> for Shown {
 }
 
 /// Delivers what `make` draws for frame 0, 1, … at a steady rate (live) or as fast as it is taken, until it gives none.
-pub(super) fn deliver_at_rate(
-    feed: &Feed,
+pub(crate) fn deliver_at_rate<T>(
+    feed: &Feed<T>,
     rate_hz: f32,
-    mut make: impl FnMut(u64, FrameStamp) -> Result<Option<VideoFrame>, CaptureError>,
+    mut make: impl FnMut(u64, FrameStamp) -> Result<Option<T>, CaptureError>,
 ) -> Result<SessionEnd, CaptureError> {
     let place = |index: u64| Duration::from_secs_f64(index as f64 / f64::from(rate_hz));
     feed.set_frame_duration(place(1).as_nanos() as u64);

@@ -25,7 +25,7 @@ struct State {
 
 /// What the source's thread and the holder of the [`Capture`](super::Capture) both see.
 #[derive(Default)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     name: String,
     state: Mutex<State>,
     changed: Condvar,
@@ -136,19 +136,19 @@ impl Stamper {
     }
 }
 
-/// Where frames go; `false` if nobody takes them any more.
-pub(super) type FrameSink = Box<dyn Fn(VideoFrame) -> bool + Send + Sync>;
+/// Where frames (or blocks of sound) go; `false` if nobody takes them any more.
+pub(crate) type FrameSink<T = VideoFrame> = Box<dyn Fn(T) -> bool + Send + Sync>;
 
 /// What a running source works with.
-pub(super) struct Feed {
+pub(crate) struct Feed<T = VideoFrame> {
     pub shared: Arc<Shared>,
     pub clock: CaptureClock,
     stamper: Mutex<Stamper>,
     delivered: AtomicU64,
-    sink: FrameSink,
+    sink: FrameSink<T>,
 }
 
-impl Feed {
+impl<T> Feed<T> {
     /// Begins a new stretch of the source's time line, which starts at the running time `base_ns`. Its first frame follows
     /// the last one at the distance of a frame.
     pub fn restart_time(&self, base_ns: u64) {
@@ -167,7 +167,7 @@ impl Feed {
     }
 
     /// Hands a frame over; `false` if nobody takes frames any more.
-    pub fn deliver(&self, frame: VideoFrame) -> bool {
+    pub fn deliver(&self, frame: T) -> bool {
         if self.delivered.fetch_add(1, Ordering::Relaxed) == 0 || self.shared.status() != CaptureStatus::Running {
             self.shared.set_status(CaptureStatus::Running);
         }
@@ -182,7 +182,7 @@ impl Feed {
 
 /// How a session ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SessionEnd {
+pub(crate) enum SessionEnd {
     /// There are no more frames.
     Ended,
     /// It was asked to stop.
@@ -190,16 +190,21 @@ pub(super) enum SessionEnd {
 }
 
 /// Work that opens a source and delivers its frames until it ends, fails, or is to stop.
-pub(super) type Session = Box<dyn FnMut(&Arc<Feed>) -> Result<SessionEnd, CaptureError> + Send>;
+pub(crate) type Session<T = VideoFrame> = Box<dyn FnMut(&Arc<Feed<T>>) -> Result<SessionEnd, CaptureError> + Send>;
 
 /// Stops the thread and waits for it when dropped.
-pub(super) struct Supervisor {
+pub(crate) struct Supervisor {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Supervisor {
-    pub fn spawn(shared: Arc<Shared>, clock: CaptureClock, sink: FrameSink, session: Session) -> Result<Self, CaptureError> {
+    pub fn spawn<T: 'static>(
+        shared: Arc<Shared>,
+        clock: CaptureClock,
+        sink: FrameSink<T>,
+        session: Session<T>,
+    ) -> Result<Self, CaptureError> {
         let feed = Arc::new(Feed {
             shared: shared.clone(),
             clock,
@@ -224,7 +229,7 @@ impl Drop for Supervisor {
     }
 }
 
-fn supervise(feed: &Arc<Feed>, mut session: Session) {
+fn supervise<T>(feed: &Arc<Feed<T>>, mut session: Session<T>) {
     let shared = &feed.shared;
     let mut pause = FIRST_RETRY;
     while !shared.stopping() {

@@ -317,7 +317,7 @@ fn stills_repeat_with_fresh_stamps_and_sequences_go_in_order() {
 
 #[test]
 fn the_test_pattern_is_the_same_every_time_offline_and_on_time_live() {
-    let pattern = TestPatternInput { size: UVec2::new(320, 160), rate_hz: 25.0, frames: Some(6) };
+    let pattern = TestPatternInput { size: UVec2::new(320, 160), rate_hz: 25.0, frames: Some(6), ..Default::default() };
     let run = || drain(&pattern.start(CaptureClock::Offline).unwrap()).0;
     let (first, second) = (run(), run());
     assert_eq!(first.len(), 6);

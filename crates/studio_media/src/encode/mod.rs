@@ -139,6 +139,16 @@ pub enum EncodeError {
         /// The names there are.
         known: String,
     },
+    /// There is no encoder of this name for this audio codec.
+    #[error("no {codec:?} encoder is called {wanted:?}; choose `auto` or one of {known}")]
+    UnknownAudioProvider {
+        /// The name that was asked for.
+        wanted: String,
+        /// The codec it was asked for.
+        codec: AudioCodec,
+        /// The names that are installed.
+        known: String,
+    },
     /// A frame of another shape than the encoder was made for.
     #[error("the encoder takes {expected} and got {got}: make a new encoder when frames change")]
     OtherFrame {

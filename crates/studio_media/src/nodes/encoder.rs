@@ -119,7 +119,7 @@ impl EncoderState {
         let (target, ledger) = (bus.clone(), gpu.ledger.clone());
         let encoder = encode::VideoEncoder::new(settings.clone(), input, clock.queue_policy(), move |output| {
             ledger.record(output.unit.stamp.frame_id, Stage::ENCODE, output.took);
-            target.set_info(output.info);
+            target.set_info(PacketInfo::Video(output.info));
             target.publish(&output.unit);
         })?;
         let encoder = Arc::new(encoder);

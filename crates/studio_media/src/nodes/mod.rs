@@ -1,9 +1,11 @@
 //! The media nodes: sources, encoder and recorder as entities of the graph.
 
+mod audio;
 mod encoder;
 mod recorder;
 mod source;
 
+pub use audio::AudioEncoder;
 pub use encoder::VideoEncoder;
 pub use recorder::{Recorder, RecorderStatus};
 pub use source::SourceStats;
@@ -14,7 +16,8 @@ use studio_gpu::prelude::*;
 use studio_graph::prelude::*;
 
 /// Adds the media nodes: [`CameraInput`], [`VideoFileInput`], [`StillInput`], [`TestPatternInput`], [`VideoEncoder`],
-/// [`Recorder`].
+/// [`Recorder`], and for sound [`AudioFileInput`](crate::audio::AudioFileInput), [`MicrophoneInput`](crate::audio::MicrophoneInput),
+/// [`ToneInput`](crate::audio::ToneInput), [`AudioEncoder`].
 pub struct StudioMediaPlugin;
 
 impl Plugin for StudioMediaPlugin {
@@ -25,6 +28,7 @@ impl Plugin for StudioMediaPlugin {
         source::add_source::<TestPatternInput>(app);
         app.add_gpu_node::<VideoEncoder, _>(encoder::run_video_encoder)
             .add_systems(Update, encoder::follow_motion.in_set(StudioSystems::Send));
+        audio::add_sound_nodes(app);
         recorder::add_recorder(app);
     }
 }

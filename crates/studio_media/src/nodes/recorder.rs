@@ -4,7 +4,7 @@ use crate::record::{self, Container, RecordError, RecordSettings};
 use bevy::prelude::*;
 use parking_lot::Mutex;
 use std::{path::PathBuf, sync::Arc, time::Instant};
-use studio_frame::packet::{AccessUnit, StreamInfo};
+use studio_frame::packet::{AccessUnit, PacketInfo};
 use studio_graph::prelude::*;
 
 /// Writes the coded pictures that come in to a file that plays whenever the program dies, and that players show as 360°
@@ -104,9 +104,10 @@ fn packet_sink(
     settings: Recorder,
     recording: Arc<Mutex<Recording>>,
     reports: FailureReport,
-) -> impl Fn(&StreamInfo, &AccessUnit) + Send + Sync {
-    let write = move |recording: &mut Recording, info: &StreamInfo, unit: &AccessUnit| -> Result<(), RecordError> {
+) -> impl Fn(&PacketInfo, &AccessUnit) + Send + Sync {
+    let write = move |recording: &mut Recording, info: &PacketInfo, unit: &AccessUnit| -> Result<(), RecordError> {
         if recording.recorder.is_none() {
+            let info = info.video().ok_or(RecordError::NotVideo)?;
             let record_settings = RecordSettings { container: settings.container, overwrite: settings.overwrite };
             let recorder = record::Recorder::start(&settings.path, info, &record_settings)?;
             recording.path = Some(recorder.path().to_owned());

@@ -95,6 +95,9 @@ pub enum RecordError {
         /// What is wrong.
         reason: String,
     },
+    /// Sound where pictures belong.
+    #[error("sound comes in at `packets`: connect a video encoder there")]
+    NotVideo,
     /// No key frame came.
     #[error("{0}: nothing was recorded, because no key frame came")]
     Nothing(PathBuf),
