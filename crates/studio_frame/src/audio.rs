@@ -59,6 +59,9 @@ pub enum AudioError {
     /// The number of channels is out of range.
     #[error("{0} channels are out of range: sound has 1 to 64")]
     Channels(u16),
+    /// It is not known which channel is where.
+    #[error("sound of {0} channels has no usual layout, so it is not known which is left and which right: use 1 to 8")]
+    Layout(u16),
     /// The last sample frame is not whole.
     #[error("{samples} samples are no whole number of frames of {channels} channels: cut the block between sample frames")]
     Uneven {

@@ -32,13 +32,16 @@ mod testing;
 pub mod prelude {
     #[doc(hidden)]
     pub use crate::{
-        audio::{AudioEncoderSettings, AudioFileInput, MicrophoneInput, Sound, ToneInput, list_microphones},
+        audio::{
+            AudioEncoderSettings, AudioFileInput, AudioMeters, InputMeter, MicrophoneInput, MixerChannel, Sound, ToneInput,
+            list_microphones,
+        },
         capture::{
             CameraDevice, CameraInput, Capture, CaptureClock, CaptureError, CaptureSource, CaptureStatus, Flip, PictureSettings,
             Rotation, StillInput, TestPatternInput, VideoFileInput, list_cameras,
         },
         encode::{EncodeError, EncoderPreset, EncoderSettings},
-        nodes::{AudioEncoder, Recorder, RecorderStatus, SourceStats, StudioMediaPlugin, VideoEncoder},
+        nodes::{AudioEncoder, AudioMixer, Recorder, RecorderStatus, SourceStats, StudioMediaPlugin, VideoEncoder},
         record::{Container, RecordError},
     };
 }

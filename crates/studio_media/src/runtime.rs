@@ -56,7 +56,7 @@ pub(crate) fn package_of(element: &str) -> &'static str {
             "gstreamer1.0-plugins-good"
         }
         "appsrc" | "appsink" | "videoconvert" | "videoscale" | "videorate" | "uridecodebin" | "decodebin" | "audioconvert"
-        | "audioresample" | "opusenc" | "opusdec" => "gstreamer1.0-plugins-base",
+        | "audioresample" | "opusenc" | "opusdec" | "audiomixer" => "gstreamer1.0-plugins-base",
         name if name.starts_with("avdec_") || name.starts_with("avenc_") => "gstreamer1.0-libav",
         name if name.starts_with("vaapi") => "gstreamer1.0-vaapi",
         name if name.starts_with("pipewire") => "gstreamer1.0-pipewire",

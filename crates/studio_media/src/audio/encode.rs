@@ -1,6 +1,6 @@
 //! Blocks of sound become access units.
 
-use super::pipeline::{float_caps, format_of};
+use super::pipeline::{format_of, sound_caps};
 use crate::{
     encode::EncodeError,
     runtime::{self, RuntimeError},
@@ -143,14 +143,13 @@ impl AudioEncoder {
         on_unit: impl FnMut(&Arc<AudioStreamInfo>, AccessUnit) + Send + 'static,
     ) -> Result<Self, EncodeError> {
         runtime::init()?;
-        format.check().map_err(|error| EncodeError::Setting(error.to_string()))?;
         if !(16_000..=320_000).contains(&settings.bitrate_bps) {
             let text = format!("bit rate {} is out of range: it goes from 16000 to 320000 bit/s", settings.bitrate_bps);
             return Err(EncodeError::Setting(text));
         }
         let encoder = choose(settings)?;
         let name = encoder.factory().map(|factory| factory.name().to_string()).unwrap_or_default();
-        let input = float_caps().field("rate", format.rate_hz as i32).field("channels", i32::from(format.channels)).build();
+        let input = sound_caps(format).map_err(|error| EncodeError::Setting(error.to_string()))?;
         let source = gst_app::AppSrc::builder()
             .caps(&input)
             .format(gst::Format::Time)

@@ -5,7 +5,9 @@
 
 mod encode;
 mod file;
+mod meter;
 mod microphone;
+mod mixer;
 mod pipeline;
 mod settings;
 #[cfg(test)]
@@ -13,7 +15,9 @@ mod tests;
 mod tone;
 
 pub use encode::{AudioEncoder, AudioEncoderSettings};
+pub use meter::{AudioMeters, InputMeter};
 pub use microphone::list_microphones;
+pub use mixer::{MixError, Mixer, MixerChannel, MixerInput};
 pub use settings::{AudioFileInput, MicrophoneInput, Sound, ToneInput};
 
 use crate::capture::{

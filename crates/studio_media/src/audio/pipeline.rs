@@ -20,6 +20,27 @@ pub(super) fn float_caps() -> gst::caps::Builder<gst::caps::NoFeature> {
     gst::Caps::builder("audio/x-raw").field("format", native).field("layout", "interleaved")
 }
 
+/// Samples of a block of a format.
+///
+/// # Errors
+/// More channels than there are places for: what is where would be unknown.
+pub(super) fn sound_caps(format: AudioFormat) -> Result<gst::Caps, AudioError> {
+    format.check()?;
+    let caps = float_caps().field("rate", format.rate_hz as i32).field("channels", i32::from(format.channels));
+    // Bits as GstAudioChannelPosition counts them: the usual layouts from mono to 7.1.
+    let mask = match format.channels {
+        1 | 2 => return Ok(caps.build()),
+        3 => 0x7,
+        4 => 0x33,
+        5 => 0x37,
+        6 => 0x3f,
+        7 => 0x13f,
+        8 => 0xc3f,
+        channels => return Err(AudioError::Layout(channels)),
+    };
+    Ok(caps.field("channel-mask", gst::Bitmask::new(mask)).build())
+}
+
 /// Rate and channels of raw sound.
 pub(super) fn format_of(caps: &gst::CapsRef) -> Option<AudioFormat> {
     let structure = caps.structure(0)?;

@@ -2,6 +2,8 @@ use super::*;
 use crate::testing::{make_clip, run_pipeline};
 use std::{f32::consts::TAU, path::Path, sync::mpsc, time::Duration};
 
+mod mixer;
+
 const LONG: Duration = Duration::from_secs(20);
 
 /// Everything that a source delivers offline, and its last status.

@@ -1,5 +1,6 @@
 //! The nodes of sound: sources publish on their bus, the encoder listens there.
 
+use super::audio_mixer::{AudioMixer, run_mixers};
 use crate::{
     audio::{self, AudioCapture, AudioEncoderSettings, AudioFileInput, AudioSource, MicrophoneInput, ToneInput},
     capture::{CaptureClock, CaptureStatus},
@@ -41,12 +42,14 @@ pub(super) fn add_sound_nodes(app: &mut App) {
     add_sound_source::<AudioFileInput>(app);
     add_sound_source::<MicrophoneInput>(app);
     add_sound_source::<ToneInput>(app);
-    app.register_node::<AudioEncoder>().add_systems(Update, run_encoders.in_set(StudioSystems::Capture));
+    // Who listens is on the bus before the source starts, so that the first block is heard: encoders, mixers, sources.
+    app.register_node::<AudioEncoder>()
+        .register_node::<AudioMixer>()
+        .add_systems(Update, (run_encoders, run_mixers).chain().in_set(StudioSystems::Capture));
 }
 
 fn add_sound_source<S: NodeKind + AudioSource + Clone + PartialEq>(app: &mut App) {
-    // After the encoders have put their sinks on the buses, so that they hear the first block.
-    app.register_node::<S>().add_systems(Update, run_sound_sources::<S>.in_set(StudioSystems::Capture).after(run_encoders));
+    app.register_node::<S>().add_systems(Update, run_sound_sources::<S>.in_set(StudioSystems::Capture).after(run_mixers));
 }
 
 fn run_sound_sources<S: NodeKind + AudioSource + Clone + PartialEq>(

@@ -1,11 +1,13 @@
 //! The media nodes: sources, encoder and recorder as entities of the graph.
 
 mod audio;
+mod audio_mixer;
 mod encoder;
 mod recorder;
 mod source;
 
 pub use audio::AudioEncoder;
+pub use audio_mixer::AudioMixer;
 pub use encoder::VideoEncoder;
 pub use recorder::{Recorder, RecorderStatus};
 pub use source::SourceStats;
@@ -17,7 +19,7 @@ use studio_graph::prelude::*;
 
 /// Adds the media nodes: [`CameraInput`], [`VideoFileInput`], [`StillInput`], [`TestPatternInput`], [`VideoEncoder`],
 /// [`Recorder`], and for sound [`AudioFileInput`](crate::audio::AudioFileInput), [`MicrophoneInput`](crate::audio::MicrophoneInput),
-/// [`ToneInput`](crate::audio::ToneInput), [`AudioEncoder`].
+/// [`ToneInput`](crate::audio::ToneInput), [`AudioMixer`], [`AudioEncoder`].
 pub struct StudioMediaPlugin;
 
 impl Plugin for StudioMediaPlugin {

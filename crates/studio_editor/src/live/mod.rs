@@ -1,5 +1,8 @@
 //! The live view: what is seen, where its time goes, and the buttons to go on air.
 
+mod figures;
+mod sound;
+
 use crate::{
     EditorOwn, edit,
     editor::{Frame, own},
@@ -10,7 +13,7 @@ use bevy::prelude::*;
 use bevy_egui::egui::{self, Color32, CornerRadius, Stroke, StrokeKind};
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 use studio_frame::prelude::*;
 use studio_gpu::prelude::*;
@@ -38,17 +41,9 @@ pub(crate) struct Live {
     look: Option<(Entity, Entity)>,
     /// The input that the switch goes to next.
     next: usize,
-    rates: Vec<(Entity, Rate)>,
+    rates: Vec<(Entity, figures::Rate)>,
     /// Since when each recorder writes which file.
     recordings: Vec<(Entity, PathBuf, Instant)>,
-}
-
-/// Bytes a second of an encoder, over about a second.
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    at: Instant,
-    bytes: u64,
-    bits_per_second: f64,
 }
 
 /// What goes on air.
@@ -151,11 +146,11 @@ pub(crate) fn show(ui: &mut egui::Ui, frame: &mut Frame) {
             let room = egui::vec2(ui.available_width() - 300.0, height);
             let down = egui::Layout::top_down(egui::Align::Min);
             ui.allocate_ui_with_layout(room, down, |ui| pictures(ui, frame));
-            ui.allocate_ui_with_layout(egui::vec2(290.0, height), down, |ui| figures(ui, frame));
+            ui.allocate_ui_with_layout(egui::vec2(290.0, height), down, |ui| figures::show(ui, frame));
         });
     } else {
         ui.allocate_ui(egui::vec2(ui.available_width(), height * 0.6), |ui| pictures(ui, frame));
-        figures(ui, frame);
+        figures::show(ui, frame);
     }
 }
 
@@ -368,92 +363,6 @@ fn look_around(ui: &egui::Ui, frame: &mut Frame, pin: Entity, pixels: UVec2, res
     }
     let pins = frame.world.get::<Pins>(node)?;
     pins.iter().find(|pin| frame.world.get::<Pin>(*pin).is_some_and(|pin| pin.direction == PinDirection::Output))
-}
-
-/// Where the time goes, what was dropped, what the encoders make.
-fn figures(ui: &mut egui::Ui, frame: &mut Frame) {
-    let colors = Colors::of(ui);
-    egui::ScrollArea::vertical().id_salt("figures").auto_shrink([false, false]).show(ui, |ui| {
-        let stages = frame.world.get_resource::<LatencyLedger>().map(LatencyLedger::summary).unwrap_or_default();
-        ui.strong("Latency");
-        if stages.is_empty() {
-            ui.weak("No frame has passed yet.");
-        }
-        let longest = stages.iter().map(|stage| stage.p95_ms).fold(1.0, f32::max);
-        for stage in &stages {
-            let (rect, response) = ui.allocate_exact_size(egui::vec2(ui.available_width(), 17.0), egui::Sense::hover());
-            let (bar, end) = (
-                rect.with_max_x(rect.left() + rect.width() * stage.p50_ms / longest),
-                rect.left() + rect.width() * stage.p95_ms / longest,
-            );
-            ui.painter().rect_filled(bar, 2, colors.viewed.gamma_multiply(0.45));
-            ui.painter().vline(end.min(rect.right() - 1.0), rect.y_range(), Stroke::new(1.5, colors.selection));
-            let font = egui::FontId::proportional(12.0);
-            let words = format!("{:.1} / {:.1} ms", stage.p50_ms, stage.p95_ms);
-            ui.painter().text(
-                rect.left_center() + egui::vec2(4.0, 0.0),
-                egui::Align2::LEFT_CENTER,
-                stage.stage.0,
-                font.clone(),
-                colors.text,
-            );
-            ui.painter().text(rect.right_center() - egui::vec2(4.0, 0.0), egui::Align2::RIGHT_CENTER, words, font, colors.text);
-            response.on_hover_text(format!(
-                "{}: {} frames\np50 {:.2} ms (bar), p95 {:.2} ms (line), at most {:.2} ms",
-                stage.stage.0, stage.count, stage.p50_ms, stage.p95_ms, stage.max_ms
-            ));
-        }
-        ui.add_space(6.0);
-        let mut shown = false;
-        for node in frame.shown.nodes.iter() {
-            let Some(output) = node.outputs.iter().find(|pin| pin.data_type == DataType::PACKET) else { continue };
-            let Some(stats) = frame.world.get::<PacketBus>(output.entity).map(PacketBus::stats) else { continue };
-            if !core::mem::replace(&mut shown, true) {
-                ui.strong("Encoders");
-            }
-            let rate = rate(&mut frame.editor.live.rates, output.entity, stats.bytes);
-            ui.horizontal_wrapped(|ui| {
-                ui.label(&node.name);
-                ui.weak(format!("{} frames, {:.2} Mbit/s", stats.items, rate / 1e6));
-                if stats.dropped > 0 {
-                    ui.colored_label(colors.warning, format!("{} dropped", stats.dropped));
-                } else {
-                    ui.weak("none dropped");
-                }
-            });
-        }
-        for node in frame.shown.nodes.iter() {
-            let Some(status) = frame.world.get::<WebTransportStatus>(node.entity) else { continue };
-            let Some(link) = &status.viewer_link else { continue };
-            ui.strong("Viewers' link");
-            if ui
-                .add(egui::Label::new(egui::RichText::new(link).small().monospace()).wrap().sense(egui::Sense::click()))
-                .on_hover_text("Click to copy")
-                .clicked()
-            {
-                ui.ctx().copy_text(link.clone());
-            }
-        }
-        if let Some(copies) = frame.world.get_resource::<CopyCounters>() {
-            let [cpu, upload, readback] = copies.mean_per_frame();
-            ui.weak(format!("Copies a frame: CPU {cpu:.2}, upload {upload:.2}, readback {readback:.2}"));
-        }
-    });
-    ui.ctx().request_repaint_after(Duration::from_millis(500));
-}
-
-fn rate(rates: &mut Vec<(Entity, Rate)>, entity: Entity, bytes: u64) -> f64 {
-    let now = Instant::now();
-    let Some((_, rate)) = rates.iter_mut().find(|(of, _)| *of == entity) else {
-        rates.push((entity, Rate { at: now, bytes, bits_per_second: 0.0 }));
-        return 0.0;
-    };
-    let seconds = (now - rate.at).as_secs_f64();
-    if seconds >= 1.0 {
-        rate.bits_per_second = bytes.saturating_sub(rate.bytes) as f64 * 8.0 / seconds;
-        (rate.at, rate.bytes) = (now, bytes);
-    }
-    rate.bits_per_second
 }
 
 /// Lets go of what looks around when nothing is looked at.
