@@ -19,7 +19,8 @@ use std::{
 const MIX: &str = r#"(version: 1, nodes: {
     "tone": (kind: "ToneInput", settings: (level_dbfs: -20.0)),
     "claps": (kind: "ToneInput", settings: (sound: Clap, frequency_hz: 500.0)),
-    "mixer": (kind: "AudioMixer", settings: (channels: [(gain_db: -6.0)])),
+    "mixer": (kind: "AudioMixer", settings: (channels: [(gain_db: 20.0)]),
+        drivers: {"channels[0].gain_db": Expression("-6 + 0 * t")}),
     "encoder": (kind: "AudioEncoder"),
 }, links: ["tone.audio -> mixer.input 1", "claps.audio -> mixer.input 2", "mixer.audio -> encoder.audio"])"#;
 
@@ -31,6 +32,12 @@ fn a_mixer_follows_its_settings_and_links_while_it_runs() {
     let (blueprint, problems) = read(MIX);
     assert_eq!(problems, []);
     let root = spawn(app.world_mut(), &blueprint, None).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let beyond = read(&MIX.replace("channels[0].gain_db", "channels[3].gain_db")).0;
+    let refused = spawn(app.world_mut(), &beyond, None).expect_err("there are not so many channels");
+    assert!(
+        refused.iter().any(|problem| problem.message.contains("AudioMixer has no number “channels[3].gain_db”")),
+        "{refused:#?}"
+    );
     let node = |app: &mut App, name: &str| node_named(app.world_mut(), root, name).expect("it is in the blueprint");
     let (mixer, encoder) = (node(&mut app, "mixer"), node(&mut app, "encoder"));
     app.world_mut().entity_mut(encoder).insert(Watched);
@@ -63,6 +70,7 @@ fn a_mixer_follows_its_settings_and_links_while_it_runs() {
         }
     });
     let mut settings = app.world_mut().get_mut::<AudioMixer>(mixer).expect("a mixer");
+    // The first gain stays driven.
     settings.channels = vec![MixerChannel { mute: true, ..default() }, MixerChannel { delay_ms: 200.0, ..default() }];
     settings.gain_db = 6.0;
     until(&mut app, "the tone is silenced", &|meters| meters.inputs.first().is_some_and(|input| input.level.peak_dbfs < -80.0));

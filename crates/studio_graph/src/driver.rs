@@ -8,7 +8,7 @@ use crate::{
 use bevy::{
     ecs::reflect::ReflectComponent,
     prelude::*,
-    reflect::{GetPath, TypeInfo, TypeRegistry},
+    reflect::{Access, GetPath, ParsedPath, TypeInfo, TypeRegistry},
 };
 use exmex::{Express, FlatEx};
 use serde::{Deserialize, Serialize};
@@ -184,13 +184,22 @@ impl PartialEq for Drivers {
 }
 
 impl Drivers {
-    /// Has a number of a kind driven: `field`, or `field.part`. Replaces the driver it had.
+    /// Has a number of a node driven: `field`, `field.part`, `list[2].part`. Replaces the driver it had.
     ///
     /// # Errors
-    /// [`DriverError`] if the driver cannot be used or the kind has no such number.
-    pub fn set(&mut self, registry: &TypeRegistry, kind: KindEntry, path: &str, driver: Driver) -> Result<(), DriverError> {
-        let range = number_at(registry, kind, path)
-            .ok_or_else(|| DriverError::NoNumber { kind: kind.name.to_owned(), path: path.to_owned() })?;
+    /// [`DriverError`] if the driver cannot be used or there is no such number among the node's `settings`.
+    pub fn set(
+        &mut self,
+        registry: &TypeRegistry,
+        kind: KindEntry,
+        settings: &dyn Reflect,
+        path: &str,
+        driver: Driver,
+    ) -> Result<(), DriverError> {
+        if settings.reflect_path(path).ok().and_then(number).is_none() {
+            return Err(DriverError::NoNumber { kind: kind.name.to_owned(), path: path.to_owned() });
+        }
+        let range = range_at(registry, kind, path);
         let curve = driver.compile()?;
         self.0.retain(|driven| driven.path != path);
         self.0.push(Driven { path: path.to_owned(), driver, curve, range });
@@ -203,19 +212,23 @@ impl Drivers {
     }
 }
 
-/// The range of a number of a kind; none if there is no such number.
-fn number_at(registry: &TypeRegistry, kind: KindEntry, path: &str) -> Option<Option<(f64, f64)>> {
-    let defaults = kind.default_settings()?;
-    number(defaults.reflect_path(path).ok()?)?;
+/// The range of a number of a kind, if one is declared where it lies.
+fn range_at(registry: &TypeRegistry, kind: KindEntry, path: &str) -> Option<(f64, f64)> {
     let mut info = kind.registration.type_info();
     let mut allowed = None;
-    for part in path.split('.') {
-        let TypeInfo::Struct(shape) = info else { return Some(None) };
-        let field = shape.field(part)?;
-        allowed = range(field.custom_attributes());
-        info = registry.get_type_info(field.type_id())?;
+    for step in ParsedPath::parse(path).ok()?.0 {
+        info = match (step.access, info) {
+            (Access::Field(name), TypeInfo::Struct(shape)) => {
+                let field = shape.field(&name)?;
+                allowed = range(field.custom_attributes());
+                registry.get_type_info(field.type_id())?
+            }
+            (Access::ListIndex(_), TypeInfo::List(list)) => registry.get_type_info(list.item_ty().id())?,
+            (Access::ListIndex(_), TypeInfo::Array(array)) => registry.get_type_info(array.item_ty().id())?,
+            _ => return None,
+        };
     }
-    Some(allowed)
+    allowed
 }
 
 /// Gives driven settings their values of this moment. Only what changes is touched.

@@ -12,14 +12,15 @@ pub(super) fn show(
     field: &str,
     set: &mut dyn FnMut(String, Option<Driver>),
 ) {
-    let of_field = |path: &str| path == field || path.strip_prefix(field).is_some_and(|rest| rest.starts_with('.'));
+    let of_field = |path: &str| path == field || path.strip_prefix(field).is_some_and(|rest| rest.starts_with(['.', '[']));
     for driven in node.drivers.iter().filter(|driven| of_field(&driven.path)) {
         let key = format!("{}\u{1}{}\u{1}driver", node.name, driven.path);
         ui.horizontal(|ui| {
             if ui.small_button("−").on_hover_text("No longer drive it").clicked() {
                 set(driven.path.clone(), None);
             }
-            ui.weak(driven.path.split('.').nth(1).unwrap_or("ƒ"));
+            let part = driven.path[field.len()..].trim_start_matches('.');
+            ui.weak(if part.is_empty() { "ƒ" } else { part });
             if let Driver::Expression(formula) = &driven.driver
                 && let Some(typed) = frame.editor.drafts.line(ui, &key, formula, "a formula of t, the time in seconds")
             {

@@ -316,13 +316,8 @@ fn menu(
     exposed: bool,
     changes: &mut Vec<Change>,
 ) {
-    let mut parts: Vec<String> = Vec::new();
-    if number(value).is_some() {
-        parts.push(named.name().to_owned());
-    } else if let ReflectRef::Struct(shape) = value.reflect_ref() {
-        let numbers = (0..shape.field_len()).filter(|place| shape.field_at(*place).and_then(number).is_some());
-        parts.extend(numbers.filter_map(|place| Some(format!("{}.{}", named.name(), shape.name_at(place)?))));
-    }
+    let mut parts = Vec::new();
+    numbers_in(named.name(), value, &mut parts);
     response.context_menu(|ui| {
         if ui.add_enabled(is_set, egui::Button::new("Reset to the default")).clicked() {
             changes.push(Change::Value { field: named.name().to_owned(), value: None, done: true });
@@ -333,15 +328,16 @@ fn menu(
             ui.close();
         }
         let whole = [named.name().to_owned()];
-        let wired = if parts.is_empty() { &whole[..] } else { &parts };
-        for path in wired {
+        // What lies in a list comes and goes; a pin would lose its setting.
+        let fixed: Vec<String> = parts.iter().map(|(path, _)| path.clone()).filter(|path| !path.contains('[')).collect();
+        for path in if fixed.is_empty() { &whole[..] } else { &fixed } {
             if ui.button(format!("An input pin for {path}, or none")).clicked() {
                 changes.push(Change::Pin(path.clone()));
                 ui.close();
             }
         }
-        for path in &parts {
-            let now = value_at(value, path, named.name()).unwrap_or_default();
+        for (path, now) in &parts {
+            let now = *now;
             if ui.button(format!("Drive {path} by a formula")).clicked() {
                 changes.push(Change::Drive(path.clone(), Some(Driver::Expression(format!("{now} + sin(t)")))));
                 ui.close();
@@ -358,13 +354,30 @@ fn menu(
     });
 }
 
-fn value_at(value: &dyn PartialReflect, path: &str, field: &str) -> Option<f64> {
-    match path.strip_prefix(field)?.strip_prefix('.') {
-        None => number(value),
-        Some(part) => match value.reflect_ref() {
-            ReflectRef::Struct(shape) => number(shape.field(part)?),
-            _ => None,
-        },
+/// The numbers that a driver may move, each with its path: the value itself, its parts, those of a list's first items.
+fn numbers_in(path: &str, value: &dyn PartialReflect, found: &mut Vec<(String, f64)>) {
+    const MOST: usize = 48;
+    if found.len() >= MOST {
+        return;
+    }
+    if let Some(number) = number(value) {
+        found.push((path.to_owned(), number));
+        return;
+    }
+    match value.reflect_ref() {
+        ReflectRef::Struct(shape) => {
+            for place in 0..shape.field_len() {
+                if let (Some(name), Some(part)) = (shape.name_at(place), shape.field_at(place)) {
+                    numbers_in(&format!("{path}.{name}"), part, found);
+                }
+            }
+        }
+        ReflectRef::List(list) => {
+            for (place, item) in list.iter().enumerate() {
+                numbers_in(&format!("{path}[{place}]"), item, found);
+            }
+        }
+        _ => {}
     }
 }
 

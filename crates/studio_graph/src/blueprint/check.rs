@@ -255,7 +255,8 @@ impl<'a> Examiner<'a, '_> {
         checked.pins = pins.unwrap_or_default();
         self.missing_assets(node, assets, &mut found);
         for driven in &node.drivers {
-            if let Err(error) = checked.drivers.set(self.registry, kind, &driven.path, driven.driver.clone()) {
+            let Some(settings) = settings.as_deref() else { continue };
+            if let Err(error) = checked.drivers.set(self.registry, kind, settings, &driven.path, driven.driver.clone()) {
                 found.push(Problem::error(driven.place, format!("node “{}”, driver of “{}”: {error}", node.name, driven.path)));
             }
         }
