@@ -103,7 +103,12 @@ fn subgraphs_of_other_files_and_values_on_wires_run() {
     let output = run(program(&arguments), Duration::from_secs(60));
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     let runs = |node: &str| said.lines().any(|line| line.starts_with(node) && line.ends_with("runs"));
-    assert!(output.status.success() && ["bars", "wave", "eye/drift", "window"].into_iter().all(runs), "{said}");
+    assert!(output.status.success() && ["bars", "wave", "eye", "eye/drift", "window"].into_iter().all(runs), "{said}");
+    fs::write(&file, top.replace("\"eye\": (", "\"sum\": (kind: \"Math\", settings: (formula: \"a + speed\")), \"eye\": ("))
+        .expect("written");
+    let checked = run(program(&["check", &name]), Duration::from_secs(30));
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert!(!checked.status.success() && said.contains("node “sum”") && said.contains("unknown name “speed”"), "{said}");
     fs::write(folder.path().join("parts/eye.blueprint.ron"), part.replace("CameraMove\"", "CameraMove\", settings: (pace: 1)"))
         .expect("written");
     let checked = run(program(&["check", &name]), Duration::from_secs(30));

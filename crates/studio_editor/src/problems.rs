@@ -5,7 +5,10 @@ use bevy::prelude::*;
 use bevy_egui::egui;
 use std::time::Instant;
 use studio_graph::{
-    blueprint::spawn::{InBlueprint, descendants},
+    blueprint::{
+        spawn::{InBlueprint, descendants},
+        subgraph::Subgraph,
+    },
     prelude::*,
 };
 
@@ -22,13 +25,15 @@ pub(crate) struct Failed {
 
 /// The nodes that failed, those in subgraphs too.
 pub(crate) fn failed_nodes(world: &World, root: Entity) -> Vec<Failed> {
+    // A subgraph shows the failures of what lies in it, which are listed themselves.
+    let own = |node: &Entity| world.get::<Subgraph>(*node).is_none();
     let of_node = |node: Entity| match world.get::<NodeStatus>(node)? {
         NodeStatus::Failed { error, attempts, retry_at } => {
             Some(Failed { way: way_to(world, root, node), error: error.clone(), attempts: *attempts, retry_at: *retry_at })
         }
         _ => None,
     };
-    descendants(world, root).into_iter().filter_map(of_node).collect()
+    descendants(world, root).into_iter().filter(own).filter_map(of_node).collect()
 }
 
 /// A node's name with the way to it, such as `eye/blur`.

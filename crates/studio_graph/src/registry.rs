@@ -19,6 +19,15 @@ pub trait NodeKind: Component + Reflect + TypePath + GetTypeRegistration + Defau
 
     /// The pins of a node with these settings. When settings change, pins that stay keep their links.
     fn pins(&self) -> Vec<PinSpec>;
+
+    /// Says what is wrong with settings that their types and ranges allow, such as a formula that cannot be read; a blueprint
+    /// with such a node is refused with these words.
+    ///
+    /// # Errors
+    /// What is wrong, for people.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// Type data that marks a registered component as a node kind.
@@ -29,6 +38,7 @@ pub struct ReflectNode {
     /// Where palettes list the kind.
     pub category: &'static str,
     pins: fn(&dyn Reflect) -> Option<Vec<PinSpec>>,
+    check: fn(&dyn Reflect) -> Result<(), String>,
 }
 
 impl ReflectNode {
@@ -36,12 +46,21 @@ impl ReflectNode {
     pub fn pins(&self, settings: &dyn Reflect) -> Option<Vec<PinSpec>> {
         (self.pins)(settings)
     }
+
+    /// Says what is wrong with the settings of a node of this kind beyond their types and ranges.
+    ///
+    /// # Errors
+    /// What is wrong, for people.
+    pub fn check(&self, settings: &dyn Reflect) -> Result<(), String> {
+        (self.check)(settings)
+    }
 }
 
 impl<K: NodeKind> FromType<K> for ReflectNode {
     fn from_type() -> Self {
         let pins = |settings: &dyn Reflect| settings.downcast_ref::<K>().map(K::pins);
-        Self { display_name: K::DISPLAY_NAME, category: K::CATEGORY, pins }
+        let check = |settings: &dyn Reflect| settings.downcast_ref::<K>().map_or(Ok(()), K::check);
+        Self { display_name: K::DISPLAY_NAME, category: K::CATEGORY, pins, check }
     }
 }
 

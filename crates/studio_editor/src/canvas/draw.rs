@@ -188,7 +188,7 @@ fn draw_node(brush: &Brush, frame: &mut Frame, place: usize, rect: Rect, under: 
     let selected = frame.editor.selection.contains(&node.name);
     let status = frame.world.get::<NodeStatus>(node.entity);
     let error = status.and_then(NodeStatus::error);
-    let runs = frame.world.resource::<CompiledGraph>().runs(node.entity);
+    let runs = frame.world.resource::<CompiledGraph>().runs(node.entity) || node.kind == "Subgraph";
     let radius = CornerRadius::same((6.0 * zoom).min(20.0) as u8);
     let fade = if node.bypass || node.placeholder { 0.5 } else { 1.0 };
     let body = if node.freeze { colors.frozen } else { colors.node };

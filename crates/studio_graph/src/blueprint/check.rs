@@ -246,6 +246,9 @@ impl<'a> Examiner<'a, '_> {
             let message = format!("node “{}”: the kind {} has no defaults: derive Default and reflect it", node.name, kind.name);
             found.push(Problem::error(node.place, message));
         }
+        if let Some(Err(fault)) = settings.as_deref().filter(|_| !has_errors(&found)).map(|settings| kind.node.check(settings)) {
+            found.push(Problem::error(node.place, format!("node “{}”: {fault}", node.name)));
+        }
         // Settings out of range must not make a million pins.
         let pins = if has_errors(&found) {
             kind.default_settings().and_then(|defaults| kind.node.pins(&*defaults))

@@ -4,11 +4,14 @@ use super::{
     Blueprint, BlueprintSubgraph, Problem, Setting,
     problem::{has_errors, most_like},
     read::read,
+    spawn::InBlueprint,
     target::Index,
 };
 use crate::{
     pin::{DataType, PassThrough, PinSpec},
     registry::{AppNodeExt, InputPath, NodeKind, ReflectNode},
+    schedule::StudioSystems,
+    status::{NodeStatus, apply_reports},
 };
 use bevy::{platform::collections::HashMap, prelude::*};
 use std::{
@@ -90,7 +93,40 @@ interface!(SubgraphOutput, "Subgraph output", input);
 pub struct SubgraphValues(pub Vec<Setting>);
 
 pub(super) fn register(app: &mut App) {
-    app.register_node::<Subgraph>().register_node::<SubgraphInput>().register_node::<SubgraphOutput>();
+    app.register_node::<Subgraph>().register_node::<SubgraphInput>().register_node::<SubgraphOutput>().add_systems(
+        Update,
+        show_how_the_inside_fares.run_if(any_with_component::<Subgraph>).in_set(StudioSystems::Report).after(apply_reports),
+    );
+}
+
+/// Has a node that stands for a graph show how the nodes in it fare: a failure of any of them, or else that they run.
+fn show_how_the_inside_fares(
+    nodes: Query<(&InBlueprint, &Name, &NodeStatus), Without<Subgraph>>,
+    mut subgraphs: Query<(Entity, &mut NodeStatus, &Name, Option<&InBlueprint>), With<Subgraph>>,
+) {
+    let mut fares: HashMap<Entity, NodeStatus> = HashMap::default();
+    for (inside, name, status) in &nodes {
+        let (mut inside, mut way) = (inside.0, name.to_string());
+        // Through every graph around it, the innermost first.
+        while let Ok((subgraph, _, name, around)) = subgraphs.get(inside) {
+            let shown = fares.entry(subgraph).or_default();
+            match (&mut *shown, status) {
+                (NodeStatus::Failed { .. }, _) | (_, NodeStatus::Idle) | (NodeStatus::Running { .. }, NodeStatus::Ended) => {}
+                (_, NodeStatus::Failed { error, attempts, retry_at }) => {
+                    let error = format!("{way}: {error}");
+                    *shown = NodeStatus::Failed { error, attempts: *attempts, retry_at: *retry_at };
+                }
+                (NodeStatus::Running { frames: most }, NodeStatus::Running { frames }) => *most = (*most).max(*frames),
+                (NodeStatus::Idle | NodeStatus::Ended, _) => *shown = status.clone(),
+            }
+            way = format!("{name}/{way}");
+            let Some(around) = around else { break };
+            inside = around.0;
+        }
+    }
+    for (subgraph, mut status, ..) in &mut subgraphs {
+        status.set_if_neq(fares.remove(&subgraph).unwrap_or_default());
+    }
 }
 
 /// What tells graphs apart: the file, none for the blueprint's own, and the name in it.

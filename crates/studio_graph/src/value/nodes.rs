@@ -106,6 +106,10 @@ impl NodeKind for Math {
         let inputs = ["a", "b", "c", "d"].into_iter().map(|name| PinSpec::input(name, DataType::SCALAR));
         inputs.chain([PinSpec::output("value", DataType::SCALAR)]).collect()
     }
+
+    fn check(&self) -> Result<(), String> {
+        Driver::read_formula(&self.formula, Self::NAMES).map(drop).map_err(|error| error.to_string())
+    }
 }
 
 /// A formula that was read, with its text.

@@ -1,7 +1,10 @@
 //! What people who put graphs into graphs rely on.
 
 use super::*;
-use crate::link::node_label;
+use crate::{
+    link::node_label,
+    status::{FailureReport, NodeStatus},
+};
 use overrides::Override;
 use spawn::descendants;
 
@@ -443,4 +446,33 @@ fn a_loaded_blueprint_is_tried_again_when_a_faulty_file_is_put_right() {
     }
     assert!(matches!(app.world().get(root), Some(asset::BlueprintState::Spawned(_))));
     std::fs::remove_dir_all(&folder).expect("it was there");
+}
+
+#[test]
+fn a_subgraph_shows_how_the_nodes_in_it_fare() {
+    let text = r#"(version: 1, nodes: {"outer": (kind: "Subgraph", settings: (definition: "outer"))}, subgraphs: {
+        "outer": (nodes: {"a": (kind: "Source"), "inner": (kind: "Subgraph", settings: (definition: "inner"))}),
+        "inner": (nodes: {"b": (kind: "Source")}),
+    })"#;
+    let (mut app, root) = spawned(text);
+    let node = |app: &App, name: &str| node_named(app.world(), root, name).expect("it is there");
+    let (outer, inner, a, b) =
+        (node(&app, "outer"), node(&app, "outer/inner"), node(&app, "outer/a"), node(&app, "outer/inner/b"));
+    let status = |app: &App, node: Entity| app.world().get::<NodeStatus>(node).cloned().expect("a node has one");
+    app.update();
+    assert_eq!((status(&app, outer), status(&app, inner)), (NodeStatus::Idle, NodeStatus::Idle));
+    let reports = app.world().resource::<FailureReport>().clone();
+    reports.success(b);
+    app.update();
+    assert_eq!(
+        (status(&app, outer), status(&app, inner)),
+        (NodeStatus::Running { frames: 1 }, NodeStatus::Running { frames: 1 })
+    );
+    reports.failure(b, "no lamp");
+    reports.success(a);
+    app.update();
+    assert_eq!((status(&app, outer).error(), status(&app, inner).error()), (Some("inner/b: no lamp"), Some("b: no lamp")));
+    reports.success(b);
+    app.update();
+    assert!(matches!(status(&app, outer), NodeStatus::Running { .. }));
 }
