@@ -14,6 +14,7 @@ mod tone;
 
 pub use encode::{AudioEncoder, AudioEncoderSettings};
 pub use microphone::list_microphones;
+pub(crate) use pipeline::build_tail;
 pub use settings::{AudioFileInput, MicrophoneInput, Sound, ToneInput};
 
 use crate::capture::{

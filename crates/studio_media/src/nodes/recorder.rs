@@ -101,7 +101,9 @@ impl Drop for RunningRecorder {
 }
 
 pub(super) fn add_recorder(app: &mut App) {
-    app.register_node::<Recorder>().add_systems(Update, run_recorders.in_set(StudioSystems::Send));
+    // Before the encoders of sound and their sources start, so that the first packet is not missed.
+    let order = run_recorders.in_set(StudioSystems::Capture).before(super::audio::run_encoders);
+    app.register_node::<Recorder>().add_systems(Update, order);
 }
 
 fn run_recorders(

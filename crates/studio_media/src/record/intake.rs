@@ -262,6 +262,10 @@ impl Intake {
         let zero = self.picture_zero.0.unwrap_or(sound_zero);
         let wanted_ns = i128::from(unit.stamp.pts.0) + sound_zero - zero - first;
         let wanted = (wanted_ns * i128::from(ticks_hz) + 500_000_000).div_euclid(1_000_000_000);
+        // A decoder's first samples lie in front of the time line's zero, which the container makes up for. An encoder's first
+        // packet, whose stamp is that of the first sample behind them, begins that much earlier.
+        let lead = if unit.stamp.frame_id == 0 { 0 } else { i128::from(track.skip) };
+        let wanted = if wanted < 0 { wanted } else { wanted + lead };
         let tremble = i128::from(ticks_hz / 1000 * TREMBLE_MS);
         let time = match self.sound_end {
             Some(end) if (wanted - i128::from(end)).abs() <= tremble => Some(end),

@@ -11,6 +11,8 @@ mod intake;
 mod matroska;
 mod mp4;
 mod recorder;
+#[cfg(test)]
+mod sound_tests;
 mod spherical;
 #[cfg(test)]
 mod tests;

@@ -29,7 +29,7 @@ fn encode(codec: VideoCodec, count: u64, projection: PictureProjection, stereo: 
     (PacketInfo::Video(outputs[0].info.clone()), outputs.into_iter().map(|output| output.unit).collect())
 }
 
-fn plain(codec: VideoCodec, count: u64) -> (PacketInfo, Vec<AccessUnit>) {
+pub(super) fn plain(codec: VideoCodec, count: u64) -> (PacketInfo, Vec<AccessUnit>) {
     encode(codec, count, PictureProjection::Equirectangular, StereoLayout::Mono)
 }
 
