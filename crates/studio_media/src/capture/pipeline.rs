@@ -166,13 +166,24 @@ fn build_tail(
 /// with another.
 pub(crate) fn join_stretches<T: 'static>(feed: &Arc<Feed<T>>, sink: &gst_app::AppSink) {
     let Some(pad) = sink.static_pad("sink") else { return };
-    let (feed, current) = (feed.clone(), Mutex::new(None));
+    // The number of the newest segment, and where it lies: base, start and time. Demuxers send a segment again, under another
+    // number, when they learn how long the source is; that begins nothing.
+    let (feed, current) = (feed.clone(), Mutex::new((None, None)));
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        if let Some(gst::EventView::Segment(event)) = info.event().map(|event| event.view())
-            && current.lock().replace(event.seqnum()) != Some(event.seqnum())
-        {
-            let base = event.segment().downcast_ref::<gst::ClockTime>().and_then(|segment| segment.base());
-            feed.begin_stretch(event.seqnum(), base.map_or(0, gst::ClockTime::nseconds));
+        let mut current = current.lock();
+        match info.event().map(|event| event.view()) {
+            Some(gst::EventView::FlushStop(_) | gst::EventView::StreamStart(_)) => current.1 = None,
+            Some(gst::EventView::Segment(event)) => {
+                let segment = event.segment().downcast_ref::<gst::ClockTime>();
+                let place = segment.map(|segment| (segment.base(), segment.start(), segment.time()));
+                let goes_on = current.0 == Some(event.seqnum()) || place.is_some() && current.1 == place;
+                *current = (Some(event.seqnum()), place);
+                if !goes_on {
+                    let base = segment.and_then(|segment| segment.base());
+                    feed.begin_stretch(event.seqnum(), base.map_or(0, gst::ClockTime::nseconds));
+                }
+            }
+            _ => {}
         }
         gst::PadProbeReturn::Ok
     });

@@ -1,11 +1,14 @@
 //! The `Recorder` node.
 
 use crate::record::{self, Container, Expected, RecordError, RecordSettings};
-use bevy::prelude::*;
+use bevy::{
+    ecs::{entity::EntityHashSet, system::SystemParam},
+    prelude::*,
+};
 use parking_lot::Mutex;
 use std::{path::PathBuf, sync::Arc, time::Instant};
 use studio_frame::packet::{AccessUnit, PacketInfo};
-use studio_graph::prelude::*;
+use studio_graph::{compile::CompiledGraph, prelude::*};
 
 /// Writes the coded pictures and the coded sound that come in to one file that plays whenever the program dies, and that
 /// players show as 360° where it is. Nothing is left out: while the disk is behind, the encoders wait.
@@ -106,9 +109,41 @@ pub(super) fn add_recorder(app: &mut App) {
     app.register_node::<Recorder>().add_systems(Update, order);
 }
 
+/// Looks for the sources that feed an input.
+#[derive(SystemParam)]
+struct Upstream<'w, 's> {
+    graph: Res<'w, CompiledGraph>,
+    owners: Query<'w, 's, &'static PinOf>,
+    statuses: Query<'w, 's, &'static NodeStatus>,
+}
+
+impl Upstream<'_, '_> {
+    /// Whether every source of what comes in there has ended.
+    fn is_over(&self, node: Entity, input: &str) -> bool {
+        let source = self.graph.node(node).and_then(|compiled| compiled.input(input));
+        let mut open: Vec<Entity> = source.into_iter().collect();
+        if open.is_empty() {
+            return false;
+        }
+        let mut seen = EntityHashSet::default();
+        while let Some(pin) = open.pop() {
+            let Some(owner) = self.owners.get(pin).ok().filter(|owner| seen.insert(owner.0)) else { continue };
+            let Some(compiled) = self.graph.node(owner.0) else { continue };
+            let before = open.len();
+            open.extend(compiled.inputs.iter().filter_map(|(_, source)| *source));
+            let is_source = open.len() == before;
+            if is_source && self.statuses.get(owner.0) != Ok(&NodeStatus::Ended) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
 fn run_recorders(
     mut recorders: Query<(Entity, &Recorder, &mut RecorderStatus, &NodeStatus, Option<&RunningRecorder>)>,
     links: GraphLinks,
+    upstream: Upstream,
     buses: Query<&PacketBus>,
     reports: Res<FailureReport>,
     clock: Res<StudioClock>,
@@ -122,6 +157,9 @@ fn run_recorders(
                 let recording = running.target.recording.lock();
                 if shown.path != recording.path {
                     shown.path.clone_from(&recording.path);
+                }
+                if let Some(recorder) = recording.recorder.as_ref().filter(|_| upstream.is_over(node, "audio")) {
+                    recorder.end_sound();
                 }
                 recording.failed
             };

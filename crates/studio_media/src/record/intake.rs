@@ -24,6 +24,8 @@ const FIRST_SOUND: Duration = super::gate::AHEAD;
 const MAX_HELD_BYTES: usize = 64 << 20;
 /// Packets of sound that are held live while the first picture is waited for: 10 s of Opus.
 const MAX_HELD_PACKETS: usize = 500;
+/// How long sound waits for the second picture, and with it for the first fragment.
+const LONGEST_START: Duration = Duration::from_secs(10);
 /// A difference to where sound should lie that is left as it is: clocks tremble.
 const TREMBLE_MS: u32 = 20;
 /// A clock that is further off than this has been set anew.
@@ -286,7 +288,12 @@ impl Intake {
 
     /// Pictures say when a fragment ends. Where none come, or none come any more, the sound goes on alone.
     fn write_sound_if_due(&mut self, ticks_hz: u32) -> Result<(), RecordError> {
-        let longest = if self.expected.pictures { 2 * FRAGMENT } else { FRAGMENT };
+        let longest = match (self.expected.pictures, &self.layout) {
+            (false, _) => FRAGMENT,
+            (true, Some(_)) => 2 * FRAGMENT,
+            // Readers of Matroska take the first block for the start of the file, so that is a picture.
+            (true, None) => LONGEST_START,
+        };
         let [Some(first), Some(last)] = [self.fragment.sound.first(), self.fragment.sound.last()] else { return Ok(()) };
         if ns_of(last.time - first.time, ticks_hz) < longest.as_nanos() as u64 {
             return Ok(());

@@ -10,7 +10,7 @@ use studio_frame::prelude::*;
 const PICTURES: u32 = 1;
 const SOUND: u32 = 2;
 /// Ticks a second of the whole file's length.
-const FILE_TICKS_HZ: u64 = 1000;
+const FILE_TICKS_HZ: u64 = 90_000;
 /// A sample that decoding can start at, and one that depends on others (ISO/IEC 14496-12 §8.8.3.1).
 const KEY: u32 = 0x0200_0000;
 const NO_KEY: u32 = 0x0101_0000;
@@ -58,7 +58,7 @@ impl Mp4 {
             extends.extend(there.then(|| defaults(track)).into_iter().flatten());
         }
         // Room for the length, which is known at the end.
-        let room = make_box(b"free", &[&words(&[0, 0])]);
+        let room = make_box(b"free", &[&words(&[0, 0, 0])]);
         let file_type = make_box(b"ftyp", &[b"iso6", &words(&[0]), b"iso6isommp42"]);
         let extends = make_box(b"mvex", &[&room, &extends]);
         // The room lies behind the boxes in front, the header of `moov` and that of `mvex`.
@@ -90,8 +90,9 @@ impl Mp4 {
 
     /// What makes the header say how long the finished file is.
     pub fn length(&self, length_ns: u64) -> Patch {
-        let ticks = u32::try_from(length_ns * FILE_TICKS_HZ / 1_000_000_000).unwrap_or(u32::MAX);
-        Patch { at: self.length_at, data: make_box(b"mehd", &[&words(&[0, ticks])]) }
+        // Rounded up, and a little more: the last sample must not end behind the file.
+        let ticks = (u128::from(length_ns) * u128::from(FILE_TICKS_HZ)).div_ceil(1_000_000_000) as u64 + 1;
+        Patch { at: self.length_at, data: make_box(b"mehd", &[&words(&[0x0100_0000]), &ticks.to_be_bytes()]) }
     }
 
     pub fn tracks(&self) -> &Tracks {
