@@ -337,16 +337,28 @@ fn the_test_pattern_is_the_same_every_time_offline_and_on_time_live() {
 mod with_sound {
     use super::*;
     use crate::testing::{claps, flashes, lateness_ms, record_claps};
-    use std::sync::{Arc, mpsc};
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    };
     use studio_frame::audio::AudioBlock;
 
     /// So many pictures of a clip, and the sound that came with them.
     fn play(input: &VideoFileInput, count: usize) -> (Vec<VideoFrame>, Vec<AudioBlock>) {
         let (sender, receiver) = mpsc::sync_channel(10_000);
-        let sink = Box::new(move |block| sender.try_send(block).is_ok());
+        let reached = Arc::new(AtomicU64::new(0));
+        let newest = reached.clone();
+        let sink = Box::new(move |block: AudioBlock| {
+            newest.store(block.stamp.captured_at.0, Ordering::Release);
+            sender.try_send(block).is_ok()
+        });
         let capture = input.start_with_sound(CaptureClock::Offline, Some(sink)).unwrap();
-        let next = || capture.frames().recv_timeout(Duration::from_secs(20)).ok();
-        let frames = std::iter::from_fn(next).take(count).collect();
+        let next = || capture.frames().recv_timeout(LONG).ok();
+        let frames: Vec<VideoFrame> = std::iter::from_fn(next).take(count).collect();
+        // The sound may be a little behind; it comes along as long as pictures are taken.
+        let last = frames.last().map_or(0, |frame| frame.stamp.captured_at.0);
+        while reached.load(Ordering::Acquire) < last && next().is_some() {}
         drop(capture);
         (frames, receiver.iter().collect())
     }
