@@ -18,6 +18,7 @@ pub use encode::{AudioEncoder, AudioEncoderSettings};
 pub use meter::{AudioMeters, InputMeter};
 pub use microphone::list_microphones;
 pub use mixer::{MixError, Mixer, MixerChannel, MixerInput};
+pub(crate) use pipeline::build_tail;
 pub use settings::{AudioFileInput, MicrophoneInput, Sound, ToneInput};
 
 use crate::capture::{

@@ -3,7 +3,7 @@
 use crate::{
     capture::{
         CaptureClock, CaptureError,
-        pipeline::{Medium, Playback, Progress, join_stretches, play_track},
+        pipeline::{Medium, Playback, Progress, Track, join_stretches, play_track},
         supervisor::{Feed, SessionEnd},
     },
     runtime::{self, RuntimeError},
@@ -64,18 +64,18 @@ pub(super) fn play_sound(
     playback: &Playback,
 ) -> Result<SessionEnd, CaptureError> {
     let progress = Arc::new(Progress::default());
-    let tail = build_tail(&pipeline, playback, feed, &progress, gain)?;
-    play_track(Medium::Sound, feed, pipeline, decoder, &tail, progress, playback)
+    let (tail, _) = build_tail(&pipeline, playback, feed, &progress, gain)?;
+    play_track(Track { medium: Medium::Sound, tail, sound: None }, feed, pipeline, decoder, progress, playback)
 }
 
-/// Builds what follows the decoder; returns its first element.
-fn build_tail(
+/// Builds what follows the decoder; returns its first and its last element.
+pub(crate) fn build_tail(
     pipeline: &gst::Pipeline,
     playback: &Playback,
     feed: &Arc<Feed<AudioBlock>>,
     progress: &Arc<Progress>,
     gain: f32,
-) -> Result<gst::Element, RuntimeError> {
+) -> Result<(gst::Element, gst::Element), RuntimeError> {
     let (taking, progress) = (feed.clone(), progress.clone());
     let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
@@ -95,9 +95,9 @@ fn build_tail(
         .callbacks(callbacks.build())
         .build();
     join_stretches(feed, &sink);
-    let first = runtime::make("audioconvert")?;
-    runtime::chain(pipeline, &[first.clone(), sink.upcast()])?;
-    Ok(first)
+    let (first, last) = (runtime::make("audioconvert")?, sink.upcast::<gst::Element>());
+    runtime::chain(pipeline, &[first.clone(), last.clone()])?;
+    Ok((first, last))
 }
 
 /// Stamps one buffer and hands it over; `false` if nobody takes sound any more.

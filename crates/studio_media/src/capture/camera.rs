@@ -221,7 +221,7 @@ fn open(name: &str, opener: Opener, picture: PictureSettings) -> Result<SharedCa
         let decoder = runtime::make("decodebin")?;
         elements.push(decoder.clone());
         runtime::chain(&pipeline, &elements)?;
-        pipeline::play(feed, pipeline, &decoder, &picture, &Playback { device: true, ..Playback::default() })
+        pipeline::play(feed, pipeline, &decoder, &picture, &Playback { device: true, ..Playback::default() }, None)
     };
     let supervisor = Supervisor::spawn(shared.clone(), CaptureClock::Live, sink, Box::new(session))?;
     Ok(SharedCamera { picture, shared, subscribers, _supervisor: supervisor })

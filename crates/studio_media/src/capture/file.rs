@@ -3,18 +3,20 @@
 use super::{
     Capture, CaptureClock, CaptureError, CaptureSource, VideoFileInput,
     pipeline::{self, Playback},
-    supervisor::{FrameSink, Shared, Supervisor},
+    sound::{self, SoundBranch},
+    supervisor::{Feed, FrameSink, Shared, Supervisor},
 };
-use crate::runtime;
+use crate::{audio::AudioSink, runtime};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use std::{
     fs::{self, File},
     io,
     path::Path,
+    sync::Arc,
     time::Duration,
 };
-use studio_frame::queue::Sent;
+use studio_frame::{audio::AudioBlock, queue::Sent};
 
 /// Says why a file cannot be opened, before anything is started for it.
 pub(super) fn check_file(path: &Path) -> Result<(), CaptureError> {
@@ -78,6 +80,10 @@ impl Playback {
 
 impl CaptureSource for VideoFileInput {
     fn start(&self, clock: CaptureClock) -> Result<Capture, CaptureError> {
+        self.start_with_sound(clock, None)
+    }
+
+    fn start_with_sound(&self, clock: CaptureClock, sound: Option<AudioSink>) -> Result<Capture, CaptureError> {
         runtime::init()?;
         if self.source.is_empty() {
             return Err(CaptureError::NothingChosen("video file"));
@@ -89,12 +95,18 @@ impl CaptureSource for VideoFileInput {
         let shared = Shared::new(&self.source);
         let (sender, frames) = clock.queue();
         let sink: FrameSink = Box::new(move |frame| sender.send(frame) != Sent::Closed);
-        let session = move |feed: &_| {
+        let mut sound = sound.map(|sound| sound::decouple(clock, sound));
+        let mut beside: Option<Arc<Feed<AudioBlock>>> = None;
+        let session = move |feed: &Arc<Feed>| {
+            if let Some(sound) = sound.take() {
+                beside = Some(Arc::new(feed.beside(sound)));
+            }
+            let branch = beside.as_ref().map(|beside| SoundBranch::new(beside.clone(), &playback));
             let pipeline = gst::Pipeline::new();
             let decoder = runtime::make("uridecodebin")?;
             decoder.set_property("uri", &uri);
             runtime::chain(&pipeline, std::slice::from_ref(&decoder))?;
-            pipeline::play(feed, pipeline, &decoder, &picture, &playback)
+            pipeline::play(feed, pipeline, &decoder, &picture, &playback, branch)
         };
         let supervisor = Supervisor::spawn(shared.clone(), clock, sink, Box::new(session))?;
         Ok(Capture::new(frames, shared, supervisor))

@@ -10,6 +10,7 @@ pub(crate) mod file;
 mod pattern;
 pub(crate) mod pipeline;
 mod settings;
+mod sound;
 pub(crate) mod still;
 pub(crate) mod supervisor;
 
@@ -20,7 +21,7 @@ pub use camera::{CameraDevice, list_cameras};
 pub use pattern::Pattern;
 pub use settings::{CameraInput, Flip, MAX_SIDE_PX, PictureSettings, Rotation, StillInput, TestPatternInput, VideoFileInput};
 
-use crate::runtime::RuntimeError;
+use crate::{audio::AudioSink, runtime::RuntimeError};
 use std::{
     any::Any,
     path::PathBuf,
@@ -198,6 +199,17 @@ pub trait CaptureSource {
     /// # Errors
     /// What can be known at once: settings out of range, a missing or empty file, no such camera, GStreamer absent.
     fn start(&self, clock: CaptureClock) -> Result<Capture, CaptureError>;
+
+    /// As [`start`](Self::start), and hands the source's sound to `sound`, with stamps on the pictures' time line. Live,
+    /// blocks that `sound` is late for are dropped; offline it is waited for, and the pictures with it. A source without
+    /// sound, which most are, never calls it.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    fn start_with_sound(&self, clock: CaptureClock, sound: Option<AudioSink>) -> Result<Capture, CaptureError> {
+        drop(sound);
+        self.start(clock)
+    }
 }
 
 /// A running source. Dropping it stops the source and waits until its device is free.

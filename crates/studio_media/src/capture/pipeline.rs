@@ -2,6 +2,7 @@
 
 use super::{
     CaptureClock, CaptureError, Flip, PictureSettings, Rotation,
+    sound::SoundBranch,
     supervisor::{Feed, SessionEnd},
 };
 use crate::{
@@ -60,12 +61,12 @@ impl Medium {
         }
     }
 
-    /// Whether tracks of this kind are exposed as they come and never decoded.
-    fn skips(self, kind: &str) -> bool {
+    /// Whether tracks of this kind are exposed as they come and never decoded; `with_sound`: pictures' sound is wanted too.
+    fn skips(self, kind: &str, with_sound: bool) -> bool {
         let starts = |kinds: &[&str]| kinds.iter().any(|start| kind.starts_with(start));
         // Containers are called video/… too, so the coded pictures are named one by one.
         let others = match self {
-            Self::Picture => starts(&["audio/"]),
+            Self::Picture => !with_sound && starts(&["audio/"]),
             Self::Sound => starts(&["image/", "video/x-h26", "video/x-av1", "video/x-vp", "video/x-prores", "video/x-theora"]),
         };
         others || starts(&["text/", "subpicture/", "application/x-subtitle"])
@@ -165,13 +166,24 @@ fn build_tail(
 /// with another.
 pub(crate) fn join_stretches<T: 'static>(feed: &Arc<Feed<T>>, sink: &gst_app::AppSink) {
     let Some(pad) = sink.static_pad("sink") else { return };
-    let (feed, current) = (feed.clone(), Mutex::new(None));
+    // The number of the newest segment, and where it lies: base, start and time. Demuxers send a segment again, under another
+    // number, when they learn how long the source is; that begins nothing.
+    let (feed, current) = (feed.clone(), Mutex::new((None, None)));
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        if let Some(gst::EventView::Segment(event)) = info.event().map(|event| event.view())
-            && current.lock().replace(event.seqnum()) != Some(event.seqnum())
-        {
-            let base = event.segment().downcast_ref::<gst::ClockTime>().and_then(|segment| segment.base());
-            feed.restart_time(base.map_or(0, gst::ClockTime::nseconds));
+        let mut current = current.lock();
+        match info.event().map(|event| event.view()) {
+            Some(gst::EventView::FlushStop(_) | gst::EventView::StreamStart(_)) => current.1 = None,
+            Some(gst::EventView::Segment(event)) => {
+                let segment = event.segment().downcast_ref::<gst::ClockTime>();
+                let place = segment.map(|segment| (segment.base(), segment.start(), segment.time()));
+                let goes_on = current.0 == Some(event.seqnum()) || place.is_some() && current.1 == place;
+                *current = (Some(event.seqnum()), place);
+                if !goes_on {
+                    let base = segment.and_then(|segment| segment.base());
+                    feed.begin_stretch(event.seqnum(), base.map_or(0, gst::ClockTime::nseconds));
+                }
+            }
+            _ => {}
         }
         gst::PadProbeReturn::Ok
     });
@@ -231,19 +243,28 @@ fn steady_av1_parsers(pipeline: &gst::Pipeline) {
 }
 
 /// Links the first pad of the medium that appears, and says so when none appears.
-fn link_track(medium: Medium, decoder: &gst::Element, tail: &gst::Element, pipeline: &gst::Pipeline, progress: &Arc<Progress>) {
+fn link_track(track: &Track, decoder: &gst::Element, pipeline: &gst::Pipeline, progress: &Arc<Progress>) {
+    let (medium, with_sound) = (track.medium, track.sound.is_some());
     if decoder.find_property("low-latency").is_some() {
         runtime::set_if_present(decoder, "low-latency", "true");
     }
     decoder.connect("autoplug-continue", false, move |values| {
         let caps = values.get(2)?.get::<gst::Caps>().ok()?;
         let name = caps.structure(0).map(|structure| structure.name().to_string()).unwrap_or_default();
-        Some((!medium.skips(&name)).to_value())
+        Some((!medium.skips(&name, with_sound)).to_value())
     });
-    let (target, seen) = (tail.downgrade(), progress.clone());
+    let (target, seen) = (track.tail.downgrade(), progress.clone());
+    let (sound, around) = (track.sound.clone(), pipeline.downgrade());
     decoder.connect_pad_added(move |_, pad| {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        let fits = caps.structure(0).is_some_and(|structure| structure.name() == medium.raw());
+        let is = |medium: Medium| caps.structure(0).is_some_and(|structure| structure.name() == medium.raw());
+        if let Some((sound, pipeline)) = sound.as_ref().filter(|_| is(Medium::Sound)).zip(around.upgrade()) {
+            if let Err(error) = sound.link(&pipeline, pad) {
+                tracing::warn!("{error}");
+            }
+            return;
+        }
+        let fits = is(medium);
         let Some(sink) = target.upgrade().and_then(|tail| tail.static_pad("sink")).filter(|sink| fits && !sink.is_linked())
         else {
             return;
@@ -274,27 +295,36 @@ pub(crate) fn play(
     decoder: &gst::Element,
     picture: &PictureSettings,
     playback: &Playback,
+    sound: Option<Arc<SoundBranch>>,
 ) -> Result<SessionEnd, CaptureError> {
     let progress = Arc::new(Progress::default());
     let tail = build_tail(&pipeline, picture, playback, feed, &progress)?;
     steady_av1_parsers(&pipeline);
-    play_track(Medium::Picture, feed, pipeline, decoder, &tail, progress, playback)
+    play_track(Track { medium: Medium::Picture, tail, sound }, feed, pipeline, decoder, progress, playback)
 }
 
-/// Plays one track of what `decoder` decodes into `tail` (both already in the pipeline), whose callbacks keep `progress`.
+/// What of a source is played, and into what.
+pub(crate) struct Track {
+    pub medium: Medium,
+    /// The first element behind the decoder, already in the pipeline.
+    pub tail: gst::Element,
+    /// Where the sound of pictures goes.
+    pub sound: Option<Arc<SoundBranch>>,
+}
+
+/// Plays one track of what `decoder` (already in the pipeline) decodes into its tail, whose callbacks keep `progress`.
 pub(crate) fn play_track<T>(
-    medium: Medium,
+    track: Track,
     feed: &Arc<Feed<T>>,
     pipeline: gst::Pipeline,
     decoder: &gst::Element,
-    tail: &gst::Element,
     progress: Arc<Progress>,
     playback: &Playback,
 ) -> Result<SessionEnd, CaptureError> {
-    link_track(medium, decoder, tail, &pipeline, &progress);
+    link_track(&track, decoder, &pipeline, &progress);
     let bus = pipeline.bus().ok_or_else(|| RuntimeError::Link("a pipeline has no bus".into()))?;
     let mut watch = Watch {
-        medium,
+        medium: track.medium,
         feed,
         pipeline: Running(pipeline),
         playback,

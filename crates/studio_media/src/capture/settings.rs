@@ -78,7 +78,8 @@ pub(crate) fn check_rate(rate_hz: f32) -> Result<(), String> {
     Err(format!("rate {rate_hz} is out of range: it goes from above 0 to 1000 frames a second"))
 }
 
-/// Plays a video file or URL: anything that GStreamer decodes.
+/// Plays a video file or URL: anything that GStreamer decodes. Its first track of sound is played with it if something is
+/// linked to `audio`; a reader of it who is late live loses sound and never holds the pictures back.
 #[derive(Component, Clone, Debug, Default, PartialEq, Reflect, Serialize, Deserialize)]
 #[reflect(Component, Default)]
 #[serde(default)]

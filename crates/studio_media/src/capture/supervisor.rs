@@ -1,8 +1,10 @@
 //! The thread behind a source: stamps its frames, shows its state, tries again after failures.
 
 use super::{CaptureClock, CaptureError, CaptureStatus};
+use gstreamer as gst;
 use parking_lot::{Condvar, Mutex};
 use std::{
+    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -120,6 +122,10 @@ impl Stamper {
         }
     }
 
+    fn follow(&mut self, stretch: Stretch) {
+        (self.offset_ns, self.base_ns) = (stretch.offset_ns, stretch.base_ns);
+    }
+
     fn next(&mut self, running_ns: Option<u64>, age: Duration) -> FrameStamp {
         let following = self.last_pts_ns.map_or(self.offset_ns, |last| last + self.frame_ns);
         let wanted =
@@ -136,6 +142,53 @@ impl Stamper {
     }
 }
 
+/// Where a stretch of running time lies on a source's time line.
+#[derive(Clone, Copy)]
+struct Stretch {
+    offset_ns: u64,
+    base_ns: u64,
+}
+
+/// The newest stretches of a source's pictures, by the number of the segment that began each: its sound lies on the same time
+/// line, though its own tracks end a little earlier or later.
+#[derive(Default)]
+struct Stretches {
+    newest: Mutex<VecDeque<(gst::Seqnum, Stretch)>>,
+    changed: Condvar,
+}
+
+impl Stretches {
+    /// How many are kept: sound and pictures are seldom more than one apart.
+    const KEPT: usize = 8;
+    /// How long sound waits for the pictures to begin a stretch. Containers that number their tracks' segments differently
+    /// have to wait in vain.
+    const PATIENCE: Duration = Duration::from_millis(500);
+
+    fn note(&self, segment: gst::Seqnum, stretch: Stretch) {
+        let mut newest = self.newest.lock();
+        if newest.len() == Self::KEPT {
+            newest.pop_front();
+        }
+        newest.push_back((segment, stretch));
+        drop(newest);
+        self.changed.notify_all();
+    }
+
+    /// The stretch of a segment, or the newest one if the pictures know of no such segment.
+    fn wait_for(&self, segment: gst::Seqnum) -> Option<Stretch> {
+        let deadline = Instant::now() + Self::PATIENCE;
+        let mut newest = self.newest.lock();
+        loop {
+            if let Some((_, stretch)) = newest.iter().find(|(number, _)| *number == segment) {
+                return Some(*stretch);
+            }
+            if self.changed.wait_until(&mut newest, deadline).timed_out() {
+                return newest.back().map(|(_, stretch)| *stretch);
+            }
+        }
+    }
+}
+
 /// Where frames (or blocks of sound) go; `false` if nobody takes them any more.
 pub(crate) type FrameSink<T = VideoFrame> = Box<dyn Fn(T) -> bool + Send + Sync>;
 
@@ -144,11 +197,43 @@ pub(crate) struct Feed<T = VideoFrame> {
     pub shared: Arc<Shared>,
     pub clock: CaptureClock,
     stamper: Mutex<Stamper>,
+    stretches: Arc<Stretches>,
+    /// Whether the stretches are another feed's.
+    follows: bool,
     delivered: AtomicU64,
     sink: FrameSink<T>,
 }
 
 impl<T> Feed<T> {
+    fn new(shared: Arc<Shared>, clock: CaptureClock, sink: FrameSink<T>) -> Self {
+        let stamper = Stamper { clock, next_id: 0, last_pts_ns: None, frame_ns: 33_333_333, offset_ns: 0, base_ns: 0 };
+        let (stretches, delivered) = (Arc::default(), AtomicU64::new(0));
+        Self { shared, clock, stamper: Mutex::new(stamper), stretches, follows: false, delivered, sink }
+    }
+
+    /// A feed for something else of the same source, on the same time line. Its own state is nobody's concern.
+    pub fn beside<U>(&self, sink: FrameSink<U>) -> Feed<U> {
+        let shared = Shared::new(self.shared.name());
+        Feed { stretches: self.stretches.clone(), follows: true, ..Feed::new(shared, self.clock, sink) }
+    }
+
+    /// Begins the stretch of a segment, which starts at the running time `base_ns`.
+    pub fn begin_stretch(&self, segment: gst::Seqnum, base_ns: u64) {
+        if self.follows {
+            match self.stretches.wait_for(segment) {
+                Some(stretch) => self.stamper.lock().follow(stretch),
+                None => self.restart_time(base_ns),
+            }
+            return;
+        }
+        let stretch = {
+            let mut stamper = self.stamper.lock();
+            stamper.restart(base_ns);
+            Stretch { offset_ns: stamper.offset_ns, base_ns: stamper.base_ns }
+        };
+        self.stretches.note(segment, stretch);
+    }
+
     /// Begins a new stretch of the source's time line, which starts at the running time `base_ns`. Its first frame follows
     /// the last one at the distance of a frame.
     pub fn restart_time(&self, base_ns: u64) {
@@ -205,13 +290,7 @@ impl Supervisor {
         sink: FrameSink<T>,
         session: Session<T>,
     ) -> Result<Self, CaptureError> {
-        let feed = Arc::new(Feed {
-            shared: shared.clone(),
-            clock,
-            stamper: Mutex::new(Stamper { clock, next_id: 0, last_pts_ns: None, frame_ns: 33_333_333, offset_ns: 0, base_ns: 0 }),
-            delivered: AtomicU64::new(0),
-            sink,
-        });
+        let feed = Arc::new(Feed::new(shared.clone(), clock, sink));
         let thread = thread::Builder::new()
             .name("capture".into())
             .spawn(move || supervise(&feed, session))

@@ -65,9 +65,46 @@ fn obus(mut stream: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
-/// `av01.P.LLT.DD` from the sequence header (AV1 specification §5.5, AV1 codec ISO media file format binding §5).
+const SEQUENCE_HEADER: u8 = 1;
+
+/// What the sequence header says of an AV1 stream.
+struct Av1Profile {
+    profile: u32,
+    level: u32,
+    high_tier: bool,
+    depth: u32,
+}
+
+/// `av01.P.LLT.DD` from the sequence header (AV1 codec ISO media file format binding §5).
 fn av1(stream: &[u8]) -> Option<String> {
-    let (_, payload) = obus(stream).find(|(kind, _)| *kind == 1)?;
+    let (_, header) = obus(stream).find(|(kind, _)| *kind == SEQUENCE_HEADER)?;
+    let Av1Profile { profile, level, high_tier, depth } = av1_profile(header)?;
+    let tier = if high_tier { 'H' } else { 'M' };
+    Some(format!("av01.{profile}.{level:02}{tier}.{depth:02}"))
+}
+
+/// The AV1 codec configuration of the stream that this key frame starts (AV1 codec ISO media file format binding §2.3), for
+/// the 4:2:0 pictures that our encoders make.
+pub(crate) fn av1_configuration(key_frame: &[u8]) -> Option<Vec<u8>> {
+    let (_, header) = obus(key_frame).find(|(kind, _)| *kind == SEQUENCE_HEADER)?;
+    let Av1Profile { profile, level, high_tier, depth } = av1_profile(header)?;
+    let deep = u8::from(depth > 8) << 6 | u8::from(depth == 12) << 5;
+    // Version 1; both chroma planes at half size; no delay of the first picture given.
+    let mut bytes = vec![0x81, (profile as u8) << 5 | level as u8, u8::from(high_tier) << 7 | deep | 0b1100, 0];
+    // The sequence header again, as an OBU with a size.
+    bytes.push(SEQUENCE_HEADER << 3 | 2);
+    let mut length = header.len();
+    while length >= 0x80 {
+        bytes.push(length as u8 & 0x7F | 0x80);
+        length >>= 7;
+    }
+    bytes.push(length as u8);
+    bytes.extend_from_slice(header);
+    Some(bytes)
+}
+
+/// Reads a sequence header (AV1 specification §5.5).
+fn av1_profile(payload: &[u8]) -> Option<Av1Profile> {
     let mut bits = Bits::new(payload);
     let profile = bits.take(3)?;
     bits.skip(1)?; // still_picture
@@ -133,8 +170,7 @@ fn av1(stream: &[u8]) -> Option<String> {
         (true, _) => 10,
         (false, _) => 8,
     };
-    let tier = if high_tier { 'H' } else { 'M' };
-    Some(format!("av01.{profile}.{level:02}{tier}.{depth:02}"))
+    Some(Av1Profile { profile, level, high_tier, depth })
 }
 
 #[cfg(test)]
@@ -158,6 +194,7 @@ mod tests {
             for codec in [VideoCodec::H264, VideoCodec::H265, VideoCodec::Av1] {
                 codec_string(codec, &data);
             }
+            av1_configuration(&data);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Frames become access units.
 
 mod bits;
-mod codec_string;
+pub(crate) mod codec_string;
 mod provider;
 #[cfg(test)]
 mod tests;

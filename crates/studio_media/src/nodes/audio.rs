@@ -2,7 +2,7 @@
 
 use super::audio_mixer::{AudioMixer, run_mixers};
 use crate::{
-    audio::{self, AudioCapture, AudioEncoderSettings, AudioFileInput, AudioSource, MicrophoneInput, ToneInput},
+    audio::{self, AudioCapture, AudioEncoderSettings, AudioFileInput, AudioSink, AudioSource, MicrophoneInput, ToneInput},
     capture::{CaptureClock, CaptureStatus},
     encode::EncodeError,
 };
@@ -52,6 +52,16 @@ fn add_sound_source<S: NodeKind + AudioSource + Clone + PartialEq>(app: &mut App
     app.register_node::<S>().add_systems(Update, run_sound_sources::<S>.in_set(StudioSystems::Capture).after(run_mixers));
 }
 
+/// Hands a source's blocks to all who listen on a bus.
+pub(super) fn publish_on(bus: &AudioBus) -> AudioSink {
+    let bus = bus.clone();
+    Box::new(move |block| {
+        bus.set_info(block.format());
+        bus.publish(&block);
+        true
+    })
+}
+
 fn run_sound_sources<S: NodeKind + AudioSource + Clone + PartialEq>(
     mut sources: Query<(Entity, &S, &mut NodeStatus, Option<&mut RunningSound<S>>)>,
     links: GraphLinks,
@@ -90,13 +100,8 @@ fn run_sound_sources<S: NodeKind + AudioSource + Clone + PartialEq>(
             StudioClock::Live => CaptureClock::Live,
             StudioClock::Offline => CaptureClock::Offline,
         };
-        let (target, shown) = (bus.clone(), bus.stats().items);
-        let sink = Box::new(move |block: AudioBlock| {
-            target.set_info(block.format());
-            target.publish(&block);
-            true
-        });
-        match settings.start(capture_clock, sink) {
+        let shown = bus.stats().items;
+        match settings.start(capture_clock, publish_on(bus)) {
             Ok(capture) => {
                 let running = RunningSound { capture, settings: settings.clone(), clock: *clock, shown };
                 commands.entity(node).insert(running);
@@ -148,14 +153,14 @@ struct Encoding {
 }
 
 #[derive(Component)]
-struct RunningEncoder {
+pub(super) struct RunningEncoder {
     settings: AudioEncoder,
     clock: StudioClock,
     encoding: Arc<Mutex<Encoding>>,
     sink: SinkGuard<AudioBlock>,
 }
 
-fn run_encoders(
+pub(super) fn run_encoders(
     mut encoders: Query<(Entity, &AudioEncoder, &NodeStatus, Option<&RunningEncoder>)>,
     links: GraphLinks,
     sounds: Query<&AudioBus>,

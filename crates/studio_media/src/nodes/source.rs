@@ -1,5 +1,6 @@
 //! Sources as nodes: each starts, is polled, shows its failures, and puts its newest frame on its output pin.
 
+use super::audio::publish_on;
 use crate::capture::{
     CameraInput, Capture, CaptureClock, CaptureSource, CaptureStatus, StillInput, TestPatternInput, VideoFileInput,
 };
@@ -10,20 +11,20 @@ use studio_gpu::prelude::*;
 use studio_graph::{prelude::*, wake::StudioWaker};
 
 macro_rules! source_kind {
-    ($kind:ty, $name:literal) => {
+    ($kind:ty, $name:literal $(, $pin:literal: $type:ident)?) => {
         impl NodeKind for $kind {
             const DISPLAY_NAME: &'static str = $name;
             const CATEGORY: &'static str = "Input";
 
             fn pins(&self) -> Vec<PinSpec> {
-                vec![PinSpec::output("frame", DataType::VIDEO_FRAME)]
+                vec![PinSpec::output("frame", DataType::VIDEO_FRAME) $(, PinSpec::output($pin, DataType::$type))?]
             }
         }
     };
 }
 
 source_kind!(CameraInput, "Camera input");
-source_kind!(VideoFileInput, "Video file input");
+source_kind!(VideoFileInput, "Video file input", "audio": AUDIO_BUFFER);
 source_kind!(StillInput, "Still input");
 source_kind!(TestPatternInput, "Test pattern input");
 
@@ -44,6 +45,8 @@ struct RunningSource<S> {
     capture: Capture,
     settings: S,
     clock: StudioClock,
+    /// Whether its sound is played too.
+    with_sound: bool,
 }
 
 pub(super) fn add_source<S>(app: &mut App)
@@ -51,18 +54,30 @@ where
     S: NodeKind + CaptureSource + Clone + PartialEq,
 {
     app.register_node::<S>()
-        .add_systems(Update, (start_sources::<S>, ApplyDeferred, take_frames::<S>).chain().in_set(StudioSystems::Capture));
+        // After the encoders of sound have put their sinks on the buses, so that they hear the first block.
+        .add_systems(
+            Update,
+            (start_sources::<S>, ApplyDeferred, take_frames::<S>)
+                .chain()
+                .in_set(StudioSystems::Capture)
+                .after(super::audio::run_encoders),
+        );
 }
 
 fn start_sources<S: NodeKind + CaptureSource + Clone + PartialEq>(
     mut sources: Query<(Entity, &S, &mut NodeStatus, Option<&RunningSource<S>>)>,
     links: GraphLinks,
+    sounds: Query<(&AudioBus, Has<Feeds>)>,
     clock: Res<StudioClock>,
     waker: Res<StudioWaker>,
     mut commands: Commands,
 ) {
     for (node, settings, mut status, running) in &mut sources {
-        let stale = running.is_some_and(|running| running.settings != *settings || running.clock != *clock);
+        // Sound is decoded only where something is linked to its pin.
+        let sound = links.output(node, "audio").and_then(|pin| sounds.get(pin).ok()).filter(|(_, linked)| *linked);
+        let stale = running.is_some_and(|running| {
+            running.settings != *settings || running.clock != *clock || running.with_sound != sound.is_some()
+        });
         if stale {
             commands.entity(node).remove::<RunningSource<S>>();
             *status = NodeStatus::Idle;
@@ -75,13 +90,12 @@ fn start_sources<S: NodeKind + CaptureSource + Clone + PartialEq>(
             StudioClock::Live => CaptureClock::Live,
             StudioClock::Offline => CaptureClock::Offline,
         };
-        match settings.start(capture_clock) {
+        match settings.start_with_sound(capture_clock, sound.map(|(bus, _)| publish_on(bus))) {
             Ok(capture) => {
                 let waker = waker.clone();
                 capture.frames().on_send(move || waker.wake());
-                commands
-                    .entity(node)
-                    .insert((RunningSource { capture, settings: settings.clone(), clock: *clock }, SourceStats::default()));
+                let running = RunningSource { capture, settings: settings.clone(), clock: *clock, with_sound: sound.is_some() };
+                commands.entity(node).insert((running, SourceStats::default()));
             }
             Err(error) => {
                 let error = error.to_string();

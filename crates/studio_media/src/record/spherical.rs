@@ -3,7 +3,7 @@
 //!
 //! Source: "Spherical Video V2" (google/spatial-media, docs/spherical-video-v2-rfc.md) and the Matroska element registry.
 
-use super::ebml;
+use super::{ebml, mp4::make_box};
 use studio_frame::prelude::*;
 
 /// A quarter of the picture in 0.32 fixed point: what half an equirectangular picture lacks at its left and right.
@@ -36,14 +36,6 @@ impl Described {
         };
         fields.iter().flat_map(|field| field.to_be_bytes()).collect()
     }
-}
-
-fn make_box(kind: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
-    let size = 8 + parts.iter().map(|part| part.len()).sum::<usize>();
-    let mut bytes = (size as u32).to_be_bytes().to_vec();
-    bytes.extend_from_slice(kind);
-    parts.iter().for_each(|part| bytes.extend_from_slice(part));
-    bytes
 }
 
 /// The boxes to add to the video's sample entry; empty for a flat picture for both eyes.

@@ -3,12 +3,12 @@ use crate::{
     capture::{CaptureClock, CaptureSource, CaptureStatus, Pattern, VideoFileInput},
     encode::{EncoderInput, EncoderSettings, VideoEncoder},
 };
-use std::{fs, process::Command, sync::mpsc};
-use studio_frame::{mark::Mark, packet::VideoCodec, queue::ReceiveError};
+use std::{fs, process::Command, sync::mpsc, time::Instant};
+use studio_frame::{mark::Mark, queue::ReceiveError};
 
 const SIZE: UVec2 = UVec2::new(512, 256);
 
-fn encode(codec: VideoCodec, count: u64, projection: PictureProjection, stereo: StereoLayout) -> (StreamInfo, Vec<AccessUnit>) {
+fn encode(codec: VideoCodec, count: u64, projection: PictureProjection, stereo: StereoLayout) -> (PacketInfo, Vec<AccessUnit>) {
     let pattern = Pattern::new(SIZE);
     let (sender, receiver) = mpsc::sync_channel(256);
     let input =
@@ -26,16 +26,18 @@ fn encode(codec: VideoCodec, count: u64, projection: PictureProjection, stereo: 
     }
     encoder.finish().unwrap();
     let outputs: Vec<_> = receiver.into_iter().collect();
-    (StreamInfo::clone(&outputs[0].info), outputs.into_iter().map(|output| output.unit).collect())
+    (PacketInfo::Video(outputs[0].info.clone()), outputs.into_iter().map(|output| output.unit).collect())
 }
 
-fn plain(codec: VideoCodec, count: u64) -> (StreamInfo, Vec<AccessUnit>) {
+pub(super) fn plain(codec: VideoCodec, count: u64) -> (PacketInfo, Vec<AccessUnit>) {
     encode(codec, count, PictureProjection::Equirectangular, StereoLayout::Mono)
 }
 
-fn record(path: &Path, info: &StreamInfo, units: &[AccessUnit]) -> RecordSummary {
-    let recorder = Recorder::start(path, info, &RecordSettings::default()).unwrap();
-    units.iter().for_each(|unit| recorder.push(unit).unwrap());
+const PICTURES: Expected = Expected { pictures: true, sound: false, policy: QueuePolicy::Block };
+
+fn record(path: &Path, info: &PacketInfo, units: &[AccessUnit]) -> RecordSummary {
+    let recorder = Recorder::start(path, PICTURES, &RecordSettings::default()).unwrap();
+    units.iter().for_each(|unit| recorder.push(info, unit).unwrap());
     recorder.finish().unwrap()
 }
 
@@ -140,8 +142,8 @@ fn what_is_written_is_on_disk_within_a_second_of_video() {
     let (info, units) = plain(VideoCodec::H264, 90);
     for ending in ["mp4", "mkv"] {
         let path = folder.path().join(format!("live.{ending}"));
-        let recorder = Recorder::start(&path, &info, &RecordSettings::default()).unwrap();
-        units.iter().for_each(|unit| recorder.push(unit).unwrap());
+        let recorder = Recorder::start(&path, PICTURES, &RecordSettings::default()).unwrap();
+        units.iter().for_each(|unit| recorder.push(&info, unit).unwrap());
         // Not finished: as a killed program would leave it.
         let copy = folder.path().join(format!("copy.{ending}"));
         let deadline = Instant::now() + Duration::from_secs(5);
@@ -169,8 +171,8 @@ fn a_recording_starts_at_a_key_frame_and_overwrites_nothing() {
     assert_eq!(second.path.file_name().unwrap(), "take-2.mp4");
     assert_eq!(numbers_in(&first.path).0, (15..30).collect::<Vec<_>>());
     let again = RecordSettings { overwrite: true, ..default() };
-    let recorder = Recorder::start(&path, &info, &again).unwrap();
-    recorder.push(&units[1]).unwrap();
+    let recorder = Recorder::start(&path, PICTURES, &again).unwrap();
+    recorder.push(&info, &units[1]).unwrap();
     assert_eq!(recorder.finish(), Err(RecordError::Nothing(path.clone())));
     assert!(!path.exists());
 }
@@ -178,7 +180,7 @@ fn a_recording_starts_at_a_key_frame_and_overwrites_nothing() {
 #[test]
 fn a_full_disk_and_a_forbidden_place_are_errors_in_words() {
     let (info, units) = plain(VideoCodec::H264, 60);
-    let error = Recorder::start("/proc/nowhere/take.mp4", &info, &RecordSettings::default()).err().unwrap();
+    let error = Recorder::start("/proc/nowhere/take.mp4", PICTURES, &RecordSettings::default()).err().unwrap();
     assert!(matches!(error, RecordError::Create { .. }), "{error}");
     if !Path::new("/dev/full").exists() {
         eprintln!("skipped: /dev/full absent");
@@ -187,8 +189,8 @@ fn a_full_disk_and_a_forbidden_place_are_errors_in_words() {
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("full.mp4");
     std::os::unix::fs::symlink("/dev/full", &link).unwrap();
-    let recorder = Recorder::start(&link, &info, &RecordSettings { overwrite: true, ..default() }).unwrap();
-    let outcome = units.iter().try_for_each(|unit| recorder.push(unit));
+    let recorder = Recorder::start(&link, PICTURES, &RecordSettings { overwrite: true, ..default() }).unwrap();
+    let outcome = units.iter().try_for_each(|unit| recorder.push(&info, unit));
     let error = outcome.and_then(|()| recorder.finish().map(drop)).unwrap_err();
     assert!(matches!(error, RecordError::Write { written_bytes: 0, .. }), "{error}");
 }
@@ -197,9 +199,9 @@ fn a_full_disk_and_a_forbidden_place_are_errors_in_words() {
 fn rubbish_is_refused_and_nothing_hangs() {
     let folder = tempfile::tempdir().unwrap();
     let (info, _) = plain(VideoCodec::H264, 1);
-    let recorder = Recorder::start(folder.path().join("rubbish.mp4"), &info, &RecordSettings::default()).unwrap();
+    let recorder = Recorder::start(folder.path().join("rubbish.mp4"), PICTURES, &RecordSettings::default()).unwrap();
     let unit = AccessUnit { stamp: FrameStamp::default(), key_frame: true, data: vec![0x5A; 4000].into() };
-    let outcome = (0..40).try_for_each(|_| recorder.push(&unit));
+    let outcome = (0..40).try_for_each(|_| recorder.push(&info, &unit));
     let outcome = outcome.and_then(|()| recorder.finish().map(drop));
     assert!(matches!(outcome, Err(RecordError::Mux { .. })), "{outcome:?}");
 }
