@@ -145,14 +145,14 @@ struct Encoding {
 }
 
 #[derive(Component)]
-struct RunningEncoder {
+pub(super) struct RunningEncoder {
     settings: AudioEncoder,
     clock: StudioClock,
     encoding: Arc<Mutex<Encoding>>,
     sink: SinkGuard<AudioBlock>,
 }
 
-fn run_encoders(
+pub(super) fn run_encoders(
     mut encoders: Query<(Entity, &AudioEncoder, &NodeStatus, Option<&RunningEncoder>)>,
     links: GraphLinks,
     sounds: Query<&AudioBus>,
