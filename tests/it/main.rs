@@ -13,6 +13,7 @@ mod kinds;
 mod preview;
 mod programs;
 mod shaders;
+mod sound;
 mod tap;
 
 /// Held by tests that stream: two at once would measure each other's load on a small machine.
