@@ -202,6 +202,10 @@ fn a_stream_of_sound_alone_is_heard_within_a_second_of_joining() {
         update_until(&mut app, "time", |_| Instant::now() >= joined);
         let joined = Instant::now();
         let input = watch(app.world_mut(), link);
+        // An output that cannot play says so and disturbs nothing.
+        let broken = app.world_mut().spawn(AudioOutput { provider: "no such sink".into(), ..default() }).id();
+        app.world_mut().flush();
+        connect(app.world_mut(), input, "audio", broken, "audio").expect("sound into the output");
         app.update();
         let (heard, _ear) = listen(app.world(), input, "audio");
         update_until(&mut app, "sound", |_| heard.lock().expect("free").blocks > 0);
@@ -210,6 +214,8 @@ fn a_stream_of_sound_alone_is_heard_within_a_second_of_joining() {
         assert!(after < Duration::from_secs(1), "{after:?}");
         update_until(&mut app, "a clap and another", |_| heard.lock().expect("free").claps.len() >= 2);
         let world = app.world();
+        let error = world.get::<NodeStatus>(broken).and_then(NodeStatus::error).unwrap_or_default();
+        assert!(error.contains("no element `no such sink`"), "{error}");
         assert!(matches!(world.get::<NodeStatus>(input), Some(NodeStatus::Running { frames }) if *frames > 0));
         let stats = world.get::<StreamInputStats>(input).expect("it runs");
         assert!(stats.sound.contains(&format!("{codec:?}, 48.0 kHz, 2 channels")), "{}", stats.sound);

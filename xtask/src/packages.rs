@@ -90,7 +90,6 @@ pub const ELEMENTS: &[Element] = &[
     element("appsink", "gstreamer1.0-plugins-base"),
     element("uridecodebin", "gstreamer1.0-plugins-base"),
     element("v4l2src", "gstreamer1.0-plugins-good"),
-    element("autoaudiosink", "gstreamer1.0-plugins-good"),
     element("pulsesink", "gstreamer1.0-plugins-good"),
     element("qtdemux", "gstreamer1.0-plugins-good"),
     element("mp4mux", "gstreamer1.0-plugins-good"),

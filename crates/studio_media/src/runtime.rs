@@ -52,8 +52,9 @@ pub fn init() -> Result<(), RuntimeError> {
 pub(crate) fn package_of(element: &str) -> &'static str {
     match element {
         "x264enc" => "gstreamer1.0-plugins-ugly",
-        "mp4mux" | "matroskamux" | "aacparse" | "videoflip" | "v4l2src" | "jpegdec" | "vp8enc" | "vp9enc" | "autoaudiosink"
-        | "pulsesink" => "gstreamer1.0-plugins-good",
+        "mp4mux" | "matroskamux" | "aacparse" | "videoflip" | "v4l2src" | "jpegdec" | "vp8enc" | "vp9enc" | "pulsesink" => {
+            "gstreamer1.0-plugins-good"
+        }
         "alsasink" => "gstreamer1.0-alsa",
         "appsrc" | "appsink" | "videoconvert" | "videoscale" | "videorate" | "uridecodebin" | "decodebin" | "audioconvert"
         | "audioresample" | "opusenc" | "opusdec" => "gstreamer1.0-plugins-base",

@@ -39,7 +39,7 @@ pub(crate) const MAX_DELAY_MS: f32 = 5_000.0;
 /// Where sound is played.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutputSettings {
-    /// `auto` (the sound card that GStreamer chooses), the name of a sink such as `pulsesink`, or `fakesink`, which keeps
+    /// `auto` (the sink that GStreamer ranks highest and that opens), the name of a sink such as `pulsesink`, or `fakesink`, which keeps
     /// time and plays nothing.
     pub provider: String,
     /// The device, as the sink names it; empty for its own choice.
@@ -164,13 +164,21 @@ fn play(settings: &OutputSettings, blocks: &QueueReceiver<AudioBlock>, shared: &
         if let Some(error) = card.as_ref().and_then(Card::failure) {
             return Err(error);
         }
-        let Some(block) = block.filter(|block| block.frames() > 0) else { continue };
+        let Some(mut block) = block.filter(|block| block.frames() > 0) else { continue };
         if card.as_ref().is_none_or(|card| card.format != block.format()) {
             // The old one lets go of the device first.
             drop(card.take());
             card = Some(Card::open(settings, block.format())?);
+            // What came while it opened is old; to play it would put off all that follows.
+            while let Ok(newer) = blocks.try_recv() {
+                let same = newer.format() == block.format();
+                block = newer;
+                if !same {
+                    break;
+                }
+            }
         }
-        let Some(card) = &mut card else { continue };
+        let Some(card) = card.as_mut().filter(|card| card.format == block.format()) else { continue };
         let target = f32::from_bits(shared.gain.load(Ordering::Relaxed));
         card.push(&block, gain, target)?;
         gain = target;
@@ -191,10 +199,6 @@ struct Card {
 
 impl Card {
     fn open(settings: &OutputSettings, format: AudioFormat) -> Result<Self, OutputError> {
-        let wanted = match settings.provider.trim() {
-            "" | "auto" => "autoaudiosink",
-            name => name,
-        };
         let delay = Duration::from_secs_f32(settings.delay_ms / 1000.0);
         let caps = float_caps().field("rate", format.rate_hz as i32).field("channels", i32::from(format.channels)).build();
         let longest = gst::ClockTime::try_from(delay + Duration::from_secs(1)).unwrap_or(gst::ClockTime::SECOND);
@@ -207,16 +211,13 @@ impl Card {
             .max_time(longest)
             .leaky_type(gst_app::AppLeakyType::Downstream)
             .build();
-        let sink = runtime::make(wanted)?;
+        let sink = choose(settings)?;
+        let element = sink.factory().map(|factory| factory.name().to_string()).unwrap_or_default();
         let pipeline = gst::Pipeline::new();
-        let device = settings.device.clone();
-        configure(&sink, &device);
-        // The sink inside of an automatic one is known only when it opens.
-        pipeline.connect_deep_element_added(move |_, _, element| configure(element, &device));
         // The card follows the system's clock, as everything else here does.
         pipeline.use_clock(Some(&gst::SystemClock::obtain()));
         let (convert, resample) = (runtime::make("audioconvert")?, runtime::make("audioresample")?);
-        runtime::chain(&pipeline, &[source.clone().upcast(), convert, resample, sink.clone()])?;
+        runtime::chain(&pipeline, &[source.clone().upcast(), convert, resample, sink])?;
         let failed = Arc::<Mutex<Option<String>>>::default();
         if let Some(bus) = pipeline.bus() {
             let failed = failed.clone();
@@ -228,13 +229,9 @@ impl Card {
             });
         }
         let placement = Placement::new(CUSHION + delay);
-        let card = Self { element: wanted.to_owned(), pipeline, source, format, placement, failed };
+        let card = Self { element, pipeline, source, format, placement, failed };
         if let Err(error) = card.pipeline.set_state(gst::State::Playing) {
             return Err(card.failure().unwrap_or_else(|| card.refused(error.to_string())));
-        }
-        // Where no card is found, the automatic sink puts a mute one in its place and only warns.
-        if wanted == "autoaudiosink" && holds_fake(&sink) {
-            return Err(OutputError::NoCard);
         }
         Ok(card)
     }
@@ -273,20 +270,36 @@ impl Drop for Card {
     }
 }
 
-fn configure(element: &gst::Element, device: &str) {
-    if !element.has_property("sync") || !element.element_flags().contains(gst::ElementFlags::SINK) {
-        return;
+/// A sink that is set up: the one that was asked for, or of all the one that GStreamer ranks highest and that opens.
+fn choose(settings: &OutputSettings) -> Result<gst::Element, OutputError> {
+    let configured = |sink: gst::Element| {
+        runtime::set_if_present(&sink, "sync", "true");
+        runtime::set_if_present(&sink, "buffer-time", &CARD_BUFFER_US.to_string());
+        if !settings.device.is_empty() && !runtime::set_if_present(&sink, "device", &settings.device) {
+            tracing::debug!("{} has no devices to choose from", sink.name());
+        }
+        sink
+    };
+    match settings.provider.trim() {
+        "" | "auto" => {}
+        name => return Ok(configured(runtime::make(name)?)),
     }
-    runtime::set_if_present(element, "sync", "true");
-    runtime::set_if_present(element, "buffer-time", &CARD_BUFFER_US.to_string());
-    if !device.is_empty() && !runtime::set_if_present(element, "device", device) {
-        tracing::debug!("{} has no devices to choose from", element.name());
+    let kind = gst::ElementFactoryType::SINK | gst::ElementFactoryType::MEDIA_AUDIO;
+    let mut factories: Vec<_> = gst::ElementFactory::factories_with_type(kind, gst::Rank::MARGINAL).into_iter().collect();
+    factories.sort_by_key(|factory| std::cmp::Reverse(factory.rank()));
+    // GStreamer's own automatic sink does the same, but plays to nobody where no card is found. OpenAL only goes through the
+    // others, and complains aloud when they do not play.
+    for factory in factories.iter().filter(|factory| !["autoaudiosink", "openalsink"].contains(&factory.name().as_str())) {
+        let Ok(sink) = factory.create().build().map(configured) else { continue };
+        if sink.set_state(gst::State::Ready).is_ok() {
+            return Ok(sink);
+        }
+        tracing::debug!("{} is installed but does not open", factory.name());
+        if sink.set_state(gst::State::Null).is_err() {
+            tracing::debug!("{} did not stop cleanly", factory.name());
+        }
     }
-}
-
-fn holds_fake(sink: &gst::Element) -> bool {
-    let Some(bin) = sink.downcast_ref::<gst::Bin>() else { return false };
-    bin.children().iter().any(|child| child.factory().is_some_and(|factory| factory.name() == "fakesink"))
+    Err(OutputError::NoCard)
 }
 
 /// A block's samples as bytes, times a factor that goes from one value to another within it.
@@ -309,8 +322,8 @@ struct Placement {
     cushion_ns: i64,
     /// What is added to a block's time.
     offset_ns: Option<i64>,
-    /// Where the present window of watching began, and the least time that a block had left in it.
-    window: Option<(u64, i64)>,
+    /// Where the present window of watching began, and the least and the most time that a block had left in it.
+    window: Option<(u64, i64, i64)>,
     /// Steps since they were last counted.
     steps: u64,
 }
@@ -326,14 +339,18 @@ impl Placement {
         let started = self.offset_ns.is_none();
         let offset = *self.offset_ns.get_or_insert(now + self.cushion_ns - pts);
         let left = pts + offset - now;
-        let (began, least) = self.window.map_or((now_ns, left), |(began, least)| (began, least.min(left)));
-        self.window = Some((began, least));
+        let (began, least, most) = self.window.unwrap_or((now_ns, left, left));
+        let (least, most) = (least.min(left), most.max(left));
+        self.window = Some((began, least, most));
         let watched = now_ns.saturating_sub(began) >= DRIFT_WINDOW.as_nanos() as u64;
         let missing = if left < 0 || left > self.cushion_ns + nanos(FAR_AHEAD) {
             self.cushion_ns - left
-        } else if watched && (least - self.cushion_ns).abs() > nanos(DRIFT) {
+        } else if watched && least - self.cushion_ns > nanos(DRIFT) {
             self.cushion_ns - least
+        } else if watched && self.cushion_ns - most > nanos(DRIFT) {
+            self.cushion_ns - most
         } else {
+            // One late block that still came in time is no drift.
             0
         };
         if watched || missing != 0 {

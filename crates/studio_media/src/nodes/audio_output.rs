@@ -11,8 +11,8 @@ use studio_graph::prelude::*;
 #[require(AudioOutputStats)]
 #[reflect(Component, Default, Node)]
 pub struct AudioOutput {
-    /// `auto` (the sound card that GStreamer chooses), the name of a sink such as `pulsesink` or `alsasink`, or `fakesink`:
-    /// keeps time and plays nothing, for machines without sound.
+    /// `auto` (the sink that GStreamer ranks highest and that opens), the name of one such as `pulsesink` or `alsasink`, or
+    /// `fakesink`: keeps time and plays nothing, for machines without sound.
     pub provider: String,
     /// The device as the sink names it, such as `hw:1`; empty for its own choice.
     pub device: String,

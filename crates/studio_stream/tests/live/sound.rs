@@ -155,7 +155,7 @@ fn hear_session(publisher: &Publisher, viewer: &Subscriber, id: &mut u64) -> u64
 fn a_slow_link_delays_sound_and_loses_none() {
     let publisher = Publisher::start(config()).expect("a publisher");
     publisher.set_audio_info(sound_info()).expect("a sound description");
-    let conditions = Conditions { delay: Duration::from_millis(60), datagram_loss: 0.2, seed: 3, ..Default::default() };
+    let conditions = Conditions { delay: Duration::from_millis(60), datagram_loss: 0.2, seed: 3 };
     let viewer =
         Subscriber::connect(link(&publisher), SubscriberConfig { conditions, ..Default::default() }).expect("a subscriber");
     let id = until_heard(&publisher, &viewer, 0);
