@@ -129,7 +129,7 @@ fn lip_sync_over_the_stream() {
     // Small: a flash is drawn sooner than the pattern, which is a difference of the source and not of the stream.
     let pattern = TestPatternInput { size: (128, 64).into(), rate_hz: 30.0, flash: true, ..default() };
     let pattern = world.spawn(pattern).id();
-    let convert = world.spawn(ColorConvert::default()).id();
+    let convert = world.spawn(ColorConvert).id();
     let encoder = world.spawn(VideoEncoder { provider: "x264enc".into(), bitrate_bps: 2_000_000, ..default() }).id();
     world.flush();
     connect(world, pattern, "frame", convert, "frame").expect("pictures");
@@ -138,7 +138,7 @@ fn lip_sync_over_the_stream() {
     let link = link_of(&mut app, stream);
     let world = app.world_mut();
     let input = watch(world, link);
-    let (see, tap) = (world.spawn(ColorConvert::default()).id(), world.spawn(Tap::default()).id());
+    let (see, tap) = (world.spawn(ColorConvert).id(), world.spawn(Tap::default()).id());
     world.flush();
     connect(world, input, "frame", see, "frame").expect("pictures");
     connect(world, see, "frame", tap, "frame").expect("pictures");
