@@ -76,8 +76,8 @@ pub(crate) fn draw_hud(
             }
         });
         ui.separator();
-        ui.small("H: this · F: full screen · R: ahead · Q: quit");
         ui.small("drag or arrows: look · wheel: zoom · G: generation · M: mute · Page Up/Down: volume");
+        ui.small("H: this · F: full screen · R: ahead · Q: quit");
     });
     Ok(())
 }
