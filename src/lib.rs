@@ -34,7 +34,7 @@ use bevy::{app::PluginGroupBuilder, prelude::*};
 /// |---|---|---|
 /// | the graph | [`GraphPlugin`](studio_graph::GraphPlugin) | nodes, pins, links, compiled order, failures |
 /// | GPU | [`StudioGpuPlugin`](studio_gpu::StudioGpuPlugin) | upload, the driver of GPU nodes, `ColorConvert`, `CameraMove`, `LatencyMark`, `Preview`, `WindowOutput` |
-/// | media | [`StudioMediaPlugin`](studio_media::nodes::StudioMediaPlugin) | `CameraInput`, `VideoFileInput`, `StillInput`, `TestPatternInput`, `VideoEncoder`, `Recorder` |
+/// | media | [`StudioMediaPlugin`](studio_media::nodes::StudioMediaPlugin) | `CameraInput`, `VideoFileInput`, `StillInput`, `TestPatternInput`, `VideoEncoder`, `Recorder`, `AudioFileInput`, `MicrophoneInput`, `ToneInput`, `AudioEncoder`, `AudioOutput` |
 /// | vision | [`StudioVisionPlugin`](studio_vision::nodes::StudioVisionPlugin) | `Stitch`, `OpticalFlow`, `FrameSynthesis` |
 /// | effects | [`StudioEffectsPlugin`](studio_effects::StudioEffectsPlugin) | `Transform2d`, `Crop`, `Blend`, `Switch`, `ColorCorrection`, `TextOverlay` |
 /// | stream | [`StudioStreamPlugin`](studio_stream::nodes::StudioStreamPlugin) | `WebTransportOutput` |

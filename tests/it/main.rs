@@ -10,6 +10,7 @@ mod editor;
 mod faults;
 mod gate;
 mod kinds;
+mod lip_sync;
 mod preview;
 mod programs;
 mod shaders;

@@ -42,7 +42,11 @@ pub const PACKAGES: &[Package] = &[
     package(Group::Build, "libgstreamer-plugins-base1.0-dev", "GStreamer's video and app libraries"),
     package(Group::Build, "libudev-dev", "gamepads"),
     package(Group::Run, "gstreamer1.0-plugins-base", "decoding of any file, colour conversion, scaling, Opus"),
-    package(Group::Run, "gstreamer1.0-plugins-good", "cameras (V4L2), microphones (PulseAudio), MP4 and Matroska"),
+    package(
+        Group::Run,
+        "gstreamer1.0-plugins-good",
+        "cameras (V4L2), microphones and sound cards (PulseAudio), MP4 and Matroska",
+    ),
     package(Group::Run, "gstreamer1.0-plugins-bad", "H.264, H.265 and AV1 parsers, x265, AV1 and AAC encoders, hardware codecs"),
     package(Group::Run, "gstreamer1.0-plugins-ugly", "the x264 encoder"),
     package(Group::Run, "gstreamer1.0-libav", "software decoders"),
@@ -86,10 +90,12 @@ pub const ELEMENTS: &[Element] = &[
     element("appsink", "gstreamer1.0-plugins-base"),
     element("uridecodebin", "gstreamer1.0-plugins-base"),
     element("v4l2src", "gstreamer1.0-plugins-good"),
+    element("pulsesink", "gstreamer1.0-plugins-good"),
     element("qtdemux", "gstreamer1.0-plugins-good"),
     element("mp4mux", "gstreamer1.0-plugins-good"),
     element("matroskamux", "gstreamer1.0-plugins-good"),
     element("opusenc", "gstreamer1.0-plugins-base"),
+    element("opusdec", "gstreamer1.0-plugins-base"),
     element("aacparse", "gstreamer1.0-plugins-good"),
     element("voaacenc", "gstreamer1.0-plugins-bad"),
     element("h264parse", "gstreamer1.0-plugins-bad"),
@@ -99,6 +105,7 @@ pub const ELEMENTS: &[Element] = &[
     element("av1dec", "gstreamer1.0-plugins-bad"),
     element("x264enc", "gstreamer1.0-plugins-ugly"),
     element("avdec_h264", "gstreamer1.0-libav"),
+    element("avdec_aac", "gstreamer1.0-libav"),
 ];
 
 /// The packages among `wanted` that `dpkg-query -W -f '${Package} ${db:Status-Status}\n'` does not call installed.

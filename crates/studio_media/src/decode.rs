@@ -58,6 +58,9 @@ pub enum DecodeError {
     /// The stream says something that cannot be.
     #[error("the stream says that its pictures are {0}×{1} pixels: 1 to 16384 are decoded")]
     Size(u32, u32),
+    /// The sound is described in a way that cannot be decoded.
+    #[error("the stream's sound cannot be decoded: {0}")]
+    Sound(String),
 }
 
 /// What became of an access unit that was given to a decoder.

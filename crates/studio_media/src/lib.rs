@@ -8,7 +8,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`runtime`] | starts GStreamer, names missing elements and the package that has them |
-//! | [`audio`] | sound files, microphones and a test sound become stamped blocks; blocks become access units |
+//! | [`audio`] | sound files, microphones and a test sound become stamped blocks; blocks become access units, and back; sound is played |
 //! | [`capture`] | video files, cameras, stills and a test pattern become stamped frames |
 //! | [`decode`] | access units become frames |
 //! | [`encode`] | frames become access units |
@@ -41,7 +41,10 @@ pub mod prelude {
             Rotation, StillInput, TestPatternInput, VideoFileInput, list_cameras,
         },
         encode::{EncodeError, EncoderPreset, EncoderSettings},
-        nodes::{AudioEncoder, AudioMixer, Recorder, RecorderStatus, SourceStats, StudioMediaPlugin, VideoEncoder},
+        nodes::{
+            AudioEncoder, AudioMixer, AudioOutput, AudioOutputStats, Recorder, RecorderStatus, SourceStats, StudioMediaPlugin,
+            VideoEncoder,
+        },
         record::{Container, RecordError},
     };
 }

@@ -52,9 +52,10 @@ pub fn init() -> Result<(), RuntimeError> {
 pub(crate) fn package_of(element: &str) -> &'static str {
     match element {
         "x264enc" => "gstreamer1.0-plugins-ugly",
-        "mp4mux" | "matroskamux" | "aacparse" | "videoflip" | "v4l2src" | "jpegdec" | "vp8enc" | "vp9enc" => {
+        "mp4mux" | "matroskamux" | "aacparse" | "videoflip" | "v4l2src" | "jpegdec" | "vp8enc" | "vp9enc" | "pulsesink" => {
             "gstreamer1.0-plugins-good"
         }
+        "alsasink" => "gstreamer1.0-alsa",
         "appsrc" | "appsink" | "videoconvert" | "videoscale" | "videorate" | "uridecodebin" | "decodebin" | "audioconvert"
         | "audioresample" | "opusenc" | "opusdec" | "audiomixer" => "gstreamer1.0-plugins-base",
         name if name.starts_with("avdec_") || name.starts_with("avenc_") => "gstreamer1.0-libav",

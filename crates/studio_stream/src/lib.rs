@@ -1,8 +1,8 @@
 //! Live transport.
 //!
 //! The wire is Media over QUIC ([`moq_net`], its lite wire) with a [`hang`] catalog, carried by WebTransport. A publisher
-//! serves viewers directly: one QUIC stream a group of pictures, each starting at a key frame, the motion field in
-//! datagrams with a coarse reliable copy beside them.
+//! serves viewers directly: one QUIC stream a group of pictures, each starting at a key frame, one a unit of sound, the
+//! motion field in datagrams with a coarse reliable copy beside them.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -31,7 +31,7 @@ pub mod prelude {
         identity::{Identity, IdentityError},
         link::Conditions,
         publish::{PublishError, Publisher, PublisherConfig, PublisherStats},
-        subscribe::{ReceivedMotion, ReceivedUnit, Subscriber, SubscriberConfig, SubscriberStats, ViewerEvent},
+        subscribe::{ReceivedMotion, ReceivedSound, ReceivedUnit, Subscriber, SubscriberConfig, SubscriberStats, ViewerEvent},
         viewer_link::{ViewerLink, ViewerLinkError},
     };
 }

@@ -14,8 +14,8 @@ use std::{
 use studio_frame::prelude::*;
 use studio_graph::prelude::*;
 
-/// Serves what an encoder makes to viewers, over WebTransport: video in one QUIC stream a group of pictures, motion in
-/// datagrams. A viewer that falls behind is skipped ahead and slows nobody.
+/// Serves what encoders make to viewers, over WebTransport: pictures, sound, or both. Video goes in one QUIC stream a group
+/// of pictures, sound in one a unit, motion in datagrams. A viewer that falls behind is skipped ahead and slows nobody.
 #[derive(Component, Reflect, Clone, Debug, PartialEq)]
 #[reflect(Component, Default, Node)]
 pub struct WebTransportOutput {
@@ -52,7 +52,11 @@ impl NodeKind for WebTransportOutput {
     const CATEGORY: &'static str = "Output";
 
     fn pins(&self) -> Vec<PinSpec> {
-        vec![PinSpec::input("packets", DataType::PACKET), PinSpec::input("motion", DataType::MOTION_FIELD)]
+        vec![
+            PinSpec::input("packets", DataType::PACKET),
+            PinSpec::input("motion", DataType::MOTION_FIELD),
+            PinSpec::input("audio", DataType::PACKET),
+        ]
     }
 }
 
@@ -70,7 +74,8 @@ pub struct WebTransportStatus {
 struct RunningOutput {
     publisher: Arc<Publisher>,
     settings: WebTransportOutput,
-    sink: Option<SinkGuard>,
+    pictures: Option<SinkGuard>,
+    sound: Option<SinkGuard>,
     motion_seen: u64,
 }
 
@@ -136,8 +141,8 @@ fn start_outputs(
             Ok((publisher, link)) => {
                 info!("watch at {link}");
                 let status = WebTransportStatus { viewer_link: Some(link), stats: PublisherStats::default() };
-                let running =
-                    RunningOutput { publisher: Arc::new(publisher), settings: settings.clone(), sink: None, motion_seen: 0 };
+                let (publisher, settings) = (Arc::new(publisher), settings.clone());
+                let running = RunningOutput { publisher, settings, pictures: None, sound: None, motion_seen: 0 };
                 commands.entity(node).insert((running, status));
             }
             Err(error) => {
@@ -160,15 +165,12 @@ fn feed_outputs(
     ledger: Res<LatencyLedger>,
 ) {
     for (node, mut running, mut shown, mut status) in &mut outputs {
-        let bus = links.source(node, "packets").and_then(|pin| buses.get(pin).ok());
-        match bus {
-            Some(bus) if running.sink.as_ref().is_none_or(|sink| !sink.is_on(bus)) => {
-                let sink = packet_sink(node, running.publisher.clone(), bus.clone(), reports.clone(), ledger.clone());
-                running.sink = Some(bus.add_sink(node, sink));
-            }
-            None if running.sink.is_some() => running.sink = None,
-            _ => {}
-        }
+        let RunningOutput { publisher, pictures, sound, .. } = &mut *running;
+        let source = |pin: &str| links.source(node, pin).and_then(|pin| buses.get(pin).ok());
+        follow_source(pictures, source("packets"), |bus| {
+            bus.add_sink(node, picture_sink(node, publisher.clone(), bus.clone(), reports.clone(), ledger.clone()))
+        });
+        follow_source(sound, source("audio"), |bus| bus.add_sink(node, sound_sink(node, publisher.clone(), reports.clone())));
         if let Some((field, generation)) = links.source(node, "motion").and_then(|pin| motions.get(pin).ok()?.newest())
             && generation != running.motion_seen
         {
@@ -176,15 +178,42 @@ fn feed_outputs(
             running.publisher.send_motion(&field);
         }
         let stats = running.publisher.stats();
-        if stats.access_units > shown.stats.access_units {
+        if stats.access_units + stats.audio_units > shown.stats.access_units + shown.stats.audio_units {
             status.count_frame();
         }
         shown.stats = stats;
     }
 }
 
+/// Keeps the sink on the bus that feeds the pin now.
+fn follow_source(sink: &mut Option<SinkGuard>, bus: Option<&PacketBus>, listen: impl FnOnce(&PacketBus) -> SinkGuard) {
+    match bus {
+        Some(bus) if sink.as_ref().is_none_or(|sink| !sink.is_on(bus)) => *sink = Some(listen(bus)),
+        None if sink.is_some() => *sink = None,
+        _ => {}
+    }
+}
+
+/// Publishes each unit of sound on the encoder's own thread.
+fn sound_sink(
+    node: Entity,
+    publisher: Arc<Publisher>,
+    reports: FailureReport,
+) -> impl Fn(&PacketInfo, &AccessUnit) + Send + Sync {
+    move |info, unit| {
+        let Some(info) = info.audio() else {
+            reports.failure(node, "pictures come in at `audio`: connect them to `packets`");
+            return;
+        };
+        let described = publisher.set_audio_info(AudioStreamInfo::clone(info));
+        if let Err(error) = described.and_then(|()| publisher.send_audio(unit)) {
+            reports.failure(node, error);
+        }
+    }
+}
+
 /// Publishes each access unit on the encoder's own thread, and passes the viewers' wishes for key frames on.
-fn packet_sink(
+fn picture_sink(
     node: Entity,
     publisher: Arc<Publisher>,
     bus: PacketBus,
@@ -195,7 +224,7 @@ fn packet_sink(
     move |info, unit| {
         let start = Instant::now();
         let Some(info) = info.video() else {
-            reports.failure(node, "sound comes in at `packets`: connect a video encoder there");
+            reports.failure(node, "sound comes in at `packets`: connect it to `audio`");
             return;
         };
         let mut described = described.lock();

@@ -5,6 +5,8 @@
 mod hostile;
 #[path = "live/restart.rs"]
 mod restart;
+#[path = "live/sound.rs"]
+mod sound;
 
 use bevy::math::UVec2;
 use bytes::Bytes;
@@ -118,7 +120,7 @@ pub(crate) fn failed(viewer: &Subscriber) -> std::sync::Arc<SubscribeError> {
     event(viewer, |event| match event {
         ViewerEvent::Failed(error) => Some(error),
         ViewerEvent::Disconnected { error, .. } => panic!("tried again after: {error}"),
-        ViewerEvent::Connected { .. } | ViewerEvent::Described(_) => None,
+        ViewerEvent::Connected { .. } | ViewerEvent::Described(_) | ViewerEvent::AudioDescribed(_) => None,
     })
 }
 

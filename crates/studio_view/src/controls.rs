@@ -7,6 +7,7 @@ use bevy::{
     prelude::*,
     window::{MonitorSelection, PrimaryWindow, WindowMode},
 };
+use studio_media::nodes::AudioOutput;
 use studio_vision::nodes::{FrameSynthesis, SynthesisMode};
 
 /// Degrees a second at which keys and sticks turn the view.
@@ -54,6 +55,26 @@ pub(crate) fn look_around(
         }
         if turn != Vec2::ZERO || zoom != 0.0 {
             view.turn(turn.x, turn.y, zoom);
+        }
+    }
+}
+
+/// One press of a key makes sound so much louder or softer.
+const VOLUME_STEP_DB: f32 = 3.0;
+/// The range of the volume keys.
+const VOLUME_RANGE_DB: core::ops::RangeInclusive<f32> = -60.0..=12.0;
+
+/// M mutes the sound and lets it be heard again; Page Up and Page Down make it louder and softer.
+pub(crate) fn set_volume(keys: Res<ButtonInput<KeyCode>>, mut outputs: Query<&mut AudioOutput>) {
+    let pressed = |key| f32::from(u8::from(keys.just_pressed(key)));
+    let steps = pressed(KeyCode::PageUp) - pressed(KeyCode::PageDown);
+    for mut output in &mut outputs {
+        if keys.just_pressed(KeyCode::KeyM) {
+            output.mute = !output.mute;
+        }
+        if steps != 0.0 {
+            output.gain_db = (output.gain_db + steps * VOLUME_STEP_DB).clamp(*VOLUME_RANGE_DB.start(), *VOLUME_RANGE_DB.end());
+            output.mute = false;
         }
     }
 }
@@ -127,6 +148,7 @@ pub(crate) fn follow_window(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bevy::ecs::system::RunSystemOnce;
 
     #[test]
     fn a_turned_view_looks_where_it_was_turned() {
@@ -137,5 +159,23 @@ mod tests {
         assert!((view.direction(Vec2::ZERO) - Vec3::Y).length() < 1e-5, "up stops at the zenith: {}", view.direction(Vec2::ZERO));
         view.turn(270.0, 0.0, 500.0);
         assert_eq!((view.yaw_deg, view.fov_deg), (-90.0, 150.0));
+    }
+
+    #[test]
+    fn keys_set_the_volume() {
+        let mut world = World::new();
+        let output = world.spawn(AudioOutput::default()).id();
+        let mut press = |key| {
+            let mut keys = ButtonInput::<KeyCode>::default();
+            keys.press(key);
+            world.insert_resource(keys);
+            world.run_system_once(set_volume).unwrap();
+            let output = world.get::<AudioOutput>(output).unwrap();
+            (output.gain_db, output.mute)
+        };
+        assert_eq!(press(KeyCode::PageUp), (3.0, false));
+        assert_eq!(press(KeyCode::KeyM), (3.0, true));
+        assert_eq!(press(KeyCode::PageDown), (0.0, false), "who turns the volume wants to hear");
+        assert_eq!((0..30).map(|_| press(KeyCode::PageDown)).last(), Some((-60.0, false)));
     }
 }

@@ -5,6 +5,7 @@ use bevy::prelude::*;
 use bevy_egui::{EguiContexts, egui};
 use studio_frame::prelude::*;
 use studio_graph::prelude::*;
+use studio_media::nodes::AudioOutput;
 use studio_vision::nodes::{FrameSynthesis, SynthesisCounts};
 
 /// Whether the display is shown.
@@ -24,6 +25,7 @@ pub(crate) fn draw_hud(
     ledger: Res<LatencyLedger>,
     stats: Res<ViewStats>,
     inputs: Query<(&StreamInputStats, &NodeStatus)>,
+    outputs: Query<(&AudioOutput, &NodeStatus)>,
     synthesis: Query<&FrameSynthesis>,
     counts: Res<SynthesisCounts>,
 ) -> Result {
@@ -46,6 +48,12 @@ pub(crate) fn draw_hud(
                 row("bit rate", format!("{:.2} Mbit/s", input.bitrate_bps / 1e6));
                 row("lost tiles", format!("{} of {}", input.lost_tiles, input.tiles));
                 row("groups skipped", input.groups_skipped.to_string());
+                if !input.sound.is_empty() {
+                    row("sound", format!("{} ({} lost)", input.sound, input.audio_units_lost));
+                }
+            }
+            for (output, status) in &outputs {
+                row("volume", volume(output, status));
             }
             row("received", format!("{:.1} frames/s", counters.shown_hz()));
             row("drawn", format!("{:.1} frames/s", counters.drawn_hz(counts.generated())));
@@ -68,7 +76,17 @@ pub(crate) fn draw_hud(
             }
         });
         ui.separator();
-        ui.small("drag or arrows: look · wheel: zoom · G: generation · H: this · F: full screen · R: ahead · Q: quit");
+        ui.small("drag or arrows: look · wheel: zoom · G: generation · M: mute · Page Up/Down: volume");
+        ui.small("H: this · F: full screen · R: ahead · Q: quit");
     });
     Ok(())
+}
+
+/// How loud it is, or why nothing is heard.
+fn volume(output: &AudioOutput, status: &NodeStatus) -> String {
+    match (status.error(), output.mute) {
+        (Some(error), _) => error.to_owned(),
+        (None, true) => "muted".to_owned(),
+        (None, false) => format!("{:+.0} dB", output.gain_db),
+    }
 }

@@ -1,8 +1,8 @@
-//! The `StreamInput` node: receives a stream, decodes it, and puts pictures and motion on its pins.
+//! The `StreamInput` node: receives a stream, decodes it, and puts pictures, sound and motion on its pins.
 
 use crate::{
     pace::{self, Pace},
-    receive::{Receiver, ReceiverState},
+    receive::{Receiver, ReceiverPins, ReceiverState},
     stats::ViewStats,
 };
 use bevy::prelude::*;
@@ -12,7 +12,8 @@ use studio_gpu::{driver::GpuBacklog, prelude::*};
 use studio_graph::{prelude::*, wake::StudioWaker};
 use studio_vision::nodes::FrameSynthesis;
 
-/// Watches a stream: connects, decodes, and connects again when the stream breaks off.
+/// Watches a stream: connects, decodes, and connects again when the stream breaks off. Sound leaves with the picture that was
+/// captured with it.
 #[derive(Component, Reflect, Clone, Debug, Default, PartialEq)]
 #[reflect(Component, Default, Node)]
 pub struct StreamInput {
@@ -34,6 +35,7 @@ impl NodeKind for StreamInput {
             PinSpec::output("frame", DataType::VIDEO_FRAME),
             PinSpec::output("motion", DataType::MOTION_FIELD),
             PinSpec::output("packets", DataType::PACKET),
+            PinSpec::output("audio", DataType::AUDIO_BUFFER),
         ]
     }
 }
@@ -57,6 +59,12 @@ pub struct StreamInputStats {
     pub groups_skipped: u64,
     /// Times the viewer connected again.
     pub reconnects: u64,
+    /// What the sound is, or why it cannot be heard, for people; empty where there is none.
+    pub sound: String,
+    /// Units of sound received.
+    pub audio_units: u64,
+    /// Units of sound that came too late or were not taken in time.
+    pub audio_units_lost: u64,
 }
 
 #[derive(Component)]
@@ -81,6 +89,7 @@ fn start_inputs(
     links: GraphLinks,
     motions: Query<&PinMotion>,
     buses: Query<&PacketBus>,
+    sounds: Query<&AudioBus>,
     waker: Res<StudioWaker>,
     stats: Res<ViewStats>,
     ledger: Res<LatencyLedger>,
@@ -95,8 +104,10 @@ fn start_inputs(
         }
         let motion = links.output(node, "motion").and_then(|pin| motions.get(pin).ok());
         let bus = links.output(node, "packets").and_then(|pin| buses.get(pin).ok());
-        let (Some(motion), Some(bus)) = (motion, bus) else { continue };
-        match Receiver::start(settings, motion.clone(), bus.clone(), waker.clone(), stats.clone(), ledger.clone()) {
+        let sound = links.output(node, "audio").and_then(|pin| sounds.get(pin).ok());
+        let (Some(motion), Some(bus), Some(sound)) = (motion, bus, sound) else { continue };
+        let pins = ReceiverPins { motion: motion.clone(), packets: bus.clone(), audio: sound.clone() };
+        match Receiver::start(settings, pins, waker.clone(), stats.clone(), ledger.clone()) {
             Ok(receiver) => {
                 let running = RunningInput { receiver, settings: settings.clone(), sessions: 0 };
                 commands.entity(node).insert((running, StreamInputStats::default(), Pace::default()));
@@ -157,9 +168,11 @@ fn take_pictures(
             frame.color = color;
         }
         status.count_frame();
+        let captured_at = frame.stamp.captured_at;
         let frame = SourceFrame { frame, projection: state.info.projection, stereo: state.info.stereo, stage: Stage::ARRIVAL };
         let behind = !running.receiver.frames().is_empty();
         pace::show(&mut pace, pin, frame, behind, synthesis, &waker);
+        running.receiver.delay().note(captured_at, pace.until_due());
         if behind {
             waker.wake();
         }
@@ -175,6 +188,11 @@ fn report_inputs(mut inputs: Query<(&RunningInput, &mut StreamInputStats, &mut N
             warn!("{}: {error}", StreamInput::DISPLAY_NAME);
             status.fail(error.clone());
         }
-        stats.set_if_neq(running.receiver.stats());
+        let now = running.receiver.stats();
+        // Of a stream of sound alone, the units of sound are what shows that it runs.
+        if now.access_units == 0 && now.audio_units > stats.audio_units {
+            status.count_frame();
+        }
+        stats.set_if_neq(now);
     }
 }

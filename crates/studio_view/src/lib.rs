@@ -1,12 +1,15 @@
 //! The viewer: a graph of its own that receives a stream, makes frames between the received ones, and shows the sphere.
 //!
-//! `StreamInput → FrameSynthesis → SphereView → WindowOutput`
+//! `StreamInput → FrameSynthesis → SphereView → WindowOutput`, and for sound `StreamInput → AudioOutput`
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
 pub mod controls;
 pub mod hud;
 pub mod input;
 pub mod pace;
 mod receive;
+mod sound;
 pub mod sphere;
 pub mod stats;
 
@@ -49,7 +52,9 @@ impl Plugin for StudioViewPlugin {
                 .add_plugins(EguiPlugin::default())
                 .add_systems(
                     Update,
-                    (controls::look_around, controls::press_keys, controls::follow_window).chain().run_if(viewing.clone()),
+                    (controls::look_around, controls::press_keys, controls::set_volume, controls::follow_window)
+                        .chain()
+                        .run_if(viewing.clone()),
                 )
                 .add_systems(EguiPrimaryContextPass, hud::draw_hud.run_if(viewing));
         }

@@ -33,6 +33,11 @@ impl Pace {
     pub fn half_interval(&self) -> Option<Duration> {
         self.interval.map(|interval| interval / 2)
     }
+
+    /// How long it is until the newest received picture itself is shown.
+    pub(crate) fn until_due(&self) -> Duration {
+        self.due.map_or(Duration::ZERO, |due| due.saturating_duration_since(Instant::now()))
+    }
 }
 
 /// Shows a new picture: first the picture halfway before it and itself half a frame later, or itself at once where none is

@@ -1,7 +1,8 @@
-//! The threads of a stream input: one feeds the decoder, one takes the motion.
+//! The threads of a stream input: one feeds the decoder, one takes the motion, two the sound.
 
 use crate::{
     input::{StreamInput, StreamInputStats},
+    sound::{self, PictureDelay},
     stats::ViewStats,
 };
 use parking_lot::Mutex;
@@ -25,7 +26,7 @@ use studio_stream::{
 /// Decoded pictures waiting at most: beyond that the app is behind, and the newest win.
 const PICTURES: usize = 4;
 /// How often a thread looks whether it is to stop.
-const LOOK_AROUND: Duration = Duration::from_millis(100);
+pub(crate) const LOOK_AROUND: Duration = Duration::from_millis(100);
 
 /// Why nothing can be received.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,8 @@ pub(crate) struct ReceiverState {
     pub sessions: u64,
     /// How the connection fares, for people.
     pub connection: String,
+    /// What the sound is, or why there is none, for people.
+    pub sound: String,
     /// What went wrong last, until pictures come again.
     pub error: Option<String>,
     /// Whether the server refused the viewer for good.
@@ -58,15 +61,22 @@ pub(crate) struct Receiver {
     frames: QueueReceiver<VideoFrame>,
     subscriber: Arc<Subscriber>,
     state: Arc<Mutex<ReceiverState>>,
+    delay: PictureDelay,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+}
+
+/// The pins that a receiver fills by itself.
+pub(crate) struct ReceiverPins {
+    pub motion: PinMotion,
+    pub packets: PacketBus,
+    pub audio: AudioBus,
 }
 
 impl Receiver {
     pub fn start(
         settings: &StreamInput,
-        motion: PinMotion,
-        bus: PacketBus,
+        pins: ReceiverPins,
         waker: StudioWaker,
         stats: ViewStats,
         ledger: LatencyLedger,
@@ -74,6 +84,8 @@ impl Receiver {
         let link: ViewerLink = settings.link.parse()?;
         let conditions = Conditions { datagram_loss: settings.datagram_loss, ..Conditions::default() };
         let subscriber = Arc::new(Subscriber::connect(link, SubscriberConfig { conditions, ..SubscriberConfig::default() })?);
+        let ReceiverPins { motion, packets, audio } = pins;
+        let delay = PictureDelay::default();
         let (frames_in, frames) = queue(PICTURES, QueuePolicy::NewestWins);
         let state = Arc::new(Mutex::new(ReceiverState { connection: "connecting".to_owned(), ..ReceiverState::default() }));
         let stop = Arc::new(AtomicBool::new(false));
@@ -81,14 +93,17 @@ impl Receiver {
             subscriber: subscriber.clone(),
             state: state.clone(),
             frames: frames_in,
-            bus,
+            bus: packets,
+            delay: delay.clone(),
             waker: waker.clone(),
             stats,
             ledger,
             decoder: None,
             session: None,
         };
-        let mut receiver = Self { frames, subscriber: subscriber.clone(), state, stop: stop.clone(), threads: Vec::new() };
+        let (held, sounding) = (delay.clone(), state.clone());
+        let mut receiver = Self { frames, subscriber: subscriber.clone(), state, delay, stop: stop.clone(), threads: Vec::new() };
+        receiver.threads.extend(sound::start(subscriber.clone(), audio, held, sounding, stop.clone())?);
         let stopped = stop.clone();
         receiver.threads.push(thread::Builder::new().name("stream input".to_owned()).spawn(move || pump.run(&stopped))?);
         let take_motion = move || {
@@ -117,6 +132,11 @@ impl Receiver {
         self.state.lock().clone()
     }
 
+    /// Where the age of the pictures is noted when they are shown.
+    pub fn delay(&self) -> &PictureDelay {
+        &self.delay
+    }
+
     /// What was received.
     pub fn stats(&self) -> StreamInputStats {
         let received = self.subscriber.stats();
@@ -130,6 +150,9 @@ impl Receiver {
             lost_tiles: received.lost_tiles,
             groups_skipped: received.groups_skipped,
             reconnects: received.reconnects,
+            sound: state.sound.clone(),
+            audio_units: received.audio_units,
+            audio_units_lost: received.audio_units_dropped,
         }
     }
 }
@@ -150,6 +173,7 @@ struct Pump {
     state: Arc<Mutex<ReceiverState>>,
     frames: QueueSender<VideoFrame>,
     bus: PacketBus,
+    delay: PictureDelay,
     waker: StudioWaker,
     stats: ViewStats,
     ledger: LatencyLedger,
@@ -176,7 +200,12 @@ impl Pump {
         let mut state = self.state.lock();
         match event {
             ViewerEvent::Connected { address, .. } => state.connection = format!("connected to {address}"),
-            ViewerEvent::Described(info) => state.info = StreamInfo::clone(&info),
+            ViewerEvent::Described(info) => {
+                state.info = StreamInfo::clone(&info);
+                self.delay.expect();
+            }
+            // Told with the first unit, when its decoder is known too.
+            ViewerEvent::AudioDescribed(_) => {}
             ViewerEvent::Disconnected { error, retry_in } => {
                 state.connection = format!("{error}; trying again in {:.1} s", retry_in.as_secs_f32());
                 state.error = Some(error.to_string());

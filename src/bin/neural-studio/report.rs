@@ -71,6 +71,10 @@ pub struct ViewerReport {
     pub tiles: u64,
     /// Motion tiles lost.
     pub lost_tiles: u64,
+    /// Units of sound received.
+    pub audio_units: u64,
+    /// Units of sound that came too late.
+    pub audio_units_lost: u64,
     /// Times the viewer connected again.
     pub reconnects: u64,
     /// Resident memory in the first and the last minute, in MiB.

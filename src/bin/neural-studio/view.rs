@@ -30,13 +30,13 @@ pub struct ViewArgs {
     /// Open no window; the view goes into the files asked for
     #[arg(long)]
     headless: bool,
-    /// How long to watch, in seconds from the first picture
+    /// How long to watch, in seconds from the first picture (of a stream of sound alone: from the first sound)
     #[arg(long)]
     seconds: Option<f32>,
     /// How many received pictures to watch
     #[arg(long)]
     frames: Option<u64>,
-    /// Give up if no picture came within this many seconds
+    /// Give up if neither picture nor sound came within this many seconds
     #[arg(long, default_value_t = 30.0)]
     patience: f32,
     /// Width and height of the view in pixels, such as 1280x720
@@ -54,6 +54,15 @@ pub struct ViewArgs {
     /// Angle of view in degrees
     #[arg(long, default_value_t = 90.0)]
     fov: f32,
+    /// Start without sound; the key M lets it be heard
+    #[arg(long)]
+    mute: bool,
+    /// Volume in percent, from 0 to 400
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(0..=400))]
+    volume: u16,
+    /// GStreamer sink that plays the sound, such as pulsesink; fakesink plays nothing [default: auto, with --headless none]
+    #[arg(long)]
+    audio_output: Option<String>,
     /// Write the last view as a PNG
     #[arg(long)]
     picture: Option<PathBuf>,
@@ -164,6 +173,14 @@ pub fn run(args: ViewArgs) -> Result<(), Failure> {
         world.flush();
         connect(world, input, "packets", recorder, "packets")?;
     }
+    if let Some(provider) = args.audio_output.clone().or_else(|| windowed.then(|| "auto".to_owned())) {
+        // It opens the sound card when sound comes, so a stream without sound needs none.
+        let gain_db = 20.0 * (f32::from(args.volume) / 100.0).log10().max(-5.0);
+        let output = AudioOutput { provider, gain_db, mute: args.mute || args.volume == 0, ..default() };
+        let output = world.spawn(output).id();
+        world.flush();
+        connect(world, input, "audio", output, "audio")?;
+    }
     let viewer =
         Viewer { args, view, started: Instant::now(), first_picture: None, pictures_written: 0, resident_first_minute: None };
     app.insert_resource(viewer).add_systems(Update, watch.in_set(StudioSystems::Report));
@@ -187,7 +204,8 @@ fn watch(
     mut exits: ParamSet<(MessageReader<AppExit>, MessageWriter<AppExit>)>,
 ) {
     let counters = stats.get();
-    if viewer.first_picture.is_none() && counters.shown > 0 {
+    let heard_only = inputs.iter().any(|(input, _)| input.access_units == 0 && input.audio_units > 0);
+    if viewer.first_picture.is_none() && (counters.shown > 0 || heard_only) {
         viewer.first_picture = Some(Instant::now());
     }
     let watched = viewer.first_picture.map_or(Duration::ZERO, |first| first.elapsed());
@@ -286,6 +304,8 @@ fn viewer_report<'a>(
         report.tiles += input.tiles;
         report.lost_tiles += input.lost_tiles;
         report.reconnects += input.reconnects;
+        report.audio_units += input.audio_units;
+        report.audio_units_lost += input.audio_units_lost;
     }
     report
 }
@@ -295,6 +315,9 @@ fn say_report(report: &ViewerReport) {
         "received {} · shown {} ({:.1} Hz) · generated {} · lost tiles {} of {}",
         report.received, report.shown, report.shown_hz, report.generated, report.lost_tiles, report.tiles
     ));
+    if report.audio_units > 0 {
+        say(&format!("sound: received {} units · too late {}", report.audio_units, report.audio_units_lost));
+    }
     for stage in &report.stages {
         say(&format!("{:<24}{:>9}{:>11.2}{:>11.2}", stage.stage, stage.count, stage.p50_ms, stage.p95_ms));
     }

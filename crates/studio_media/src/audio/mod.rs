@@ -1,24 +1,29 @@
-//! Sources of sound: files, microphones and a test sound.
+//! Sound: sources (files, microphones, a test sound), coding, and playing it.
 //!
 //! [`AudioSource::start`] works as [`CaptureSource::start`](crate::capture::CaptureSource::start) does, but blocks of sound
 //! are not queued: they are handed to a function on the source's own thread.
 
+mod decode;
 mod encode;
 mod file;
 mod meter;
 mod microphone;
 mod mixer;
+mod output;
 mod pipeline;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod tone;
 
+pub use decode::AudioDecoder;
 pub use encode::{AudioEncoder, AudioEncoderSettings};
 pub use meter::{AudioMeters, InputMeter};
 pub use microphone::list_microphones;
 pub use mixer::{MixError, Mixer, MixerChannel, MixerInput};
+pub use output::{AudioPlayer, OutputError, OutputSettings, OutputStats};
 pub(crate) use pipeline::build_tail;
+pub(crate) use settings::gain_factor;
 pub use settings::{AudioFileInput, MicrophoneInput, Sound, ToneInput};
 
 use crate::capture::{

@@ -121,28 +121,34 @@ fn a_microphone_delivers_as_it_comes() {
     assert!(age < Duration::from_secs(10), "captured {age:?} ago");
 }
 
+/// Encodes blocks; what the stream is, and its access units.
+fn encode(blocks: &[AudioBlock], codec: AudioCodec, provider: &str) -> (Arc<AudioStreamInfo>, Vec<AccessUnit>) {
+    let (sender, receiver) = mpsc::sync_channel(1000);
+    let settings = AudioEncoderSettings { codec, provider: provider.into(), ..Default::default() };
+    let encoder = AudioEncoder::new(&settings, AudioFormat::STUDIO, QueuePolicy::Block, move |info, unit| {
+        sender.send((info.clone(), unit)).unwrap();
+    })
+    .unwrap();
+    blocks.iter().for_each(|block| encoder.push(block).unwrap());
+    encoder.finish().unwrap();
+    let (infos, units): (Vec<_>, Vec<_>) = receiver.iter().unzip();
+    (infos[0].clone(), units)
+}
+
 #[test]
 fn both_codecs_keep_the_sound_and_its_time() {
     for codec in [AudioCodec::Opus, AudioCodec::Aac] {
         let (blocks, _) = drain(&ToneInput { duration_s: Some(1.0), ..Default::default() });
-        let (sender, receiver) = mpsc::sync_channel(1000);
-        let settings = AudioEncoderSettings { codec, ..Default::default() };
-        let encoder = AudioEncoder::new(&settings, AudioFormat::STUDIO, QueuePolicy::Block, move |info, unit| {
-            sender.send((info.clone(), unit)).unwrap();
-        })
-        .unwrap();
-        blocks.iter().for_each(|block| encoder.push(block).unwrap());
-        encoder.finish().unwrap();
-        let units: Vec<_> = receiver.iter().collect();
-        let (info, first) = &units[0];
+        let (info, units) = encode(&blocks, codec, "auto");
+        let first = &units[0];
         assert_eq!((info.codec, info.format), (codec, AudioFormat::STUDIO));
         assert!(!info.config.is_empty() && first.key_frame);
         assert!(first.stamp.pts.0 < 22_000_000, "{codec:?} begins at {:?}", first.stamp.pts);
-        assert!(units.windows(2).all(|pair| pair[1].1.stamp.pts > pair[0].1.stamp.pts));
-        let end = units[units.len() - 1].1.stamp.pts.0;
+        assert!(units.windows(2).all(|pair| pair[1].stamp.pts > pair[0].stamp.pts));
+        let end = units[units.len() - 1].stamp.pts.0;
         // voaacenc keeps what it looks ahead, 33 ms, to itself at the end.
         assert!((900_000_000..1_100_000_000).contains(&end), "{codec:?} ends at {end}");
-        let bytes: usize = units.iter().map(|(_, unit)| unit.data.len()).sum();
+        let bytes: usize = units.iter().map(|unit| unit.data.len()).sum();
         assert!(bytes > 1000 && bytes < 40_000, "{codec:?}: {bytes} bytes");
     }
     let error = AudioEncoder::new(
@@ -154,49 +160,102 @@ fn both_codecs_keep_the_sound_and_its_time() {
     assert!(matches!(error.err(), Some(crate::encode::EncodeError::UnknownAudioProvider { .. })));
 }
 
-/// Decodes access units, each at its own time; returns when samples of the left channel first exceed `threshold`, in
-/// seconds of the time line, for each second.
-fn onsets(info: &AudioStreamInfo, units: Vec<AccessUnit>, threshold: f32) -> Vec<f64> {
-    use gstreamer::{self as gst, prelude::*};
-    use gstreamer_app as gst_app;
-    let (decoder, caps) = match info.codec {
-        AudioCodec::Opus => ("opusdec", gst::Caps::builder("audio/x-opus").field("channel-mapping-family", 0).build()),
-        AudioCodec::Aac => {
-            let caps = gst::Caps::builder("audio/mpeg").field("mpegversion", 4).field("stream-format", "raw");
-            ("avdec_aac", caps.field("codec_data", gst::Buffer::from_slice(info.config.clone())).build())
-        }
-    };
-    let text = format!(
-        "appsrc name=in format=time ! {decoder} ! audioconvert ! audio/x-raw,format=F32LE,layout=interleaved,channels=2 \
-         ! appsink name=out sync=false"
-    );
-    let pipeline = gst::parse::launch(&text).unwrap().downcast::<gst::Pipeline>().unwrap();
-    let source = pipeline.by_name("in").unwrap().downcast::<gst_app::AppSrc>().unwrap();
-    let mut caps = caps;
-    caps.make_mut().set("rate", info.format.rate_hz as i32);
-    caps.make_mut().set("channels", i32::from(info.format.channels));
-    source.set_caps(Some(&caps));
-    let sink = pipeline.by_name("out").unwrap().downcast::<gst_app::AppSink>().unwrap();
-    pipeline.set_state(gst::State::Playing).unwrap();
-    for unit in units {
-        let mut buffer = gst::Buffer::from_slice(unit.data);
-        buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_nseconds(unit.stamp.pts.0));
-        source.push_buffer(buffer).unwrap();
-    }
-    source.end_of_stream().unwrap();
+/// Decodes access units, from number `first` on.
+fn decode(info: &AudioStreamInfo, units: &[AccessUnit], first: usize) -> Vec<AudioBlock> {
+    let (sender, receiver) = mpsc::sync_channel(1000);
+    let decoder = AudioDecoder::new(info, QueuePolicy::Block, move |block| sender.send(block).unwrap()).unwrap();
+    units[first..].iter().for_each(|unit| decoder.push(unit).unwrap());
+    decoder.finish();
+    receiver.iter().collect()
+}
+
+/// When samples of the left channel first exceed `threshold`, in seconds of the time line, for each second.
+fn onsets(blocks: &[AudioBlock], threshold: f32) -> Vec<f64> {
     let mut found: Vec<f64> = Vec::new();
-    while let Ok(sample) = sink.pull_sample() {
-        let buffer = sample.buffer().unwrap();
-        let start = buffer.pts().unwrap().nseconds() as f64 / 1e9;
-        for (place, frame) in pipeline::samples_of(buffer, 1.0).unwrap().chunks(2).enumerate() {
-            let time = start + place as f64 / f64::from(info.format.rate_hz);
+    for block in blocks {
+        let start = block.stamp.pts.0 as f64 / 1e9;
+        for (place, frame) in block.samples().chunks(usize::from(block.format().channels)).enumerate() {
+            let time = start + place as f64 / f64::from(block.format().rate_hz);
             if frame[0].abs() > threshold && found.last().is_none_or(|last| time - last > 0.5) {
                 found.push(time);
             }
         }
     }
-    pipeline.set_state(gst::State::Null).unwrap();
     found
+}
+
+#[test]
+fn decoding_starts_anywhere_and_goes_on_after_damage() {
+    for codec in [AudioCodec::Opus, AudioCodec::Aac] {
+        let (blocks, _) = drain(&ToneInput { duration_s: Some(1.0), ..Default::default() });
+        let (info, units) = encode(&blocks, codec, "auto");
+        for first in [0, 1, 20] {
+            let heard = decode(&info, &units, first);
+            assert_eq!(heard.len(), units.len() - first, "{codec:?}: a block for each unit");
+            assert_eq!(heard[0].stamp, units[first].stamp);
+            assert!((level_db(&left(&heard[2..heard.len() - 3]), 48_000.0, 1000.0) + 12.0).abs() < 0.5, "{codec:?} from {first}");
+        }
+        let mut damaged = units.clone();
+        for place in [5, 6, 7, 20] {
+            damaged[place].data = vec![0xff_u8; 40 + place].into();
+        }
+        damaged[30].data = Default::default();
+        let heard = decode(&info, &damaged, 0);
+        assert_eq!(heard.last().map(|block| block.stamp), units.last().map(|unit| unit.stamp), "{codec:?}");
+    }
+}
+
+#[test]
+fn sound_that_cannot_be_decoded_is_told() {
+    let refused = |info: AudioStreamInfo| AudioDecoder::new(&info, QueuePolicy::Block, |_| {}).err().unwrap().to_string();
+    let eight = AudioFormat { channels: 8, ..AudioFormat::STUDIO };
+    assert!(refused(AudioStreamInfo { format: eight, ..Default::default() }).contains("8 channels"));
+    assert!(refused(AudioStreamInfo::default()).contains("OpusHead"));
+    assert!(refused(AudioStreamInfo { codec: AudioCodec::Aac, ..Default::default() }).contains("AudioSpecificConfig"));
+    let never = AudioFormat { rate_hz: 1, channels: 2 };
+    assert!(refused(AudioStreamInfo { format: never, ..Default::default() }).contains("rate"));
+}
+
+#[test]
+fn a_player_keeps_time_and_tells_why_it_does_not_play() {
+    let (sender, receiver) = mpsc::sync_channel(1000);
+    let tone = ToneInput { duration_s: Some(0.5), ..Default::default() };
+    let capture = tone.start(CaptureClock::Live, Box::new(move |block| sender.try_send(block).is_ok())).unwrap();
+    let settings = OutputSettings { provider: "fakesink".into(), device: String::new(), delay_ms: 20.0 };
+    let player = AudioPlayer::start(settings.clone(), 1.0).unwrap();
+    receiver.iter().take(50).for_each(|block| player.play(&block));
+    drop(capture);
+    // Blocks that come while the sink opens are old when it has.
+    let patience = Instant::now() + LONG;
+    while player.stats().blocks < 25 && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let stats = player.stats();
+    assert!((25..=50).contains(&stats.blocks) && stats.dropped == 0 && player.failure().is_none(), "{stats:?}");
+
+    let block = AudioBlock::new(FrameStamp::default(), AudioFormat::STUDIO, vec![0.0; 960]).unwrap();
+    let why = |provider: &str| {
+        let player = AudioPlayer::start(OutputSettings { provider: provider.into(), ..settings.clone() }, 1.0).unwrap();
+        player.play(&block);
+        std::iter::repeat_with(|| {
+            std::thread::sleep(Duration::from_millis(5));
+            player.failure()
+        })
+        .take(4000)
+        .find_map(|failure| failure)
+        .unwrap()
+    };
+    // Where there is a card, it plays; elsewhere this says so.
+    let player = AudioPlayer::start(OutputSettings { provider: "auto".into(), ..settings.clone() }, 0.0).unwrap();
+    player.play(&block);
+    while player.stats().blocks == 0 && player.failure().is_none() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(matches!(player.failure(), None | Some(OutputError::NoCard)), "{:?}", player.failure());
+    assert!(matches!(why("no such sink"), OutputError::Runtime(_)));
+    assert!(matches!(why("videotestsrc"), OutputError::Runtime(_)));
+    let late = AudioPlayer::start(OutputSettings { delay_ms: f32::NAN, ..settings.clone() }, 1.0);
+    assert!(matches!(late.err(), Some(OutputError::Setting(_))));
 }
 
 #[test]
@@ -212,17 +271,8 @@ fn a_clap_is_heard_when_its_flash_is_seen() {
     assert_eq!(flashes.len(), 3, "{flashes:?}");
     let (blocks, _) = drain(&ToneInput { sound: Sound::Clap, duration_s: Some(2.4), ..Default::default() });
     for (codec, provider) in [(AudioCodec::Opus, "auto"), (AudioCodec::Aac, "auto"), (AudioCodec::Aac, "avenc_aac")] {
-        let (sender, receiver) = mpsc::sync_channel(1000);
-        let settings = AudioEncoderSettings { codec, provider: provider.into(), ..Default::default() };
-        let encoder = AudioEncoder::new(&settings, AudioFormat::STUDIO, QueuePolicy::Block, move |info, unit| {
-            sender.send((info.clone(), unit)).unwrap();
-        })
-        .unwrap();
-        blocks.iter().for_each(|block| encoder.push(block).unwrap());
-        let element = encoder.element().to_owned();
-        encoder.finish().unwrap();
-        let (infos, units): (Vec<_>, Vec<_>) = receiver.iter().unzip();
-        let claps = onsets(&infos[0], units, 0.1);
+        let (info, units) = encode(&blocks, codec, provider);
+        let (claps, element) = (onsets(&decode(&info, &units, 0), 0.1), provider);
         // AAC may lose the very first sound of a time line; see the encoder.
         assert!(claps.len() >= flashes.len() - 1, "{element}: {claps:?}");
         let late_ms: Vec<f64> = claps.iter().map(|clap| (clap - flashes[clap.round() as usize]) * 1e3).collect();

@@ -2,12 +2,14 @@
 
 mod audio;
 mod audio_mixer;
+mod audio_output;
 mod encoder;
 mod recorder;
 mod source;
 
 pub use audio::AudioEncoder;
 pub use audio_mixer::AudioMixer;
+pub use audio_output::{AudioOutput, AudioOutputStats};
 pub use encoder::VideoEncoder;
 pub use recorder::{Recorder, RecorderStatus};
 pub use source::SourceStats;
@@ -19,7 +21,7 @@ use studio_graph::prelude::*;
 
 /// Adds the media nodes: [`CameraInput`], [`VideoFileInput`], [`StillInput`], [`TestPatternInput`], [`VideoEncoder`],
 /// [`Recorder`], and for sound [`AudioFileInput`](crate::audio::AudioFileInput), [`MicrophoneInput`](crate::audio::MicrophoneInput),
-/// [`ToneInput`](crate::audio::ToneInput), [`AudioMixer`], [`AudioEncoder`].
+/// [`ToneInput`](crate::audio::ToneInput), [`AudioMixer`], [`AudioEncoder`], [`AudioOutput`].
 pub struct StudioMediaPlugin;
 
 impl Plugin for StudioMediaPlugin {
@@ -31,6 +33,7 @@ impl Plugin for StudioMediaPlugin {
         app.add_gpu_node::<VideoEncoder, _>(encoder::run_video_encoder)
             .add_systems(Update, encoder::follow_motion.in_set(StudioSystems::Send));
         audio::add_sound_nodes(app);
+        audio_output::add_audio_output(app);
         recorder::add_recorder(app);
     }
 }

@@ -116,11 +116,14 @@ pub enum PublishError {
     #[error("the motion field cannot be sent: {0}")]
     Motion(#[from] WireError),
     /// An access unit came before the stream was described.
-    #[error("an access unit came before the stream was described; call set_stream_info first")]
+    #[error("an access unit came before its stream was described; call set_stream_info or set_audio_info first")]
     NotDescribed,
     /// An access unit is too large.
     #[error("an access unit of {0} bytes is larger than {max}; lower the bit rate", max = crate::wire::unit::MAX_UNIT_BYTES)]
     UnitTooLarge(usize),
+    /// An access unit of sound is too large.
+    #[error("an access unit of {0} bytes is no sound: they have {max} at most", max = crate::wire::unit::MAX_AUDIO_UNIT_BYTES)]
+    AudioUnitTooLarge(usize),
     /// The protocol refuses.
     #[error("the stream cannot be sent: {0}")]
     Protocol(#[from] moq_net::Error),
@@ -147,7 +150,12 @@ pub struct PublisherStats {
     pub access_unit_bytes: u64,
     /// Groups of pictures published.
     pub groups: u64,
-    /// Groups that viewers were skipped over, those from before they came included, summed over the viewers.
+    /// Access units of sound published.
+    pub audio_units: u64,
+    /// Bytes of the access units of sound published.
+    pub audio_unit_bytes: u64,
+    /// Groups that viewers were skipped over, those from before they came included, summed over the viewers. A unit of
+    /// sound is a group too.
     pub groups_skipped: u64,
     /// Motion fields published.
     pub motion_fields: u64,
@@ -232,6 +240,20 @@ impl Publisher {
     /// too large.
     pub fn send_access_unit(&self, unit: AccessUnit) -> Result<(), PublishError> {
         self.tracks.send_access_unit(unit)
+    }
+
+    /// Says what the sound is. A stream may have pictures, sound, or both; either may come first.
+    ///
+    /// Fails if a value is out of range.
+    pub fn set_audio_info(&self, info: AudioStreamInfo) -> Result<(), PublishError> {
+        self.tracks.set_audio_info(info)
+    }
+
+    /// Publishes a unit of sound. Never waits; may be called from any thread.
+    ///
+    /// Fails if the sound was not described yet or the unit is too large.
+    pub fn send_audio(&self, unit: &AccessUnit) -> Result<(), PublishError> {
+        self.tracks.send_audio(unit)
     }
 
     /// Publishes a motion field. Never waits: it is coded and sent by a thread of the publisher, and if it is still busy

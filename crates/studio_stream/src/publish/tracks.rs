@@ -1,9 +1,9 @@
-//! The broadcast: its catalog, the video groups, the motion tracks.
+//! The broadcast: its catalog, the video groups, the sound, the motion tracks.
 
 use super::{PublishError, PublisherConfig, PublisherStats};
 use crate::{
-    catalog::{MotionTracks, StreamCatalog, VideoTrack},
-    wire::unit::{MAX_UNIT_BYTES, encode_unit},
+    catalog::{AudioTrack, MotionTracks, StreamCatalog, VideoTrack},
+    wire::unit::{MAX_AUDIO_UNIT_BYTES, MAX_UNIT_BYTES, encode_unit},
 };
 use bytes::Bytes;
 use core::time::Duration;
@@ -64,6 +64,7 @@ struct State {
     catalog_track: track::Producer,
     generation: u32,
     video: Option<Video>,
+    audio: Option<track::Producer>,
 }
 
 struct Video {
@@ -83,6 +84,8 @@ struct Counters {
     access_units_dropped: AtomicU64,
     access_unit_bytes: AtomicU64,
     groups: AtomicU64,
+    audio_units: AtomicU64,
+    audio_unit_bytes: AtomicU64,
     motion_fields: AtomicU64,
     motion_tiles: AtomicU64,
 }
@@ -136,13 +139,13 @@ impl Tracks {
         let wake = motion_ready.clone();
         motion_out.on_send(move || wake.notify_one());
         // Not a secret, only different from the session before: the standard library's hash keys are random.
-        let catalog = StreamCatalog { session: RandomState::new().hash_one(UnixTime::now()), video: None, motion: None };
+        let catalog = StreamCatalog { session: RandomState::new().hash_one(UnixTime::now()), ..Default::default() };
         let tracks = Self {
             origin,
             broadcast,
             started: Instant::now(),
             max_age: config.max_age,
-            state: Mutex::new(State { catalog, catalog_track, generation: 0, video: None }),
+            state: Mutex::new(State { catalog, catalog_track, generation: 0, video: None, audio: None }),
             tiles: Mutex::new(tiles),
             coarse,
             motion_in,
@@ -192,9 +195,7 @@ impl Tracks {
             return Err(error.into());
         }
         if !same_decoder {
-            let priorities =
-                track::Info::default().with_timescale(Timescale::MICRO).with_max_age(self.max_age).with_priority(PRIORITY.video);
-            let producer = self.broadcast.create_track(track, priorities)?;
+            let producer = self.broadcast.create_track(track, self.track_info(PRIORITY.video))?;
             state.generation += 1;
             if let Some(old) = state.video.replace(Video { track: producer, group: None }) {
                 old.finish();
@@ -240,6 +241,54 @@ impl Tracks {
         drop(state);
         add(&self.counters.access_units, 1);
         add(&self.counters.access_unit_bytes, bytes);
+        Ok(())
+    }
+
+    fn track_info(&self, priority: u8) -> track::Info {
+        track::Info::default().with_timescale(Timescale::MICRO).with_max_age(self.max_age).with_priority(priority)
+    }
+
+    pub(super) fn set_audio_info(&self, info: AudioStreamInfo) -> Result<(), PublishError> {
+        let mut state = self.state.lock();
+        let known = state.catalog.audio.as_ref().map(|audio| &audio.info);
+        if known == Some(&info) {
+            return Ok(());
+        }
+        let same_decoder = known.is_some_and(|known| AudioStreamInfo { bitrate_bps: info.bitrate_bps, ..known.clone() } == info);
+        let before = state.catalog.clone();
+        let track = match &before.audio {
+            Some(audio) if same_decoder => audio.track.clone(),
+            _ => format!("audio.{}", state.generation),
+        };
+        state.catalog.audio = Some(AudioTrack { track: track.clone(), info });
+        if let Err(error) = state.catalog.to_json() {
+            state.catalog = before;
+            return Err(error.into());
+        }
+        if !same_decoder {
+            let producer = self.broadcast.create_track(track, self.track_info(PRIORITY.audio))?;
+            state.generation += 1;
+            if let Some(old) = state.audio.replace(producer) {
+                // An error says that the track ended by itself.
+                let _ = old.finish();
+            }
+        }
+        self.write_catalog(&state)
+    }
+
+    /// Each unit is a group of its own: decoding may start at any, and one that is lost on the way holds up no other.
+    pub(super) fn send_audio(&self, unit: &AccessUnit) -> Result<(), PublishError> {
+        if unit.data.len() > MAX_AUDIO_UNIT_BYTES {
+            return Err(PublishError::AudioUnitTooLarge(unit.data.len()));
+        }
+        let frame = encode_unit(unit, UnixTime::now());
+        let bytes = frame.len();
+        let mut state = self.state.lock();
+        let track = state.audio.as_mut().ok_or(PublishError::NotDescribed)?;
+        track.write_frame(timestamp(unit.stamp.pts.as_micros())?, frame)?;
+        drop(state);
+        add(&self.counters.audio_units, 1);
+        add(&self.counters.audio_unit_bytes, bytes);
         Ok(())
     }
 
@@ -298,6 +347,8 @@ impl Tracks {
             access_units_dropped: read(&self.counters.access_units_dropped),
             access_unit_bytes: read(&self.counters.access_unit_bytes),
             groups: read(&self.counters.groups),
+            audio_units: read(&self.counters.audio_units),
+            audio_unit_bytes: read(&self.counters.audio_unit_bytes),
             motion_fields: read(&self.counters.motion_fields),
             motion_fields_dropped: self.motion_in.dropped(),
             motion_tiles: read(&self.counters.motion_tiles),
@@ -307,9 +358,14 @@ impl Tracks {
 
     /// Ends the tracks and the broadcast.
     pub(super) fn close(&self) {
-        if let Some(video) = self.state.lock().video.take() {
+        let mut state = self.state.lock();
+        if let Some(video) = state.video.take() {
             video.finish();
         }
+        if let Some(audio) = state.audio.take() {
+            let _ = audio.finish();
+        }
+        drop(state);
         self.broadcast.close();
     }
 }

@@ -3,7 +3,7 @@
 //! A live queue drops its oldest items when nobody reads them. For pictures that lean on the ones before, that would leave
 //! a reader with a rest that cannot be decoded; so the reading end sees the gap and goes on at the next key frame.
 
-use super::{ReceivedMotion, ReceivedUnit, ViewerEvent, meter::Meter};
+use super::{ReceivedMotion, ReceivedSound, ReceivedUnit, ViewerEvent, meter::Meter};
 use core::time::Duration;
 use parking_lot::Mutex;
 use std::{
@@ -43,6 +43,7 @@ struct State {
 pub(super) struct Outbox {
     pub(super) events: QueueSender<ViewerEvent>,
     pub(super) units: UnitSender,
+    pub(super) audio: QueueSender<ReceivedSound>,
     pub(super) motion: QueueSender<ReceivedMotion>,
     pub(super) meter: Arc<Meter>,
 }

@@ -1,13 +1,14 @@
 //! Receives a stream.
 //!
 //! A [`Subscriber`] has a thread of its own that connects, receives, and connects again when the connection is lost. What
-//! it receives lies in bounded queues: access units ready for a decoder, motion fields, and events. It falls behind in
+//! it receives lies in bounded queues: access units ready for a decoder, sound, motion fields, and events. It falls behind in
 //! whole groups only: what comes out of [`Subscriber::units`] can always be decoded.
 
 mod connect;
 mod inbox;
 mod meter;
 mod session;
+mod sound;
 
 use crate::{
     catalog::CatalogError,
@@ -40,12 +41,16 @@ const GOOD_SESSION: Duration = Duration::from_secs(5);
 pub struct SubscriberConfig {
     /// How far behind the newest group an older one may be before it is skipped.
     pub max_age: Duration,
+    /// Whether to receive sound.
+    pub audio: bool,
     /// Whether to receive motion fields.
     pub motion: bool,
     /// How long the tiles of a motion field are waited for after the first.
     pub motion_deadline: Duration,
     /// Access units kept for a slow reader, at least 1.
     pub unit_queue: usize,
+    /// Units of sound kept for a slow reader, at least 1; the newest win.
+    pub audio_queue: usize,
     /// Motion fields kept for a slow reader, at least 1.
     pub motion_queue: usize,
     /// How long one attempt to connect may take.
@@ -62,9 +67,11 @@ impl Default for SubscriberConfig {
     fn default() -> Self {
         Self {
             max_age: Duration::from_millis(500),
+            audio: true,
             motion: true,
             motion_deadline: Duration::from_millis(30),
             unit_queue: 128,
+            audio_queue: 64,
             motion_queue: 8,
             connect_timeout: Duration::from_secs(3),
             first_retry: Duration::from_millis(100),
@@ -151,8 +158,10 @@ pub enum ViewerEvent {
         /// The publisher's session: another one has other frame numbers.
         session: u64,
     },
-    /// The stream was described, or described anew.
+    /// The pictures were described, or described anew.
     Described(Arc<StreamInfo>),
+    /// The sound was described, or described anew.
+    AudioDescribed(Arc<AudioStreamInfo>),
     /// The connection was lost or could not be made; another attempt follows.
     Disconnected {
         /// Why.
@@ -181,6 +190,23 @@ pub struct ReceivedUnit {
     pub after_gap: bool,
 }
 
+/// A unit of sound that arrived. Each can be decoded by itself.
+#[derive(Clone, Debug)]
+pub struct ReceivedSound {
+    /// The access unit.
+    pub unit: AccessUnit,
+    /// What the sound is: set the decoder up anew when this changes.
+    pub info: Arc<AudioStreamInfo>,
+    /// The publisher's session.
+    pub session: u64,
+    /// When the publisher handed it to the transport, by its clock.
+    pub sent_at: UnixTime,
+    /// When all of it was here.
+    pub arrived_at: UnixTime,
+    /// Whether units are missing in front of it.
+    pub after_gap: bool,
+}
+
 /// A motion field that arrived, complete or as complete as it gets.
 #[derive(Clone, Debug)]
 pub struct ReceivedMotion {
@@ -199,7 +225,7 @@ pub struct SubscriberStats {
     pub connected: bool,
     /// Connections made so far, less one.
     pub reconnects: u64,
-    /// Bytes of access units and motion received.
+    /// Bytes of access units, sound and motion received.
     pub bytes: u64,
     /// The same over the last second, in bits a second.
     pub bitrate_bps: u64,
@@ -211,6 +237,10 @@ pub struct SubscriberStats {
     pub groups: u64,
     /// Groups skipped or broken off because they were too old.
     pub groups_skipped: u64,
+    /// Units of sound received.
+    pub audio_units: u64,
+    /// Units of sound that were skipped because they were too old, or thrown away because nobody read them.
+    pub audio_units_dropped: u64,
     /// Motion fields handed out.
     pub motion_fields: u64,
     /// Tiles that those fields were sent in.
@@ -227,6 +257,7 @@ pub struct SubscriberStats {
 pub struct Subscriber {
     events: QueueReceiver<ViewerEvent>,
     units: UnitReceiver,
+    audio: QueueReceiver<ReceivedSound>,
     motion: QueueReceiver<ReceivedMotion>,
     meter: Arc<Meter>,
     stop: Arc<Notify>,
@@ -241,18 +272,19 @@ impl Subscriber {
         config.conditions.validate()?;
         let (event_in, events) = queue(EVENTS, QueuePolicy::NewestWins);
         let (unit_in, units) = inbox::inbox(config.unit_queue);
+        let (audio_in, audio) = queue(config.audio_queue, QueuePolicy::NewestWins);
         let (motion_in, motion) = queue(config.motion_queue, QueuePolicy::NewestWins);
         let (meter, stop) = (Arc::new(Meter::default()), Arc::new(Notify::new()));
         let runtime = Builder::new_current_thread().enable_all().build().map_err(SubscribeError::Start)?;
-        let client =
-            Client::new(link, config, Outbox { events: event_in, units: unit_in, motion: motion_in, meter: meter.clone() });
+        let outbox = Outbox { events: event_in, units: unit_in, audio: audio_in, motion: motion_in, meter: meter.clone() };
+        let client = Client::new(link, config, outbox);
         let stopped = stop.clone();
         let run = move || {
             runtime.block_on(run(client, stopped));
             runtime.shutdown_background();
         };
         let thread = thread::Builder::new().name("studio subscriber".into()).spawn(run).map_err(SubscribeError::Start)?;
-        Ok(Self { events, units, motion, meter, stop, thread: Some(thread) })
+        Ok(Self { events, units, audio, motion, meter, stop, thread: Some(thread) })
     }
 
     /// What happens to the connection.
@@ -265,6 +297,11 @@ impl Subscriber {
         &self.units
     }
 
+    /// The units of sound, in order; some may be missing.
+    pub fn audio(&self) -> &QueueReceiver<ReceivedSound> {
+        &self.audio
+    }
+
     /// The motion fields, in order.
     pub fn motion(&self) -> &QueueReceiver<ReceivedMotion> {
         &self.motion
@@ -274,6 +311,7 @@ impl Subscriber {
     pub fn stats(&self) -> SubscriberStats {
         let mut stats = self.meter.stats();
         stats.access_units_dropped += self.units.dropped();
+        stats.audio_units_dropped += self.audio.dropped();
         stats
     }
 

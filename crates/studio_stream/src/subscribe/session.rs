@@ -1,6 +1,6 @@
 //! One connection's protocol: the catalog, and the tracks that it names.
 
-use super::{ReceivedMotion, ReceivedUnit, SubscribeError, SubscriberConfig, ViewerEvent, inbox::Outbox};
+use super::{ReceivedMotion, ReceivedUnit, SubscribeError, SubscriberConfig, ViewerEvent, inbox::Outbox, sound::sounds};
 use crate::{
     catalog::{MAX_CATALOG_BYTES, MotionTracks, StreamCatalog, VideoTrack},
     link::Link,
@@ -91,6 +91,7 @@ async fn try_follow(
     let subscribed = timeout(CATALOG_TIMEOUT, catalog.subscribe(Catalog::default_subscription())).await;
     let mut catalogs = subscribed.map_err(silent)?.map_err(lost)?.ordered();
     let (video_in, video) = watch::channel(None);
+    let (audio_in, audio) = watch::channel(None);
     let (motion_in, motion) = watch::channel(None);
     // Tasks of this session end with it: the set aborts them when it goes.
     let mut tasks = JoinSet::new();
@@ -116,78 +117,101 @@ async fn try_follow(
         let catalog = StreamCatalog::parse(&json)?;
         if known.is_none() {
             connected(catalog.session);
-            let session = catalog.session;
-            let (config, outbox) = (config.clone(), outbox.clone());
-            tasks.spawn(videos(
-                broadcast.clone(),
-                video.clone(),
-                Receiving { session, config: config.clone(), outbox: outbox.clone() },
-            ));
+            let to = Receiving { session: catalog.session, config: config.clone(), outbox: outbox.clone() };
+            tasks.spawn(videos(broadcast.clone(), video.clone(), to.clone()));
+            if config.audio {
+                tasks.spawn(sounds(broadcast.clone(), audio.clone(), to.clone()));
+            }
             if config.motion {
-                tasks.spawn(motions(broadcast.clone(), motion.clone(), Receiving { session, config, outbox }));
+                tasks.spawn(motions(broadcast.clone(), motion.clone(), to));
             }
         }
         let info = catalog.video.as_ref().map(|video| Arc::new(video.info.clone()));
         if let Some(info) = info.filter(|_| known.as_ref().map(|known| &known.video) != Some(&catalog.video)) {
             outbox.events.send(ViewerEvent::Described(info));
         }
+        let info = catalog.audio.as_ref().map(|audio| Arc::new(audio.info.clone()));
+        if let Some(info) = info.filter(|_| known.as_ref().map(|known| &known.audio) != Some(&catalog.audio)) {
+            outbox.events.send(ViewerEvent::AudioDescribed(info));
+        }
         video_in.send_replace(catalog.video.clone());
+        audio_in.send_replace(catalog.audio.clone());
         motion_in.send_replace(catalog.motion.clone());
         known = Some(catalog);
     }
 }
 
+/// What every track's task needs.
 #[derive(Clone)]
-struct Receiving {
-    session: u64,
-    config: SubscriberConfig,
-    outbox: Arc<Outbox>,
+pub(super) struct Receiving {
+    pub(super) session: u64,
+    pub(super) config: SubscriberConfig,
+    pub(super) outbox: Arc<Outbox>,
 }
 
 impl Receiving {
-    fn garbage(&self, error: WireError) {
+    pub(super) fn garbage(&self, error: WireError) {
         tracing::debug!(%error, "not understood");
         self.outbox.meter.count(|stats| stats.garbage += 1);
     }
 }
 
+/// A track as the catalog describes it.
+pub(super) trait NamedTrack: Clone + Send + Sync {
+    fn name(&self) -> &str;
+}
+
+impl NamedTrack for VideoTrack {
+    fn name(&self) -> &str {
+        &self.track
+    }
+}
+
 /// Receives the video track that the catalog names, whichever that is at the time.
-async fn videos(broadcast: broadcast::Consumer, mut wanted: watch::Receiver<Option<VideoTrack>>, to: Receiving) {
+async fn videos(broadcast: broadcast::Consumer, wanted: watch::Receiver<Option<VideoTrack>>, to: Receiving) {
+    follow_track(wanted, |name, described| receive_video(broadcast.clone(), name, described, to.clone())).await;
+}
+
+/// Runs `receive` for the track that the catalog names, whichever that is at the time.
+pub(super) async fn follow_track<T: NamedTrack, F: Future<Output = Result<(), Error>>>(
+    mut wanted: watch::Receiver<Option<T>>,
+    receive: impl Fn(String, watch::Receiver<Option<T>>) -> F,
+) {
     loop {
-        let Ok(video) = wanted.wait_for(Option::is_some).await.map(|video| video.clone()) else { return };
-        let Some(VideoTrack { track: name, .. }) = video else { continue };
+        let Ok(track) = wanted.wait_for(Option::is_some).await.map(|track| track.clone()) else { return };
+        let Some(name) = track.map(|track| track.name().to_owned()) else { continue };
         let mut superseded = wanted.clone();
         let ended = tokio::select! {
-            ended = receive_video(&broadcast, &name, wanted.clone(), &to) => ended,
+            ended = receive(name.clone(), wanted.clone()) => ended,
             () = replaced(&mut superseded, &name) => Ok(()),
         };
         if let Err(error) = ended {
-            tracing::debug!(%error, track = name, "the video track ended");
+            tracing::debug!(%error, track = name, "the track ended");
         }
         // Not again until the catalog names another one.
-        if wanted.wait_for(|video| video.as_ref().is_some_and(|video| video.track != name)).await.is_err() {
+        if wanted.wait_for(|track| track.as_ref().is_some_and(|track| track.name() != name)).await.is_err() {
             return;
         }
     }
 }
 
 /// Waits until the catalog has named another track for a while.
-async fn replaced(wanted: &mut watch::Receiver<Option<VideoTrack>>, name: &str) {
-    if wanted.wait_for(|video| video.as_ref().is_none_or(|video| video.track != name)).await.is_err() {
+async fn replaced<T: NamedTrack>(wanted: &mut watch::Receiver<Option<T>>, name: &str) {
+    if wanted.wait_for(|track| track.as_ref().is_none_or(|track| track.name() != name)).await.is_err() {
         return core::future::pending().await;
     }
     sleep(TRACK_LINGER).await;
 }
 
 async fn receive_video(
-    broadcast: &broadcast::Consumer,
-    name: &str,
+    broadcast: broadcast::Consumer,
+    name: String,
     described: watch::Receiver<Option<VideoTrack>>,
-    to: &Receiving,
+    to: Receiving,
 ) -> Result<(), Error> {
     // A late joiner starts with the newest group; only from then on may one be as late as the settings allow.
     let wish = track::Subscription::default().with_priority(PRIORITY.video);
-    let subscriber = broadcast.track(name)?.subscribe(wish.clone()).await?;
+    let subscriber = broadcast.track(&name)?.subscribe(wish.clone()).await?;
     let control = subscriber.control();
     let mut groups = subscriber.ordered();
     let mut info: Arc<StreamInfo> = Arc::default();

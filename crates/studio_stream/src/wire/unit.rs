@@ -10,6 +10,11 @@ use studio_frame::prelude::*;
 
 /// The largest access unit that is sent or accepted, in bytes.
 pub const MAX_UNIT_BYTES: usize = 16 * 1024 * 1024;
+/// The largest access unit of sound that is sent or accepted, in bytes: the longest packet of Opus (RFC 6716 §3.2.1) takes
+/// 61,440, a unit of AAC with 64 channels 49,152.
+pub const MAX_AUDIO_UNIT_BYTES: usize = 64 * 1024;
+/// A frame's header takes no more than this.
+pub(crate) const MAX_HEADER_BYTES: usize = 64;
 
 const TIMESTAMP: u64 = 0x06;
 /// "NS" in ASCII; odd, so that its value is a byte string.
@@ -96,7 +101,7 @@ mod tests {
             let stamp = FrameStamp { frame_id, captured_at: UnixTime(captured), pts: MediaTime(pts) };
             let unit = AccessUnit { stamp, key_frame, data: data.into() };
             let frame = encode_unit(&unit, UnixTime(sent));
-            prop_assert!(frame.len() <= unit.data.len() + 64, "the header is small");
+            prop_assert!(frame.len() <= unit.data.len() + MAX_HEADER_BYTES, "the header is small");
             let back = decode_unit(&frame).expect("what was written is read");
             prop_assert_eq!(back.unit.stamp, unit.stamp);
             prop_assert_eq!(back.unit.key_frame, unit.key_frame);
