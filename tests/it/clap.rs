@@ -2,14 +2,14 @@
 
 use crate::tap;
 use bevy::prelude::*;
-use neural_studio::{prelude::*, studio_frame::prelude::AudioBlock, studio_media::prelude::*};
+use neural_studio::{prelude::*, studio_frame::prelude::AudioBlock};
 use std::{
     path::Path,
     sync::mpsc,
     time::{Duration, Instant},
 };
 
-/// Records flashes and claps of 2.5 s; the pictures and the sound of the file.
+/// Records 2.5 s of flashes and claps.
 fn record(path: &Path, clock: StudioClock) {
     let mut app = tap::app();
     app.insert_resource(clock);
