@@ -106,10 +106,9 @@ fn strip(
 ) -> (egui::Response, Turned) {
     let mut turned = Turned::default();
     let response = ui.horizontal(|ui| {
-        let mut muted = mute;
         let words = egui::RichText::new("M").color(if mute { colors.error } else { colors.text });
-        if ui.toggle_value(&mut muted, words).on_hover_text("Mute").changed() {
-            (turned.mute, turned.done) = (Some(muted), true);
+        if ui.add(egui::Button::new(words).small().selected(mute)).on_hover_text("Mute").clicked() {
+            (turned.mute, turned.done) = (Some(!mute), true);
         }
         let room = egui::vec2((ui.available_width() - 76.0).max(60.0), 17.0);
         let (rect, response) = ui.allocate_exact_size(room, egui::Sense::hover());
