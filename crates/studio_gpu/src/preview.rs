@@ -36,7 +36,7 @@ pub(crate) fn run_preview(In(run): In<GpuNodeRun>) -> Result {
 }
 
 /// Keeps an image up to date with the newest frame of an output pin. The node behind the pin must run: mark it
-/// [`Watched`](studio_graph::flow::Watched) where no link takes what it makes.
+/// [`Watched`] where no link takes what it makes.
 #[derive(Component, Clone, Debug)]
 pub struct PinPreview {
     /// The output pin.
