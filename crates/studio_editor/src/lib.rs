@@ -1,6 +1,6 @@
 //! The graph editor: a canvas for the blueprint, a live view of what it makes, managers, an inspector.
 //!
-//! Everything it edits is the running graph: a [`Document`](document::Document) is a blueprint with its entities, and each
+//! Everything it edits is the running graph: a [`Document`] is a blueprint with its entities, and each
 //! edit applies the difference to them. [`StudioEditorPlugin`] works inside any Bevy app with a window; nodes that the app
 //! spawned itself become the document's.
 //!
