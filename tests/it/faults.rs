@@ -104,6 +104,28 @@ fn a_stitch_with_the_wrong_picture_says_which_and_the_graph_goes_on() {
 }
 
 #[test]
+fn a_failing_gpu_node_is_tried_less_and_less_and_at_once_when_it_may_go_well() {
+    let mut app = tap::app();
+    let world = app.world_mut();
+    let source = world.spawn(TestPatternInput { size: UVec2::new(320, 160), ..default() }).id();
+    let convert = world.spawn(ColorConvert).id();
+    let encoder = world.spawn((VideoEncoder::default(), Watched)).id();
+    world.flush();
+    connect(world, source, "frame", convert, "frame").expect("links");
+    connect(world, source, "frame", encoder, "frame").expect("links");
+    let start = Instant::now();
+    until(&mut app, "four seconds are over", |_| start.elapsed() > Duration::from_secs(4));
+    let Some(NodeStatus::Failed { attempts, error, .. }) = app.world().get::<NodeStatus>(encoder) else { panic!("it fails") };
+    // At 0, 0.5, 1.5 and 3.5 s.
+    assert!((2..=5).contains(attempts), "tried {attempts} times in 4 s");
+    assert!(error.contains("Colour convert"), "{error}");
+    connect(app.world_mut(), convert, "frame", encoder, "frame").expect("links");
+    let mended = Instant::now();
+    until(&mut app, "it encodes", |app| frames(app, encoder) > 0);
+    assert!(mended.elapsed() < Duration::from_millis(1500), "it took {:?} to try again", mended.elapsed());
+}
+
+#[test]
 fn links_of_the_wrong_type_and_cycles_are_refused_by_name() {
     let mut app = tap::app();
     let world = app.world_mut();

@@ -43,12 +43,23 @@ struct GpuNode {
     stage: Stage,
     settings_changed: bool,
     seen: Vec<u64>,
-    retry_at: Option<Instant>,
+    failed: Option<Failed>,
     waiting_since: Option<Instant>,
     /// Inputs that were waited for in vain: nobody waits for them again until they deliver something.
     still: Vec<bool>,
     /// The shapes of the pictures with which the node ran without complaint.
     proven: Option<u64>,
+}
+
+/// A node's failures in a row, and with what the last one came: once that changes, the node is tried again at once.
+#[derive(Clone, Copy)]
+struct Failed {
+    count: u32,
+    retry_at: Instant,
+    /// The compilation of the graph.
+    generation: u64,
+    /// The shapes of the pictures that came in.
+    shapes: u64,
 }
 
 /// The part of an error that people read; a backtrace follows it.
@@ -83,7 +94,7 @@ impl GpuNodes {
                 stage,
                 settings_changed: true,
                 seen,
-                retry_at: None,
+                failed: None,
                 waiting_since: None,
                 still: Vec::new(),
                 proven: None,
@@ -232,7 +243,7 @@ pub(crate) fn run_gpu_graph(world: &mut World) {
         run_node(world, compiled, &pins, &device, live);
     }
     let mut nodes = world.resource_mut::<GpuNodes>();
-    let waits = |node: &GpuNode| node.retry_at.is_some() || node.waiting_since.is_some();
+    let waits = |node: &GpuNode| node.failed.is_some() || node.waiting_since.is_some();
     nodes.rested = (!nodes.nodes.values().any(waits)).then_some(now);
     let mut commands = world.resource_mut::<GraphCommands>();
     let after_submit = core::mem::take(&mut commands.after_submit);
@@ -296,6 +307,8 @@ fn upload_pending(world: &mut World, device: &wgpu::Device, queue: &wgpu::Queue,
 fn run_node(world: &mut World, compiled: &CompiledNode, pins: &EntityHashMap<PinFrame>, device: &wgpu::Device, live: bool) {
     let generations: Vec<u64> =
         compiled.inputs.iter().filter_map(|(_, source)| pins.get(&(*source)?)).map(PinFrame::generation).collect();
+    let generation = world.resource::<GpuGraph>().graph.generation;
+    let frame_on = |source: &Option<Entity>| source.and_then(|pin| pins.get(&pin)).and_then(PinFrame::get);
     let mut nodes = world.resource_mut::<GpuNodes>();
     let Some(node) = nodes.nodes.get_mut(&compiled.node) else { return };
     // What takes the latest of its inputs takes what there is; everything else needs a picture on each.
@@ -303,7 +316,10 @@ fn run_node(world: &mut World, compiled: &CompiledNode, pins: &EntityHashMap<Pin
     if missing == generations.len() || (missing > 0 && compiled.join != JoinPolicy::Latest) {
         return;
     }
-    if node.retry_at.is_some_and(|retry_at| Instant::now() < retry_at) {
+    let is_the_same = |failed: &Failed| {
+        failed.generation == generation && failed.shapes == shapes_of(compiled.inputs.iter().map(|(_, source)| frame_on(source)))
+    };
+    if node.failed.is_some_and(|failed| Instant::now() < failed.retry_at && is_the_same(&failed)) {
         return;
     }
     if !inputs_are_due(node, &generations, compiled.join, live) {
@@ -323,7 +339,6 @@ fn run_node(world: &mut World, compiled: &CompiledNode, pins: &EntityHashMap<Pin
     let packets = &world.resource::<GpuGraph>().packets;
     let packet_outputs =
         compiled.outputs.iter().filter_map(|(name, pin)| Some((name.clone(), packets.get(pin)?.clone()))).collect();
-    let frame_on = |source: &Option<Entity>| source.and_then(|pin| pins.get(&pin)).and_then(PinFrame::get);
     let run = GpuNodeRun {
         node: compiled.node,
         inputs: compiled.inputs.iter().map(|(name, source)| (name.clone(), frame_on(source))).collect(),
@@ -337,7 +352,7 @@ fn run_node(world: &mut World, compiled: &CompiledNode, pins: &EntityHashMap<Pin
     world.resource_mut::<GraphCommands>().begin_node(frame_id, stage, compiled.node);
     // What the GPU refuses (a shader that does not compile, a picture it cannot hold) is this node's failure. It comes with
     // new settings and new pictures: what went well goes well again with pictures of the same shape.
-    let shapes = shapes_of(&run);
+    let shapes = shapes_of(run.inputs.iter().map(|(_, frame)| frame.clone()));
     let scopes = (proven != Some(shapes))
         .then(|| [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory].map(|filter| device.push_error_scope(filter)));
     let outcome = match world.run_system_with(system, run) {
@@ -352,12 +367,14 @@ fn run_node(world: &mut World, compiled: &CompiledNode, pins: &EntityHashMap<Pin
     let Some(node) = nodes.nodes.get_mut(&compiled.node) else { return };
     match outcome {
         Ok(()) => {
-            node.retry_at = None;
+            node.failed = None;
             node.proven = Some(shapes);
             report.success(compiled.node);
         }
         Err(error) => {
-            node.retry_at = Some(Instant::now() + NodeStatus::FIRST_RETRY);
+            let count = node.failed.map_or(1, |failed| failed.count.saturating_add(1));
+            let retry_at = Instant::now() + NodeStatus::wait_after(count);
+            node.failed = Some(Failed { count, retry_at, generation, shapes });
             node.proven = None;
             report.failure(compiled.node, first_lines(&error.to_string()));
         }
@@ -365,10 +382,10 @@ fn run_node(world: &mut World, compiled: &CompiledNode, pins: &EntityHashMap<Pin
 }
 
 /// What tells one set of pictures' formats and sizes from another.
-fn shapes_of(run: &GpuNodeRun) -> u64 {
+fn shapes_of(frames: impl Iterator<Item = Option<GpuFrame>>) -> u64 {
     let mut hasher = DefaultHasher::default();
-    for (_, frame) in &run.inputs {
-        frame.as_ref().map(|frame| (frame.picture.format, frame.picture.size)).hash(&mut hasher);
+    for frame in frames {
+        frame.map(|frame| (frame.picture.format, frame.picture.size)).hash(&mut hasher);
     }
     hasher.finish()
 }

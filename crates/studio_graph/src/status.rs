@@ -51,8 +51,12 @@ impl NodeStatus {
             Self::Failed { attempts, .. } => attempts.saturating_add(1),
             _ => 1,
         };
-        let wait = Self::FIRST_RETRY.saturating_mul(1 << (attempts - 1).min(16)).min(Self::LAST_RETRY);
-        *self = Self::Failed { error, attempts, retry_at: Instant::now() + wait };
+        *self = Self::Failed { error, attempts, retry_at: Instant::now() + Self::wait_after(attempts) };
+    }
+
+    /// How long is waited after so many failures in a row before a node is tried again.
+    pub fn wait_after(failures: u32) -> Duration {
+        Self::FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(Self::LAST_RETRY)
     }
 
     /// Whether the node may run now: it has not failed, or its wait is over.
