@@ -1,0 +1,1 @@
+//! Writing a world, or a part of one, as USD.

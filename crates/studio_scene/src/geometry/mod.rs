@@ -1,0 +1,1 @@
+//! From a snapshot's geometry to meshes.

@@ -1,0 +1,1 @@
+//! Materials, textures, lights and cameras.

@@ -1,0 +1,1 @@
+//! Skeletons and blend shapes.

@@ -1,0 +1,1 @@
+//! Stages as assets, and their prims as entities.

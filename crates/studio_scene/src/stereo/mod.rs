@@ -1,0 +1,1 @@
+//! Scenes seen by two eyes, by a sphere, or by fisheye lenses.

@@ -1,0 +1,1 @@
+//! Keeping a stage, its entities and the graph in step.

@@ -1,0 +1,1 @@
+//! From a composed stage to its snapshot.

@@ -1,0 +1,1 @@
+//! Writing layers and packages that other programs read.
