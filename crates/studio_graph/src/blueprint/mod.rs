@@ -28,6 +28,7 @@ pub mod dot;
 mod follow;
 pub mod group;
 pub mod overrides;
+pub mod parts;
 pub mod problem;
 pub mod read;
 pub mod settings;

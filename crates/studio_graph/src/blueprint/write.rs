@@ -1,6 +1,9 @@
 //! From a blueprint to text: one setting a line, in a stable order, so that two versions can be compared line by line.
 
-use super::{Blueprint, BlueprintNode, read::options, settings::one_line};
+use super::{
+    Blueprint, BlueprintBookmark, BlueprintDriver, BlueprintNode, BlueprintNote, BlueprintParameter, BlueprintRoute, read::options,
+    settings::one_line,
+};
 use crate::flow::JoinPolicy;
 use core::fmt::Write;
 
@@ -41,38 +44,64 @@ fn put_graph(text: &mut String, blueprint: &Blueprint, indent: &str) -> core::fm
         writeln!(text, "{indent}    {},", quoted(&link.link.to_string()))?;
     }
     writeln!(text, "{indent}],")?;
-    if !blueprint.notes.is_empty() {
-        writeln!(text, "{indent}notes: [")?;
-        for note in &blueprint.notes {
-            let [x, y, width, height] = [note.at.x, note.at.y, note.size.x, note.size.y].map(number);
-            writeln!(text, "{indent}    (text: {}, at: ({x}, {y}), size: ({width}, {height})),", quoted(&note.text))?;
-        }
-        writeln!(text, "{indent}],")?;
+    put_section(text, indent, "notes", '[', &note_lines(blueprint), ']')?;
+    put_section(text, indent, "parameters", '{', &parameter_lines(blueprint), '}')?;
+    put_section(text, indent, "routes", '{', &route_lines(blueprint), '}')?;
+    put_section(text, indent, "bookmarks", '{', &bookmark_lines(blueprint), '}')
+}
+
+/// Writes a list of lines under a name, if there are any.
+fn put_section(text: &mut String, indent: &str, name: &str, open: char, lines: &[String], close: char) -> core::fmt::Result {
+    if lines.is_empty() {
+        return Ok(());
     }
-    if !blueprint.parameters.is_empty() {
-        writeln!(text, "{indent}parameters: {{")?;
-        for parameter in &blueprint.parameters {
-            writeln!(text, "{indent}    {}: {},", quoted(&parameter.name), quoted(&parameter.setting))?;
-        }
-        writeln!(text, "{indent}}},")?;
+    writeln!(text, "{indent}{name}: {open}")?;
+    for line in lines {
+        writeln!(text, "{indent}    {line},")?;
     }
-    if !blueprint.routes.is_empty() {
-        writeln!(text, "{indent}routes: {{")?;
-        for route in &blueprint.routes {
-            let via: Vec<String> = route.via.iter().map(|at| format!("({}, {})", number(at.x), number(at.y))).collect();
-            writeln!(text, "{indent}    {}: [{}],", quoted(&route.link.to_string()), via.join(", "))?;
-        }
-        writeln!(text, "{indent}}},")?;
-    }
-    if !blueprint.bookmarks.is_empty() {
-        writeln!(text, "{indent}bookmarks: {{")?;
-        for mark in &blueprint.bookmarks {
-            let [x, y, zoom] = [mark.at.x, mark.at.y, mark.zoom].map(number);
-            writeln!(text, "{indent}    {}: (at: ({x}, {y}), zoom: {zoom}),", quoted(&mark.name))?;
-        }
-        writeln!(text, "{indent}}},")?;
-    }
-    Ok(())
+    writeln!(text, "{indent}{close},")
+}
+
+/// Each note as RON.
+pub(super) fn note_lines(blueprint: &Blueprint) -> Vec<String> {
+    let line = |note: &BlueprintNote| {
+        let [x, y, width, height] = [note.at.x, note.at.y, note.size.x, note.size.y].map(number);
+        format!("(text: {}, at: ({x}, {y}), size: ({width}, {height}))", quoted(&note.text))
+    };
+    blueprint.notes.iter().map(line).collect()
+}
+
+/// Each parameter as an entry of a map in RON.
+pub(super) fn parameter_lines(blueprint: &Blueprint) -> Vec<String> {
+    let line = |parameter: &BlueprintParameter| format!("{}: {}", quoted(&parameter.name), quoted(&parameter.setting));
+    blueprint.parameters.iter().map(line).collect()
+}
+
+/// Each route as an entry of a map in RON.
+pub(super) fn route_lines(blueprint: &Blueprint) -> Vec<String> {
+    let line = |route: &BlueprintRoute| {
+        let via: Vec<String> = route.via.iter().map(|at| format!("({}, {})", number(at.x), number(at.y))).collect();
+        format!("{}: [{}]", quoted(&route.link.to_string()), via.join(", "))
+    };
+    blueprint.routes.iter().map(line).collect()
+}
+
+/// Each bookmark as an entry of a map in RON.
+pub(super) fn bookmark_lines(blueprint: &Blueprint) -> Vec<String> {
+    let line = |mark: &BlueprintBookmark| {
+        let [x, y, zoom] = [mark.at.x, mark.at.y, mark.zoom].map(number);
+        format!("{}: (at: ({x}, {y}), zoom: {zoom})", quoted(&mark.name))
+    };
+    blueprint.bookmarks.iter().map(line).collect()
+}
+
+/// Each driver of a node as an entry of a map in RON.
+pub(super) fn driver_lines(node: &BlueprintNode) -> Result<Vec<String>, core::fmt::Error> {
+    let line = |driven: &BlueprintDriver| {
+        let driver = options().to_string_pretty(&driven.driver, one_line()).map_err(|_| core::fmt::Error)?;
+        Ok(format!("{}: {driver}", quoted(&driven.path)))
+    };
+    node.drivers.iter().map(line).collect()
 }
 
 fn put_node(text: &mut String, node: &BlueprintNode, indent: &str) -> core::fmt::Result {
@@ -93,9 +122,8 @@ fn put_node(text: &mut String, node: &BlueprintNode, indent: &str) -> core::fmt:
     }
     if !node.drivers.is_empty() {
         writeln!(text, ", drivers: {{")?;
-        for driven in &node.drivers {
-            let driver = options().to_string_pretty(&driven.driver, one_line()).map_err(|_| core::fmt::Error)?;
-            writeln!(text, "{indent}        {}: {driver},", quoted(&driven.path))?;
+        for driver in driver_lines(node)? {
+            writeln!(text, "{indent}        {driver},")?;
         }
         write!(text, "{indent}    }}")?;
     }
@@ -146,6 +174,6 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// A number as short as it can be said.
-fn number(value: f32) -> String {
+pub(super) fn number(value: f32) -> String {
     if value.is_finite() { format!("{value}") } else { "0".to_owned() }
 }

@@ -1,1 +1,3 @@
 //! Keeping a stage, its entities and the graph in step.
+
+pub mod blueprint;

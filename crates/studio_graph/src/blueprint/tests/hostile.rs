@@ -49,6 +49,11 @@ fn holds_for(text: &str) {
     if !has_errors(&faults) {
         assert_eq!(faults_again, [], "{written}\n--- from:\n{text}");
     }
+    if !has_errors(&faults) {
+        let (joined, faults) = parts::GraphParts::of(&blueprint).join();
+        assert_eq!(faults, [], "taken apart and put together, from:\n{text}");
+        assert!(joined == blueprint, "taken apart and put together it is another one, from:\n{text}");
+    }
     if !has_errors(&problems) {
         assert!(again == blueprint, "{written}\n--- from:\n{text}");
         let mut app = app();
