@@ -3,7 +3,7 @@
 use glam::{Vec2, Vec3, Vec4};
 
 /// A material.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Material {
     /// Its surface, if it is one that is known.
     pub surface: Option<PreviewSurface>,
@@ -12,7 +12,7 @@ pub struct Material {
 }
 
 /// `UsdPreviewSurface`, version 2.6. Colours are linear, in Rec. 709 primaries.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PreviewSurface {
     /// Diffuse colour, or the metal's colour.
     pub diffuse_color: Input<Vec3>,
