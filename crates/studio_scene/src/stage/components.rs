@@ -165,8 +165,3 @@ pub struct UsdPointInstance {
     /// Which prototype it is a copy of.
     pub prototype: usize,
 }
-
-/// Marks the lights that a stage without lights is shown with.
-#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[require(Transform, Visibility)]
-pub struct UsdDefaultLight;
