@@ -1,6 +1,6 @@
 //! What a stage is made of, ready to be shown: the snapshot, and beside each prim what was made of it.
 
-use super::{prepare::PrimContent, settings::UsdLoadSettings};
+use super::{message::UsdChange, prepare::PrimContent, settings::UsdLoadSettings, surface::Surfaces};
 use std::{collections::HashMap, sync::Arc};
 use studio_usd::{
     open::Issue,
@@ -112,7 +112,6 @@ pub(super) fn prims(snapshot: &StageSnapshot, list: Option<usize>) -> &[Prim] {
 }
 
 /// A stage, ready to be shown.
-#[derive(Debug)]
 pub(super) struct StageContents {
     pub snapshot: Arc<StageSnapshot>,
     pub issues: Vec<Issue>,
@@ -122,6 +121,9 @@ pub(super) struct StageContents {
     pub stage: Vec<Arc<PrimContent>>,
     /// Beside each prim of each prototype.
     pub prototypes: Vec<Vec<Arc<PrimContent>>>,
+    /// What was asked for at run time, in order.
+    pub choices: Vec<UsdChange>,
+    pub surfaces: Surfaces,
 }
 
 impl StageContents {

@@ -5,10 +5,14 @@
 
 use super::{
     contents::{PathIndex, Place, StageContents, prims, same_prim},
+    message::UsdChange,
     settings::UsdLoadSettings,
     surface::{Surface, SurfaceMaker},
 };
-use crate::geometry::{self, GeometryError, MeshOptions, MeshPart, VertexColors};
+use crate::{
+    geometry::{self, GeometryError, MeshOptions, MeshPart, VertexColors},
+    look::{self, DomeMaps},
+};
 use bevy::{
     mesh::{PrimitiveTopology, skinning::SkinnedMeshInverseBindposes},
     prelude::*,
@@ -30,6 +34,8 @@ pub(super) struct PrimContent {
     pub drawn: Option<Arc<Drawn>>,
     /// The material of each part of the geometry.
     pub surfaces: Vec<Arc<Surface>>,
+    /// The maps of a sky.
+    pub dome: Option<Arc<DomeMaps>>,
     /// What else it depends on: its skeleton, that one's animation, what a point instancer copies.
     related: Vec<Related>,
 }
@@ -58,6 +64,7 @@ impl PrimContent {
             _ => false,
         };
         same_drawn
+            && self.dome == other.dome
             && self.surfaces.len() == other.surfaces.len()
             && self.surfaces.iter().zip(&other.surfaces).all(|(a, b)| Arc::ptr_eq(a, b))
             && self.related.len() == other.related.len()
@@ -201,6 +208,7 @@ pub(super) async fn make_contents(
     snapshot: Arc<StageSnapshot>,
     mut issues: Vec<Issue>,
     settings: UsdLoadSettings,
+    choices: Vec<UsdChange>,
     previous: Option<Arc<StageContents>>,
     surfaces: SurfaceMaker,
 ) -> StageContents {
@@ -208,7 +216,6 @@ pub(super) async fn make_contents(
     let mut making = Making { snapshot: &snapshot, index: &index, settings: &settings, previous: previous.as_deref(), surfaces };
     let places = making.places();
     let drawn = making.draw_all(&places, &mut issues).await;
-    making.surfaces.make_textures(&mut issues);
     let mut contents: HashMap<Place, Arc<PrimContent>> = HashMap::with_capacity(places.len());
     let (instancers, others): (Vec<Place>, Vec<Place>) =
         places.iter().partition(|place| matches!(making.prim(**place).map(|prim| &prim.data), Some(PrimData::PointInstancer(_))));
@@ -223,8 +230,13 @@ pub(super) async fn make_contents(
     };
     let stage = take(None);
     let prototypes = (0..snapshot.prototypes.len()).map(|prototype| take(Some(prototype))).collect();
-    drop(making);
-    StageContents { snapshot, issues, settings, index, stage, prototypes }
+    let mut surfaces = making.surfaces;
+    let layer = snapshot.root_layer.clone();
+    for message in surfaces.make_textures() {
+        issues.push(Issue { severity: IssueSeverity::Warning, layer: layer.clone(), line: None, prim: String::new(), message });
+    }
+    let surfaces = surfaces.finish();
+    StageContents { snapshot, issues, settings, choices, index, stage, prototypes, surfaces }
 }
 
 struct Making<'a> {
@@ -380,7 +392,7 @@ impl Making<'_> {
         contents: &HashMap<Place, Arc<PrimContent>>,
         issues: &mut Vec<Issue>,
     ) -> Arc<PrimContent> {
-        let mut content = PrimContent { drawn, surfaces: Vec::new(), related: self.related(place, contents) };
+        let mut content = PrimContent { drawn, surfaces: Vec::new(), dome: self.dome(place, issues), related: self.related(place, contents) };
         if let Some(drawn) = content.drawn.clone() {
             let whole = self.material(place.list, self.prim(place).and_then(|prim| prim.material.as_deref()));
             for part in &drawn.parts {
@@ -404,6 +416,29 @@ impl Making<'_> {
         match self.before(place) {
             Some((prim, before)) if before.is_same(&content) && self.prim(place).is_some_and(|now| same_prim(now, prim)) => before.clone(),
             _ => Arc::new(content),
+        }
+    }
+
+    /// The maps of a dome light's picture.
+    fn dome(&self, place: Place, issues: &mut Vec<Issue>) -> Option<Arc<DomeMaps>> {
+        let PrimData::Light(light) = &self.prim(place)?.data else { return None };
+        let dome = look::dome_light(light, self.snapshot.default_time(), self.snapshot.up_axis)?;
+        if dome.texture.is_empty() {
+            return None;
+        }
+        if let Some((prim, content)) = self.before(place)
+            && let (PrimData::Light(before), Some(maps)) = (&prim.data, &content.dome)
+            && before == light
+            && self.previous.is_some_and(|previous| self.surfaces.is_same_picture(previous, &dome.texture))
+        {
+            return Some(maps.clone());
+        }
+        match self.surfaces.dome(&dome) {
+            Ok(maps) => Some(Arc::new(maps)),
+            Err(message) => {
+                issues.push(self.issue(place, message));
+                None
+            }
         }
     }
 
