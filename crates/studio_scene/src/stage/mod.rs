@@ -36,6 +36,7 @@ mod animate;
 mod asset;
 mod components;
 mod contents;
+mod framing;
 mod live;
 mod loader;
 mod message;
@@ -52,6 +53,7 @@ pub use components::{
     UsdAttributes, UsdInstanceProxy, UsdJoint, UsdPart, UsdPointInstance, UsdPrim, UsdPrimInfo, UsdShearFrame, UsdSheared, UsdStageRoot,
     UsdStageSpace, UsdStageStatus, UsdVariants,
 };
+pub use framing::{bounds_below, frame};
 pub use loader::{UsdLoadError, UsdStageLoader};
 pub use message::{UsdChange, UsdPrimAdded, UsdPrimChanged, UsdPrimRemoved, UsdRequest, UsdStageReady};
 pub use project::UsdStageEntities;
