@@ -173,7 +173,7 @@ impl TextureBaker {
 }
 
 /// Textures made so far, by recipe.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct TextureSet {
     made: HashMap<TextureRecipe, (Handle<Image>, TextureFacts)>,
 }
@@ -187,6 +187,11 @@ impl TextureSet {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.made.is_empty()
+    }
+
+    /// Lets go of the textures that `keep` does not want.
+    pub fn retain(&mut self, mut keep: impl FnMut(&TextureRecipe) -> bool) {
+        self.made.retain(|recipe, _| keep(recipe));
     }
 
     /// A texture that is there.

@@ -9,7 +9,7 @@ use super::{
     Shown,
 };
 use bevy::{math::DMat4, prelude::*};
-use studio_usd::snapshot::{Prim, PrimData};
+use studio_usd::snapshot::Prim;
 
 /// Brings the entity of a prim up to date. `before` is what the prim was when the entity was last brought up to date.
 pub(super) fn apply_prim(
@@ -122,9 +122,4 @@ fn apply_transform(world: &mut World, this: &mut Shown, parent: Entity, prim: &P
             }
         }
     }
-}
-
-/// Whether two prims are of the same kind, so that what is on an entity can be replaced rather than removed.
-pub(super) fn same_kind(a: &PrimData, b: &PrimData) -> bool {
-    std::mem::discriminant(a) == std::mem::discriminant(b)
 }
