@@ -1,1 +1,43 @@
-//! Materials, textures, lights and cameras.
+//! Materials, textures, lights and cameras: from a stage's plain data to Bevy's components.
+//!
+//! - [`material`](fn@material): `UsdPreviewSurface` to [`StandardMaterial`](bevy::pbr::StandardMaterial), with textures made by [`texture`].
+//! - [`insert_light`]: UsdLux to Bevy's lights in photometric units; [`dome`]: skies.
+//! - [`insert_camera`]: film back, focus, exposure.
+//!
+//! [`LookPlugin`] keeps lights, eyes and skies as their prims' components say.
+
+pub mod camera;
+pub mod default_light;
+pub mod dome;
+pub mod light;
+pub mod material;
+pub mod photometry;
+pub mod texture;
+
+pub use camera::{
+    ApertureFit, CameraOptions, EyeOf, Eyes, LensFocus, StereoEye, UsdCamera, UsdProjection, exposure, insert_camera, remove_camera,
+};
+pub use default_light::{DefaultLighting, Headlight};
+pub use dome::{BakedDome, DomeLight, DomeMaps, DomeOptions, StageView, bake_dome};
+pub use light::{AreaLights, LightOptions, MadeLight, UsdLight, insert_light, remove_light};
+pub use material::{MadeMaterial, MaterialOptions, MaterialTexture, TextureSlot, VertexColor, display_material, material, uv_primvars};
+pub use texture::{TextureBaker, TextureOptions, TextureRecipe, TextureSet, TextureSource};
+
+use bevy::{prelude::*, transform::TransformSystems};
+
+/// Keeps Bevy's lights, cameras and skies as the components of their prims say: [`UsdLight`], [`UsdCamera`], [`DomeLight`]. What does not
+/// change costs a look at its change ticks.
+pub struct LookPlugin;
+
+impl Plugin for LookPlugin {
+    fn build(&self, app: &mut App) {
+        app.init_resource::<DefaultLighting>();
+        let updates = (light::update_lights, camera::update_eyes, default_light::update_headlight, dome::update_skies).chain();
+        app.add_systems(PostUpdate, updates.after(TransformSystems::Propagate).before(bevy::camera::visibility::VisibilitySystems::UpdateFrusta));
+    }
+}
+
+/// A number if there is one that is finite.
+fn finite_or(value: Option<f32>, otherwise: f32) -> f32 {
+    value.filter(|value| value.is_finite()).unwrap_or(otherwise)
+}

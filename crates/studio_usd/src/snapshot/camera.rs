@@ -5,7 +5,7 @@ use glam::Vec2;
 
 /// A camera. It looks along -Z, Y is up. Apertures and focal length are in tenths of a unit (so they are millimetres where a unit is a
 /// centimetre), as USD has them; only their ratio matters for what is seen.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Camera {
     /// Whether it is orthographic; then the apertures say how much is seen.
     pub orthographic: bool,

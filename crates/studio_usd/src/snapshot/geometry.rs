@@ -4,7 +4,7 @@ use super::{Bounds, Sampled, SkinBinding};
 use glam::{DQuat, DVec3, Quat, Vec2, Vec3, Vec4};
 
 /// Polygons.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mesh {
     /// Positions.
     pub points: Sampled<Vec<Vec3>>,
@@ -128,7 +128,7 @@ pub struct GeomSubset {
 }
 
 /// A cube, a sphere, a cone and so on, about the origin.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Shape {
     /// Which one, and how large.
     pub kind: ShapeKind,
@@ -143,7 +143,7 @@ pub struct Shape {
 }
 
 /// Which shape, and how large.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ShapeKind {
     /// All edges are of this length.
     Cube {
@@ -202,7 +202,7 @@ pub enum Axis {
 }
 
 /// Curves.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curves {
     /// Control points, curve by curve.
     pub points: Sampled<Vec<Vec3>>,
@@ -251,7 +251,7 @@ pub enum CurveWrap {
 }
 
 /// Points with a width.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Points {
     /// Positions.
     pub points: Sampled<Vec<Vec3>>,
@@ -266,7 +266,7 @@ pub struct Points {
 }
 
 /// Copies of a few prims at many places.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PointInstancer {
     /// The paths of the prims that are copied, as `proto_indices` counts them. Within a prototype, as [`Prim::material`](super::Prim).
     pub prototypes: Vec<String>,

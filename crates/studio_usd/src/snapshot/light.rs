@@ -5,7 +5,7 @@ use glam::Vec3;
 
 /// A light. Its photometric meaning is UsdLux's: `intensity * 2^exposure * color` is the luminance of its surface in nits (of a distant
 /// light: the illuminance in lux is that times the solid angle of its disk), divided by the light's area if it is `normalize`d.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Light {
     /// Which one, and how large.
     pub kind: LightKind,
@@ -32,7 +32,7 @@ pub struct Light {
 }
 
 /// Which light, and how large. Lights shine along -Z.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum LightKind {
     /// Far away.
     Distant {

@@ -3,7 +3,7 @@
 use glam::{Vec2, Vec3, Vec4};
 
 /// A material.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Material {
     /// Its surface, if it is one that is known.
     pub surface: Option<PreviewSurface>,
@@ -12,7 +12,7 @@ pub struct Material {
 }
 
 /// `UsdPreviewSurface`, version 2.6. Colours are linear, in Rec. 709 primaries.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PreviewSurface {
     /// Diffuse colour, or the metal's colour.
     pub diffuse_color: Input<Vec3>,
@@ -157,7 +157,7 @@ pub enum TextureChannels {
 }
 
 /// What is beyond the edge of a texture.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TextureWrap {
     /// The picture says, and if it does not: black.
     #[default]
@@ -173,7 +173,7 @@ pub enum TextureWrap {
 }
 
 /// How the numbers of a texture are encoded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TextureColorSpace {
     /// 8-bit pictures with three or four channels are sRGB, all others raw.
     #[default]

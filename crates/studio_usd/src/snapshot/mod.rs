@@ -24,7 +24,7 @@ use glam::DVec3;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// A composed stage.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StageSnapshot {
     /// The identifier of the root layer.
     pub root_layer: String,
@@ -61,7 +61,7 @@ pub enum UpAxis {
 }
 
 /// A subtree that instances share: composed once, its geometry and materials once in memory.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Prototype {
     /// The prims of the subtree, its root first, with `parent` counting within this list. The root's path is the instance's own place;
     /// paths below are relative to it, such as `Geometry/Wheel`.
@@ -69,7 +69,7 @@ pub struct Prototype {
 }
 
 /// A prim.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Prim {
     /// The absolute path, such as `/World/Car`; within a [`Prototype`], relative to its root, whose own path is empty.
     pub path: String,
@@ -136,7 +136,7 @@ pub struct VariantSet {
 }
 
 /// What a prim is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum PrimData {
     /// Nothing more than its place in the tree (`Scope`, `Xform`, untyped).
     #[default]

@@ -4,7 +4,7 @@ use super::{Interpolation, Sampled};
 use glam::{DMat4, Quat, Vec3};
 
 /// A skeleton: joints as paths, `Hips/Spine/Head`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Skeleton {
     /// The joints' paths, parents before children.
     pub joints: Vec<String>,
@@ -19,7 +19,7 @@ pub struct Skeleton {
 }
 
 /// A skeleton's movement. Its joints are some of the skeleton's, in any order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SkelAnimation {
     /// The joints' paths.
     pub joints: Vec<String>,
@@ -36,7 +36,7 @@ pub struct SkelAnimation {
 }
 
 /// How a skeleton and blend shapes move a mesh.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SkinBinding {
     /// The path of the skeleton; inherited.
     pub skeleton: Option<String>,
@@ -59,7 +59,7 @@ pub struct SkinBinding {
 }
 
 /// A shape that a mesh can be blended towards.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct BlendShape {
     /// How far each point moves at weight 1.
     pub offsets: Vec<Vec3>,

@@ -1,0 +1,218 @@
+//! From files to a stage.
+
+use super::{
+    asset::UsdStage,
+    contents::StageContents,
+    live,
+    message::UsdChange,
+    prepare::make_contents,
+    settings::UsdLoadSettings,
+    source::{AssetLayers, ClosedOnDrop},
+    surface::SurfaceMaker,
+};
+use bevy::{
+    asset::{
+        AssetLoader, AssetPath, AssetServer, LoadContext,
+        io::{AssetSourceId, Reader},
+    },
+    prelude::*,
+    tasks::block_on,
+};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+use studio_usd::{
+    extract::{ExtractOptions, Extracted},
+    host::StageHost,
+    open::{Issue, IssueSeverity, UsdError},
+    snapshot::StageSnapshot,
+};
+
+/// Loads `.usd`, `.usda`, `.usdc` and `.usdz` files as [`UsdStage`], with [`UsdLoadSettings`].
+///
+/// Files are read from the asset source that the root layer is in, and nothing outside of it. Composition, meshes and textures are made on
+/// threads of their own. A file that is refused fails the load; what else is wrong is in [`UsdStage::issues`].
+#[derive(TypePath)]
+pub struct UsdStageLoader {
+    assets: AssetServer,
+    /// The folder of the default asset source.
+    folder: Option<PathBuf>,
+    /// Stages that are there, for what can be taken over when they are loaded again.
+    loaded: Mutex<HashMap<AssetPath<'static>, Weak<StageContents>>>,
+}
+
+/// Why a stage was not loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UsdLoadError {
+    /// A file was refused.
+    #[error(transparent)]
+    Usd(#[from] UsdError),
+    /// The root layer could not be read.
+    #[error("{path}: {error}")]
+    Read {
+        /// The asset.
+        path: String,
+        /// What the asset source says.
+        error: std::io::Error,
+    },
+    /// A layer that was good when the stage was loaded first is not any more.
+    #[error("{0}; the stage stays as it was")]
+    LayerBroke(String),
+    /// There is no thread for it.
+    #[error("{path}: cannot start a thread: {error}")]
+    Thread {
+        /// The asset.
+        path: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// Loading panicked.
+    #[error("{path}: loading failed; please report it with the file")]
+    Panicked {
+        /// The asset.
+        path: String,
+    },
+}
+
+impl UsdStageLoader {
+    /// A loader; `folder` is the folder of the default asset source, if it is one.
+    pub fn new(assets: AssetServer, folder: Option<PathBuf>) -> Self {
+        Self { assets, folder, loaded: Mutex::default() }
+    }
+
+    fn previous(&self, path: &AssetPath<'static>) -> Option<Arc<StageContents>> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.retain(|_, contents| contents.strong_count() > 0);
+        loaded.get(path).and_then(Weak::upgrade)
+    }
+
+    /// Notes what a stage is now.
+    pub(super) fn note(&self, path: AssetPath<'static>, contents: &Arc<StageContents>) {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(path, Arc::downgrade(contents));
+    }
+}
+
+impl AssetLoader for UsdStageLoader {
+    type Asset = UsdStage;
+    type Settings = UsdLoadSettings;
+    type Error = UsdLoadError;
+
+    async fn load(
+        &self,
+        _reader: &mut dyn Reader,
+        settings: &UsdLoadSettings,
+        context: &mut LoadContext<'_>,
+    ) -> Result<UsdStage, UsdLoadError> {
+        let path = context.path().clone_owned();
+        let previous = self.previous(&path);
+        let source = path.source().clone_owned();
+        let folder = self.folder.clone().filter(|_| source == AssetSourceId::Default);
+        let layers = Arc::new(AssetLayers::new(self.assets.clone(), source, folder, settings.budget.max_file_bytes));
+        let root = AssetLayers::identifier(&path);
+        let opening = Opening {
+            assets: self.assets.clone(),
+            layers: layers.clone(),
+            root,
+            settings: settings.clone(),
+            previous,
+        };
+        let named = path.to_string();
+        let thread = std::thread::Builder::new().name("usd load".to_owned()).spawn(move || {
+            let layers = opening.layers.clone();
+            let _closing = ClosedOnDrop(&layers);
+            opening.open()
+        });
+        let thread = thread.map_err(|error| UsdLoadError::Thread { path: named.clone(), error })?;
+        layers.serve(context).await;
+        let (host, contents) = thread.join().map_err(|_| UsdLoadError::Panicked { path: named.clone() })??;
+        let contents = Arc::new(contents);
+        for issue in contents.issues.iter().filter(|issue| issue.severity != IssueSeverity::Note).take(MOST_LOGGED) {
+            warn!("{named}: {}", in_words(issue));
+        }
+        if contents.issues.len() > MOST_LOGGED {
+            warn!("{named}: {} issues in all; see UsdStage::issues", contents.issues.len());
+        }
+        self.note(path, &contents);
+        Ok(UsdStage { contents, host: Arc::new(host) })
+    }
+
+    fn extensions(&self) -> &[&str] {
+        &["usd", "usda", "usdc", "usdz"]
+    }
+}
+
+/// Issues of one stage that are logged one by one.
+const MOST_LOGGED: usize = 20;
+
+/// An issue in one line.
+pub(super) fn in_words(issue: &Issue) -> String {
+    let line = issue.line.map(|line| format!(":{line}")).unwrap_or_default();
+    let prim = if issue.prim.is_empty() { String::new() } else { format!(": {}", issue.prim) };
+    format!("{}{line}{prim}: {}", issue.layer, issue.message)
+}
+
+struct Opening {
+    assets: AssetServer,
+    layers: Arc<AssetLayers>,
+    root: String,
+    settings: UsdLoadSettings,
+    previous: Option<Arc<StageContents>>,
+}
+
+impl Opening {
+    fn open(self) -> Result<(StageHost, StageContents), UsdLoadError> {
+        let Self { assets, layers, root, settings, previous } = self;
+        let host = StageHost::open(layers, &root, &settings.open_options())?;
+        let choices = previous.as_ref().map(|previous| previous.choices.clone()).unwrap_or_default();
+        let mut kept = Vec::with_capacity(choices.len());
+        for choice in choices {
+            // What was chosen may be gone from the layers; then it is no longer chosen.
+            match live::apply(&host, &choice) {
+                Ok(()) => kept.push(choice),
+                Err(error) => warn!("{root}: {error}"),
+            }
+        }
+        let (snapshot, issues) = extract(&host)?;
+        if let Some(previous) = &previous {
+            refuse_broken(&issues, &previous.issues)?;
+        }
+        let contents = make(&assets, &host, snapshot, issues, settings, kept, previous);
+        Ok((host, contents))
+    }
+}
+
+/// Makes what is shown of a stage as it is now. Blocks until it is made.
+pub(super) fn make(
+    assets: &AssetServer,
+    host: &StageHost,
+    snapshot: StageSnapshot,
+    issues: Vec<Issue>,
+    settings: UsdLoadSettings,
+    choices: Vec<UsdChange>,
+    previous: Option<Arc<StageContents>>,
+) -> StageContents {
+    let files = host.files();
+    let read = move |identifier: &str| files.read(identifier).map_err(|error| error.to_string());
+    let surfaces = SurfaceMaker::new(assets.clone(), Arc::new(read), settings.budget.max_texture_bytes, previous.as_deref());
+    block_on(make_contents(Arc::new(snapshot), issues, settings, choices, previous, surfaces))
+}
+
+/// The stage as plain data, with all that is wrong with it.
+pub(super) fn extract(host: &StageHost) -> Result<(StageSnapshot, Vec<Issue>), UsdError> {
+    let Extracted { snapshot, issues } = host.extract(&ExtractOptions::default())?;
+    let mut all = host.report()?.issues;
+    all.extend(issues);
+    Ok((snapshot, all))
+}
+
+/// Refuses a stage in which a layer broke since it was loaded last.
+fn refuse_broken(now: &[Issue], before: &[Issue]) -> Result<(), UsdLoadError> {
+    let broke = now.iter().find(|issue| {
+        issue.severity == IssueSeverity::Error
+            && !before.iter().any(|before| before.severity == IssueSeverity::Error && before.layer == issue.layer)
+    });
+    broke.map_or(Ok(()), |issue| Err(UsdLoadError::LayerBroke(in_words(issue))))
+}

@@ -1,0 +1,1 @@
+//! Pictures of stages: what people see.
