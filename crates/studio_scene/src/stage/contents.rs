@@ -1,8 +1,12 @@
 //! What a stage is made of, ready to be shown: the snapshot, and beside each prim what was made of it.
 
 use super::{message::UsdChange, prepare::PrimContent, settings::UsdLoadSettings, surface::Surfaces};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
 use studio_usd::{
+    host::StageHost,
     open::Issue,
     snapshot::{Prim, PrimData, StageSnapshot},
 };
@@ -114,6 +118,10 @@ pub(super) fn prims(snapshot: &StageSnapshot, list: Option<usize>) -> &[Prim] {
 /// A stage, ready to be shown.
 pub(super) struct StageContents {
     pub snapshot: Arc<StageSnapshot>,
+    /// The live stage's revision that this is of, or a later one.
+    pub revision: u64,
+    /// The live stage, while it is there.
+    pub host: Weak<StageHost>,
     pub issues: Vec<Issue>,
     pub settings: UsdLoadSettings,
     pub index: PathIndex,

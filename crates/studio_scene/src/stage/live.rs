@@ -23,12 +23,13 @@ pub(super) fn apply(host: &StageHost, change: &UsdChange) -> Result<(), UsdError
         UsdChange::UnloadPayload { prim } => host.unload(prim),
         UsdChange::SetMask { prims } => host.set_mask(prims),
         UsdChange::MuteLayer { layer, muted } => host.mute_layer(layer, *muted),
+        UsdChange::Refresh => Ok(()),
     }
 }
 
 /// Changes that were asked for: of each stage one after another.
 #[derive(Resource, Default)]
-pub(super) struct Changing {
+pub(crate) struct Changing {
     stages: HashMap<AssetId<UsdStage>, Queue>,
 }
 
@@ -47,6 +48,11 @@ struct Running {
 impl Changing {
     pub(super) fn any(changing: Res<Self>) -> bool {
         !changing.stages.is_empty()
+    }
+
+    /// Whether a stage is being changed, so that asking its live stage anything would mean to wait.
+    pub(crate) fn is_changing(&self, stage: AssetId<UsdStage>) -> bool {
+        self.stages.contains_key(&stage)
     }
 }
 
@@ -114,11 +120,14 @@ fn start(stage: UsdStage, change: UsdChange, assets: AssetServer) -> Running {
     let (asked, worker) = (change.clone(), host.clone());
     let task = AsyncComputeTaskPool::get().spawn(async move {
         apply(&worker, &asked)?;
-        let (snapshot, issues) = loader::extract(&worker)?;
+        let taken = loader::extract(&worker)?;
         let mut choices = contents.choices.clone();
-        choices.push(asked);
+        // Edits are kept by themselves.
+        if asked != UsdChange::Refresh {
+            choices.push(asked);
+        }
         let settings = contents.settings.clone();
-        Ok(loader::make(&assets, &worker, snapshot, issues, settings, choices, Some(contents)))
+        Ok(loader::make(&assets, &worker, taken, settings, choices, Some(contents)))
     });
     Running { host, change, task }
 }

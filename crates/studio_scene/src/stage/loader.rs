@@ -25,7 +25,7 @@ use std::{
 };
 use studio_usd::{
     extract::{ExtractOptions, Extracted},
-    host::StageHost,
+    host::{ConflictPolicy, DiffConflict, StageHost},
     open::{Issue, IssueSeverity, UsdError},
     snapshot::StageSnapshot,
 };
@@ -136,7 +136,7 @@ impl AssetLoader for UsdStageLoader {
             warn!("{named}: {} issues in all; see UsdStage::issues", contents.issues.len());
         }
         self.note(path, &contents);
-        Ok(UsdStage { contents, host: Arc::new(host) })
+        Ok(UsdStage { contents, host })
     }
 
     fn extensions(&self) -> &[&str] {
@@ -163,9 +163,9 @@ struct Opening {
 }
 
 impl Opening {
-    fn open(self) -> Result<(StageHost, StageContents), UsdLoadError> {
+    fn open(self) -> Result<(Arc<StageHost>, StageContents), UsdLoadError> {
         let Self { assets, layers, root, settings, previous } = self;
-        let host = StageHost::open(layers, &root, &settings.open_options())?;
+        let host = Arc::new(StageHost::open(layers, &root, &settings.open_options())?);
         let choices = previous.as_ref().map(|previous| previous.choices.clone()).unwrap_or_default();
         let mut kept = Vec::with_capacity(choices.len());
         for choice in choices {
@@ -175,21 +175,47 @@ impl Opening {
                 Err(error) => warn!("{root}: {error}"),
             }
         }
-        let (snapshot, issues) = extract(&host)?;
-        if let Some(previous) = &previous {
-            refuse_broken(&issues, &previous.issues)?;
+        if let Some(old) = previous.as_ref().and_then(|previous| previous.host.upgrade()) {
+            keep_edits(&old, &host);
         }
-        let contents = make(&assets, &host, snapshot, issues, settings, kept, previous);
+        let taken = extract(&host)?;
+        if let Some(previous) = &previous {
+            refuse_broken(&taken.issues, &previous.issues)?;
+        }
+        let contents = make(&assets, &host, taken, settings, kept, previous);
         Ok((host, contents))
     }
+}
+
+/// Makes the edits of a stage that was loaded before in the one that takes its place. Where a file says something else now of what was edited,
+/// the file wins.
+fn keep_edits(old: &StageHost, new: &StageHost) {
+    let kept = old.diff_since(0).and_then(|diff| {
+        if diff.is_empty() { Ok(Vec::new()) } else { new.apply(&diff, ConflictPolicy::Ours).map(|outcome| outcome.conflicts) }
+    });
+    match kept {
+        Ok(conflicts) => {
+            for DiffConflict { layer, path, .. } in conflicts.iter().take(MOST_LOGGED) {
+                warn!("{layer}: {path}: it was edited here and in the file; the file's opinion holds");
+            }
+        }
+        Err(error) => warn!("{}: what was edited since it was loaded is lost: {error}", new.root()),
+    }
+}
+
+/// A stage, taken apart.
+pub(super) struct Taken {
+    pub snapshot: StageSnapshot,
+    pub issues: Vec<Issue>,
+    /// The live stage's revision, or an earlier one.
+    pub revision: u64,
 }
 
 /// Makes what is shown of a stage as it is now. Blocks until it is made.
 pub(super) fn make(
     assets: &AssetServer,
-    host: &StageHost,
-    snapshot: StageSnapshot,
-    issues: Vec<Issue>,
+    host: &Arc<StageHost>,
+    taken: Taken,
     settings: UsdLoadSettings,
     choices: Vec<UsdChange>,
     previous: Option<Arc<StageContents>>,
@@ -197,15 +223,17 @@ pub(super) fn make(
     let files = host.files();
     let read = move |identifier: &str| files.read(identifier).map_err(|error| error.to_string());
     let surfaces = SurfaceMaker::new(assets.clone(), Arc::new(read), settings.budget.max_texture_bytes, previous.as_deref());
-    block_on(make_contents(Arc::new(snapshot), issues, settings, choices, previous, surfaces))
+    block_on(make_contents(taken, Arc::downgrade(host), settings, choices, previous, surfaces))
 }
 
 /// The stage as plain data, with all that is wrong with it.
-pub(super) fn extract(host: &StageHost) -> Result<(StageSnapshot, Vec<Issue>), UsdError> {
+pub(super) fn extract(host: &StageHost) -> Result<Taken, UsdError> {
+    // What is edited meanwhile is looked at again.
+    let revision = host.revision()?;
     let Extracted { snapshot, issues } = host.extract(&ExtractOptions::default())?;
     let mut all = host.report()?.issues;
     all.extend(issues);
-    Ok((snapshot, all))
+    Ok(Taken { snapshot, issues: all, revision })
 }
 
 /// Refuses a stage in which a layer broke since it was loaded last.

@@ -91,4 +91,6 @@ pub enum UsdChange {
         /// Whether it is muted.
         muted: bool,
     },
+    /// Shows the live stage as it is now, after it was edited.
+    Refresh,
 }

@@ -56,6 +56,8 @@ pub use components::{
 pub use framing::{bounds_below, frame};
 pub use loader::{UsdLoadError, UsdStageLoader};
 pub use message::{UsdChange, UsdPrimAdded, UsdPrimChanged, UsdPrimRemoved, UsdRequest, UsdStageReady};
+pub(crate) use live::Changing;
+pub(crate) use project::PrimTransforms;
 pub use project::UsdStageEntities;
 pub use settings::{UsdLoadSettings, UsdPayloads, UsdPurposes, UsdSceneBudget};
 pub use time::UsdTime;

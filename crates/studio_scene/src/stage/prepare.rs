@@ -5,6 +5,7 @@
 
 use super::{
     contents::{PathIndex, Place, StageContents, prims, same_prim},
+    loader::Taken,
     message::UsdChange,
     settings::UsdLoadSettings,
     surface::{Surface, SurfaceMaker},
@@ -20,9 +21,10 @@ use bevy::{
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
 use studio_usd::{
+    host::StageHost,
     open::{Issue, IssueSeverity},
     snapshot::{BlendShape, Prim, PrimData, Skeleton, SkinBinding, StageSnapshot},
 };
@@ -205,13 +207,15 @@ impl Drawn {
 
 /// Makes everything of a snapshot. Heavy: not for the main thread.
 pub(super) async fn make_contents(
-    snapshot: Arc<StageSnapshot>,
-    mut issues: Vec<Issue>,
+    taken: Taken,
+    host: Weak<StageHost>,
     settings: UsdLoadSettings,
     choices: Vec<UsdChange>,
     previous: Option<Arc<StageContents>>,
     surfaces: SurfaceMaker,
 ) -> StageContents {
+    let Taken { snapshot, mut issues, revision } = taken;
+    let snapshot = Arc::new(snapshot);
     let index = PathIndex::of(&snapshot);
     let mut making = Making { snapshot: &snapshot, index: &index, settings: &settings, previous: previous.as_deref(), surfaces };
     let places = making.places();
@@ -236,7 +240,7 @@ pub(super) async fn make_contents(
         issues.push(Issue { severity: IssueSeverity::Warning, layer: layer.clone(), line: None, prim: String::new(), message });
     }
     let surfaces = surfaces.finish();
-    StageContents { snapshot, issues, settings, choices, index, stage, prototypes, surfaces }
+    StageContents { snapshot, revision, host, issues, settings, choices, index, stage, prototypes, surfaces }
 }
 
 struct Making<'a> {

@@ -9,7 +9,7 @@ use super::{
     Shown,
 };
 use bevy::{math::DMat4, prelude::*};
-use studio_usd::snapshot::Prim;
+use studio_usd::snapshot::{Prim, Xform};
 
 /// Brings the entity of a prim up to date. `before` is what the prim was when the entity was last brought up to date.
 pub(super) fn apply_prim(
@@ -70,10 +70,9 @@ pub(in super::super) fn visibility(prim: &Prim, time: f64) -> Visibility {
 
 /// From a prim's space to its parent entity's.
 pub(in super::super) fn local_matrix(contents: &StageContents, shown: &[Shown], index: usize, time: f64) -> DMat4 {
-    let Some(node) = shown.get(index).map(|shown| &shown.node) else { return DMat4::IDENTITY };
-    let Some(xform) = contents.prim(node.place).and_then(|prim| prim.xform.as_ref()) else { return DMat4::IDENTITY };
+    let Some(xform) = xform_of(contents, shown, index) else { return DMat4::IDENTITY };
     let own = xform.parent_from_prim(time);
-    match node.parent.filter(|_| xform.resets_stack) {
+    match shown.get(index).and_then(|shown| shown.node.parent).filter(|_| xform.resets_stack) {
         // Bevy has no way to leave out parents: they are undone.
         Some(parent) => {
             let stage_from_parent = stage_from_prim(contents, shown, parent, time);
@@ -84,13 +83,19 @@ pub(in super::super) fn local_matrix(contents: &StageContents, shown: &[Shown], 
     }
 }
 
+/// The transform of a prim: the last that is known of it.
+pub(super) fn xform_of<'a>(contents: &'a StageContents, shown: &'a [Shown], index: usize) -> Option<&'a Xform> {
+    let shown = shown.get(index)?;
+    shown.moved.as_deref().or_else(|| contents.prim(shown.node.place)?.xform.as_ref())
+}
+
 /// From a prim's space to the stage's.
-fn stage_from_prim(contents: &StageContents, shown: &[Shown], index: usize, time: f64) -> DMat4 {
+pub(super) fn stage_from_prim(contents: &StageContents, shown: &[Shown], index: usize, time: f64) -> DMat4 {
     let mut matrix = DMat4::IDENTITY;
     let mut next = Some(index);
-    while let Some(node) = next.and_then(|index| shown.get(index)).map(|shown| &shown.node) {
-        next = node.parent;
-        if let Some(xform) = contents.prim(node.place).and_then(|prim| prim.xform.as_ref()) {
+    while let Some(index) = next {
+        next = shown.get(index).and_then(|shown| shown.node.parent);
+        if let Some(xform) = xform_of(contents, shown, index) {
             matrix = xform.parent_from_prim(time) * matrix;
             if xform.resets_stack {
                 break;

@@ -7,9 +7,11 @@ mod animated;
 mod apply;
 mod bound;
 mod copies;
+mod moved;
 
 pub(super) use animated::Animated;
 pub(super) use apply::{local_matrix, visibility};
+pub(crate) use moved::PrimTransforms;
 pub(super) use copies::{Copies, move_copies, spawn as spawn_copies};
 
 use super::{
@@ -22,6 +24,7 @@ use super::{
 };
 use bevy::{asset::AssetLoadFailedEvent, platform::collections::HashSet, prelude::*};
 use std::{collections::HashMap, sync::Arc};
+use studio_usd::snapshot::Xform;
 
 /// What is shown below a root. On the entity with [`UsdStageRoot`].
 #[derive(Component)]
@@ -38,6 +41,8 @@ pub(super) struct Shown {
     pub node: Node,
     pub entity: Entity,
     pub content: Arc<PrimContent>,
+    /// Its transform, if it was moved since the stage was last taken apart.
+    pub moved: Option<Arc<Xform>>,
     /// The entity between it and its parent, if its transform is sheared.
     pub frame: Option<Entity>,
     /// The entity of each part of its geometry: its own, subsets', ones made for the purpose.
@@ -195,12 +200,12 @@ fn project(world: &mut World, root: Entity, stage: AssetId<UsdStage>, contents: 
         let path = node.path.clone();
         match old {
             Some(old) if Arc::ptr_eq(&old.content, &content) && old.node.copied == node.copied => {
-                shown.push(Shown { node, ..old });
+                shown.push(Shown { node, moved: None, ..old });
                 changed.push(false);
             }
             Some(old) => {
                 let before = before.contents.as_ref().and_then(|contents| contents.prim(old.node.place)).cloned();
-                shown.push(Shown { node, content, ..old });
+                shown.push(Shown { node, content, moved: None, ..old });
                 let index = shown.len() - 1;
                 apply::apply_prim(world, &contents, &mut shown, index, parent, before.as_ref(), time);
                 let entity = shown.get(index).map_or(root, |shown| shown.entity);
@@ -212,7 +217,16 @@ fn project(world: &mut World, root: Entity, stage: AssetId<UsdStage>, contents: 
                 if node.instance.is_some() {
                     world.entity_mut(entity).insert(UsdInstanceProxy);
                 }
-                shown.push(Shown { node, entity, content, frame: None, parts: Vec::new(), joints: Vec::new(), copies: Copies::default() });
+                shown.push(Shown {
+                    node,
+                    entity,
+                    content,
+                    moved: None,
+                    frame: None,
+                    parts: Vec::new(),
+                    joints: Vec::new(),
+                    copies: Copies::default(),
+                });
                 let index = shown.len() - 1;
                 apply::apply_prim(world, &contents, &mut shown, index, parent, None, time);
                 world.write_message(UsdPrimAdded { root, entity, path });

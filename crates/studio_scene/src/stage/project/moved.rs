@@ -1,0 +1,75 @@
+//! Prims that were moved since the stage was last taken apart.
+
+use super::{
+    super::transform::{self, Local},
+    Shown, UsdStageEntities,
+    apply::{local_matrix, stage_from_prim, xform_of},
+};
+use bevy::{math::DMat4, prelude::*};
+use std::sync::Arc;
+use studio_usd::snapshot::Xform;
+
+/// A prim's own transform and that of the entity between it and its parent, if there is one.
+pub(crate) type PrimTransforms = (Transform, Option<Transform>);
+
+impl UsdStageEntities {
+    /// Where a prim is among those shown.
+    pub(crate) fn index_of(&self, path: &str) -> Option<usize> {
+        self.by_path.get(path).copied()
+    }
+
+    /// The revision of the live stage that is shown, or an earlier one.
+    pub(crate) fn revision(&self) -> u64 {
+        self.contents.revision
+    }
+
+    /// The time that entities were last set to, if anything is animated.
+    pub(crate) fn time_shown(&self) -> Option<f64> {
+        self.animated.time
+    }
+
+    /// The entities of a prim: its own, and the one between it and its parent if its transform is sheared.
+    pub(crate) fn entities_of(&self, index: usize) -> Option<(Entity, Option<Entity>)> {
+        self.shown(index).map(|shown| (shown.entity, shown.frame))
+    }
+
+    /// Whether a prim belongs to what instances share, so that no layer can move it by itself.
+    pub(crate) fn is_proxy(&self, index: usize) -> bool {
+        self.shown(index).is_some_and(|shown| shown.node.instance.is_some())
+    }
+
+    /// What the stage says of where a prim is.
+    pub(crate) fn transforms_at(&self, index: usize, time: f64) -> Option<PrimTransforms> {
+        let shown = self.shown(index)?;
+        let matrix = local_matrix(&self.contents, self.all_shown(), index, time);
+        Some(match transform::decompose(&matrix, shown.frame.is_some()) {
+            Local::Plain(own) => (own, None),
+            Local::Sheared { frame, inner } => (inner, Some(frame)),
+        })
+    }
+
+    /// The matrix that a layer has to say for a prim to be where its entities are.
+    pub(crate) fn matrix_for(&self, index: usize, own: &Transform, frame: Option<&Transform>, time: f64) -> DMat4 {
+        let matrix = |transform: &Transform| {
+            DMat4::from_scale_rotation_translation(
+                transform.scale.as_dvec3(),
+                transform.rotation.as_dquat().normalize(),
+                transform.translation.as_dvec3(),
+            )
+        };
+        let local = frame.map_or(DMat4::IDENTITY, matrix) * matrix(own);
+        let resets = xform_of(&self.contents, self.all_shown(), index).is_some_and(|xform| xform.resets_stack);
+        match self.shown(index).and_then(|shown| shown.node.parent).filter(|_| resets) {
+            Some(parent) => stage_from_prim(&self.contents, self.all_shown(), parent, time) * local,
+            None => local,
+        }
+    }
+
+    /// Notes where the stage says that a prim is now.
+    pub(crate) fn set_moved(&mut self, index: usize, xform: Option<Xform>) {
+        if let Some(shown) = self.shown_mut(index) {
+            let shown: &mut Shown = shown;
+            shown.moved = xform.map(Arc::new);
+        }
+    }
+}
