@@ -13,7 +13,11 @@ use studio_graph::blueprint::{
     Blueprint, Problem,
     parts::{GraphParts, NodeParts},
 };
-use studio_usd::snapshot::{Attribute, AttributeValue, Prim, StageSnapshot};
+use studio_usd::{
+    host::{EditLayer, Number, StageChange, StageEdit, StageHost, StageValue},
+    open::UsdError,
+    snapshot::{Attribute, AttributeValue, Prim, StageSnapshot},
+};
 
 /// Where a blueprint is kept unless something else is asked for.
 pub const BLUEPRINT_SCOPE: &str = "/NeuralStudio";
@@ -48,6 +52,52 @@ pub fn blueprint_prims(blueprint: &Blueprint, scope: &str) -> Vec<BlueprintPrim>
 pub fn blueprint_in(stage: &StageSnapshot, scope: &str) -> Option<(Blueprint, Vec<Problem>)> {
     let at = stage.prims.iter().position(|prim| prim.path == scope && prim.type_name == BLUEPRINT_TYPE)?;
     Some(graph_at(stage, at).join())
+}
+
+/// Writes a blueprint into a layer of a stage, in place of one that was there at `scope`; as one change, which can be taken back.
+///
+/// # Errors
+/// As for [`StageHost::edit`].
+pub fn store_blueprint(host: &StageHost, layer: &EditLayer, scope: &str, blueprint: &Blueprint) -> Result<StageChange, UsdError> {
+    let mut edits = vec![StageEdit::RemovePrim { path: scope.to_owned() }];
+    for BlueprintPrim { path, type_name, attributes } in blueprint_prims(blueprint, scope) {
+        edits.push(StageEdit::DefinePrim { path: path.clone(), type_name: type_name.to_owned() });
+        for (name, of_type, value) in attributes {
+            // What the schema says anyway is not written.
+            let is_fallback = match &value {
+                AttributeValue::Bool(value) => !value,
+                AttributeValue::Token(text) | AttributeValue::String(text) => text.is_empty() && name.starts_with("neuralStudio:"),
+                AttributeValue::Strings(texts) => texts.is_empty(),
+                _ => false,
+            };
+            if is_fallback {
+                continue;
+            }
+            edits.push(StageEdit::SetAttribute {
+                path: format!("{path}.{name}"),
+                type_name: format!("uniform {of_type}"),
+                value: stage_value(value),
+                time: None,
+            });
+        }
+    }
+    host.edit(layer, edits)
+}
+
+fn stage_value(value: AttributeValue) -> StageValue {
+    match value {
+        AttributeValue::Bool(value) => StageValue::Bool(value),
+        AttributeValue::Int(value) => StageValue::Int(i32::try_from(value).unwrap_or(i32::MAX)),
+        AttributeValue::Token(text) => StageValue::Token(text),
+        AttributeValue::Strings(texts) => StageValue::TokenVec(texts),
+        AttributeValue::Numbers(numbers) => {
+            let at = |axis: usize| Number(numbers.get(axis).copied().unwrap_or_default());
+            StageValue::Vec2f([at(0), at(1)])
+        }
+        AttributeValue::String(text) => StageValue::String(text),
+        // A blueprint's prims have no others.
+        other => StageValue::String(format!("{other:?}")),
+    }
 }
 
 fn put_graph(prims: &mut Vec<BlueprintPrim>, graph: &GraphParts, path: &str) {
