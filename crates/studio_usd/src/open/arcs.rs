@@ -36,9 +36,15 @@ pub(super) fn check(added: &str, layers: &Layers, schedule: &mut Schedule, budge
         return Ok(());
     }
     schedule.counted = schedule.arcs;
-    let mut counter = Counter { layers, budget, arcs: HashMap::new(), places: HashMap::new() };
+    let mut counter = Counter { layers, budget, arcs: HashMap::new(), sublayers: HashMap::new(), places: HashMap::new() };
     for (layer, facts) in layers {
         for fact in &facts.references {
+            if fact.kind == ReferenceKind::SubLayer {
+                if let Some(sublayer) = path::anchor(&fact.asset, layer).filter(|sublayer| layers.contains_key(sublayer)) {
+                    counter.sublayers.entry(layer.clone()).or_default().push((fact, sublayer));
+                }
+                continue;
+            }
             counter.arcs.entry((layer.clone(), prim_of(&fact.prim))).or_default().push(fact);
         }
     }
@@ -53,6 +59,8 @@ struct Counter<'a> {
     layers: &'a Layers,
     budget: &'a Budget,
     arcs: HashMap<Place, Vec<&'a Fact>>,
+    /// The sublayers of each layer that are read.
+    sublayers: HashMap<String, Vec<(&'a Fact, String)>>,
     /// Places behind a prim, itself included, and how deep they go.
     places: HashMap<Place, (u64, u64)>,
 }
@@ -73,17 +81,17 @@ impl Counter<'_> {
                     continue;
                 }
                 stack.push((place, true));
-                let next = targets
-                    .iter()
-                    .map(|(_, target)| target)
-                    .filter(|target| !open.contains(*target) && self.arcs.contains_key(*target));
+                let next = targets.iter().map(|(_, target)| target).filter(|target| {
+                    !open.contains(*target) && (self.arcs.contains_key(*target) || self.sublayers.contains_key(&target.0))
+                });
                 stack.extend(next.map(|target| (target.clone(), false)));
                 continue;
             }
             let mut sets: HashMap<&str, HashMap<&str, u64>> = HashMap::new();
             let mut deepest = 0;
             for (fact, target) in &targets {
-                let (count, depth) = self.places.get(target).copied().unwrap_or((1, 0));
+                let (count, depth) =
+                    self.places.get(target).copied().unwrap_or((u64::from(fact.kind != ReferenceKind::SubLayer), 0));
                 deepest = deepest.max(depth + 1);
                 let variant = fact.prim.rsplit_once('{').map_or("", |(_, variant)| variant);
                 let set = variant.split_once('=').map_or("", |(set, _)| set);
@@ -138,6 +146,7 @@ impl Counter<'_> {
                 };
                 Some((*fact, (layer, target)))
             })
+            .chain(sublayers)
             .collect()
     }
 }

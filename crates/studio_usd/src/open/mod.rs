@@ -22,12 +22,12 @@ mod error;
 mod layers;
 mod options;
 mod package;
+mod panic;
 mod path;
 mod scan;
 mod source;
 mod stage;
 mod text;
-mod thread;
 
 pub use budget::Budget;
 pub use error::{Issue, IssueSeverity, UsdError};
@@ -38,5 +38,9 @@ pub use source::{FolderSource, LayerSource, MemorySource};
 pub use stage::{OpenReport, OpenedStage, open_stage};
 
 pub(crate) use layers::{LayerStore, StoreResolver};
+pub(crate) use panic::catch;
 pub(crate) use path::SESSION_LAYER;
-pub(crate) use thread::on_own_stack;
+pub(crate) use stage::{open_with, prim_path, report, store_for, walk};
+
+#[cfg(test)]
+pub(crate) mod tests;

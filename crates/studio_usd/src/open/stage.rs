@@ -59,7 +59,7 @@ pub(crate) fn store_for(source: Arc<dyn LayerSource>, root: &str, options: &Open
 /// Opens a stage of layers.
 pub(crate) fn open_with(store: &Arc<LayerStore>, options: &OpenOptions) -> Result<OpenedStage, UsdError> {
     store.set_deadline(Some(Instant::now() + options.budget.open_time));
-    let opened = super::thread::catch(store.root(), || compose(store, options));
+    let opened = super::catch(store.root(), || compose(store, options));
     store.set_deadline(None);
     opened
 }
@@ -143,8 +143,8 @@ pub(crate) fn prim_path(path: &str) -> Result<sdf::Path, UsdError> {
     if is_path { sdf::path(path).map_err(|_| fail()) } else { Err(fail()) }
 }
 
-/// Chooses a variant in the layer that edits go to, or in the session layer.
-pub(crate) fn choose_variant(stage: &Stage, choice: &VariantChoice) -> Result<(), UsdError> {
+/// Chooses a variant in the session layer.
+fn choose_variant(stage: &Stage, choice: &VariantChoice) -> Result<(), UsdError> {
     let before = stage.edit_target();
     let fail = |message: String| UsdError::Edit { path: choice.prim.clone(), message };
     stage.set_edit_target(EditTarget::for_layer(SESSION_LAYER)).map_err(|error| fail(error.to_string()))?;
@@ -154,7 +154,7 @@ pub(crate) fn choose_variant(stage: &Stage, choice: &VariantChoice) -> Result<()
 }
 
 /// Chooses a variant in the layer that edits go to.
-pub(crate) fn author_variant(stage: &Stage, choice: &VariantChoice) -> Result<(), UsdError> {
+fn author_variant(stage: &Stage, choice: &VariantChoice) -> Result<(), UsdError> {
     let path = prim_path(&choice.prim)?;
     let (set, variant) = (choice.set.clone(), choice.variant.clone());
     let author = || -> Result<(), openusd::usd::StageAuthoringError> {

@@ -26,6 +26,8 @@ mod value;
 use super::{Budget, UsdError, scan::LayerFacts};
 use std::sync::Arc;
 use tokens::Tokens;
+#[cfg(test)]
+pub(super) use tokens::unescape;
 
 /// A layer that `openusd` may parse.
 pub(super) struct CheckedText {

@@ -200,7 +200,7 @@ impl<'a> Tokens<'a> {
 }
 
 /// A string with its escapes worked in, as Pixar's parser does it.
-pub(super) fn unescape(content: &str) -> String {
+pub(in crate::open) fn unescape(content: &str) -> String {
     let mut out = String::with_capacity(content.len());
     let mut rest = content.chars().peekable();
     while let Some(character) = rest.next() {
