@@ -10,6 +10,7 @@ mod crate_file;
 mod flatten;
 mod names;
 mod package;
+mod text;
 mod types;
 
 pub use atomic::{write_atomically, write_atomically_with};
@@ -18,9 +19,10 @@ pub use crate_file::{CrateVersion, crate_version, to_crate};
 pub use flatten::{Flattened, flatten};
 pub use names::{UniqueNames, prim_name};
 pub use package::{Package, Packaged, package, package_stage};
+pub use text::to_text;
 pub use types::retyped;
 
-use openusd::{sdf::AbstractData, usda::TextWriter};
+use openusd::sdf::AbstractData;
 use std::path::{Path, PathBuf};
 
 /// Why a layer could not be written.
@@ -120,20 +122,6 @@ pub fn to_bytes(layer: &dyn AbstractData, format: LayerFormat) -> Result<Vec<u8>
         LayerFormat::Usda => to_text(layer).map(String::into_bytes),
         LayerFormat::Usdc => to_crate(layer),
         LayerFormat::Usdz => Package::new("scene.usdc", to_crate(layer)?)?.to_bytes(),
-    }
-}
-
-/// A layer as text.
-///
-/// # Errors
-/// [`WriteError::Layer`] if a value cannot be told in text.
-pub fn to_text(layer: &dyn AbstractData) -> Result<String, WriteError> {
-    let write = |layer: &dyn AbstractData| {
-        TextWriter::write_to_string(layer).map_err(|error| WriteError::Layer { format: "text", reason: format!("{error:#}") })
-    };
-    match retyped(layer)? {
-        Some(layer) => write(&layer),
-        None => write(layer),
     }
 }
 

@@ -177,11 +177,8 @@ impl Collector<'_> {
             Value::AssetPath(asset) => *asset = self.place(asset),
             Value::AssetPathVec(assets) => assets.iter_mut().for_each(|asset| *asset = self.place(asset)),
             Value::TimeSamples(samples) => samples.iter_mut().for_each(|(_, value)| self.rewrite(value)),
-            Value::Dictionary(values) => {
-                let mut values: Vec<_> = values.iter_mut().collect();
-                values.sort_by(|a, b| a.0.cmp(b.0));
-                values.into_iter().for_each(|(_, value)| self.rewrite(value));
-            }
+            // Metadata such as `assetInfo` names files that are not read to show anything, and that would not be there.
+            Value::Dictionary(values) => values.values_mut().for_each(forget_assets),
             _ => {}
         }
     }
@@ -237,6 +234,15 @@ impl Collector<'_> {
         self.package.names.insert(pattern.to_ascii_lowercase());
         found.into_iter().for_each(|(name, bytes)| self.package.put(name, bytes));
         Ok(pattern.replacen("UDIM", UDIM, 1))
+    }
+}
+
+fn forget_assets(value: &mut Value) {
+    match value {
+        Value::AssetPath(asset) => *asset = AssetPath::default(),
+        Value::AssetPathVec(assets) => assets.clear(),
+        Value::Dictionary(values) => values.values_mut().for_each(forget_assets),
+        _ => {}
     }
 }
 

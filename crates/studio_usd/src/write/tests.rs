@@ -28,6 +28,12 @@ fn sample() -> LayerBuilder {
     layer
 }
 
+/// A value's type and flags as they are in a crate.
+fn stored_as(bytes: &[u8], name: &str) -> Vec<u64> {
+    let file = usdc::CrateFile::open(std::io::Cursor::new(bytes)).unwrap();
+    file.fields.iter().filter(|field| file.tokens[field.token_index] == name).map(|field| field.value_rep.0 >> 48).collect()
+}
+
 fn same(a: &Data, b: &dyn AbstractData) {
     assert_eq!(a.spec_paths(), b.spec_paths());
     for path in a.spec_paths() {
@@ -48,6 +54,44 @@ fn what_is_written_as_a_crate_is_read_again() {
     let layer = sample().finish();
     let bytes = to_crate(&layer).unwrap();
     same(&layer, &usdc::CrateData::open(std::io::Cursor::new(bytes), true).unwrap());
+}
+
+#[test]
+fn crates_hold_what_other_tools_take() {
+    let mut layer = sample();
+    let mesh = SdfPath::new("/World/Mesh").unwrap();
+    let counts = Value::IntVec(vec![3; 4]);
+    layer.attribute(&mesh, "faceVertexCounts", "int[]", counts.clone()).unwrap();
+    let many = Value::IntVec((0..99).collect());
+    let samples = vec![(1.0, counts.clone()), (2.0, many.clone())];
+    layer.samples(&mesh, "faceVertexIndices", "int[]", samples).unwrap();
+    let nested = Value::Dictionary([("b".to_owned(), counts.clone()), ("a".to_owned(), many)].into());
+    layer.set_prim_metadata(&mesh, "customData", Value::Dictionary([("c".to_owned(), nested)].into())).unwrap();
+    layer.set_metadata("subLayers", Value::StringVec(vec!["b.usda".to_owned()]));
+    let layer = layer.finish();
+    let bytes = to_crate(&layer).unwrap();
+    same(&layer, &usdc::CrateData::open(std::io::Cursor::new(bytes.clone()), true).unwrap());
+    // `TokenVector` and `StringVector`, not arrays.
+    assert!(stored_as(&bytes, "primChildren").iter().all(|stored| *stored == 41));
+    assert!(stored_as(&bytes, "properties").iter().all(|stored| *stored == 41));
+    assert_eq!(stored_as(&bytes, "subLayers"), [50]);
+    // An array of four integers is not compressed.
+    assert!(stored_as(&bytes, "default").contains(&(1 << 15 | 3)));
+}
+
+#[test]
+fn text_is_in_the_grammar_of_other_tools() {
+    let mut layer = sample();
+    let mesh = SdfPath::new("/World/Mesh").unwrap();
+    layer.relationship(&mesh, "material:binding", vec![SdfPath::new("/World").unwrap()]).unwrap();
+    layer.apply_schema(&mesh, "MaterialBindingAPI").unwrap();
+    layer.apply_schema(&mesh, "MaterialBindingAPI").unwrap();
+    let layer = layer.finish();
+    let text = to_text(&layer).unwrap();
+    assert!(!text.contains("uniform rel") && text.contains("rel material:binding = </World>"), "{text}");
+    assert!(text.contains("prepend apiSchemas = [\"MaterialBindingAPI\"]"), "{text}");
+    let read = usda::parse(&text).unwrap();
+    assert_eq!(*read.get_field(&mesh, "apiSchemas").unwrap(), *layer.get_field(&mesh, "apiSchemas").unwrap());
 }
 
 #[test]
