@@ -22,6 +22,9 @@ pub use package::{Package, Packaged, package, package_stage};
 pub use text::to_text;
 pub use types::retyped;
 
+/// The types that layers are made of.
+pub use openusd::{gf, sdf};
+
 use openusd::sdf::AbstractData;
 use std::path::{Path, PathBuf};
 

@@ -77,6 +77,13 @@ impl Package {
         Ok(name)
     }
 
+    /// Puts another layer in place of the default one.
+    pub fn set_layer(&mut self, layer: Vec<u8>) {
+        if let Some((_, bytes)) = self.entries.first_mut() {
+            *bytes = layer.into();
+        }
+    }
+
     /// The names of the files so far, the layer first.
     pub fn entries(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|(name, _)| name.as_str())
@@ -143,9 +150,7 @@ pub fn package(
         }
     }
     let Collector { mut package, left_out, .. } = collector;
-    if let Some((_, bytes)) = package.entries.first_mut() {
-        *bytes = to_crate(&data)?.into();
-    }
+    package.set_layer(to_crate(&data)?);
     let entries = package.entries().map(str::to_owned).collect();
     Ok(Packaged { bytes: package.to_bytes()?, entries, left_out })
 }
