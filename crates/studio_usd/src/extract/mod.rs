@@ -51,9 +51,11 @@ impl Default for ExtractOptions {
 /// How bad an issue is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IssueSeverity {
-    /// Something is not quite as the file says.
+    /// Nothing is lost.
+    Note,
+    /// Something is shown otherwise than it was meant.
     Warning,
-    /// Something is missing.
+    /// Something is missing from the stage.
     Error,
 }
 
@@ -182,7 +184,8 @@ fn extract_prim<'a>(prim: &PrimReader<'a>, found: &walk::Found, type_name: Strin
         true => prim.sampled_or("visibility", value::TOKEN, "inherited".to_owned()).map(|token| token != "invisible"),
         false => true.into(),
     };
-    let api_schemas: Vec<String> = prim.prim.api_schemas().unwrap_or_default().into_iter().map(Into::into).collect();
+    let api_schemas = if prim.has_field("apiSchemas") { prim.prim.api_schemas().unwrap_or_default() } else { Vec::new() };
+    let api_schemas: Vec<String> = api_schemas.into_iter().map(Into::into).collect();
     let data = data(prim, &type_name, &api_schemas, above, own);
     let xform = is_xformable(&type_name).then(|| xform::xform(prim));
     // A subset is no place in the scene, but has a look.
@@ -194,7 +197,7 @@ fn extract_prim<'a>(prim: &PrimReader<'a>, found: &walk::Found, type_name: Strin
         name: found.name.clone(),
         parent: found.parent,
         api_schemas,
-        kind: prim.prim.kind().ok().flatten().map(Into::into).unwrap_or_default(),
+        kind: prim.metadata("kind").and_then(value::text).unwrap_or_default(),
         purpose: own.purpose.unwrap_or_default(),
         visible,
         xform,
@@ -262,19 +265,21 @@ fn authored_purpose(prim: &PrimReader<'_>, type_name: &str) -> Option<Purpose> {
 
 /// The variant sets, with what they offer and what is chosen.
 fn variant_sets(prim: &PrimReader<'_>) -> Vec<VariantSet> {
+    if !prim.has_field("variantSetChildren") {
+        return Vec::new();
+    }
     let stage = prim.reader.stage;
     let selections = prim.prim.variant_sets().get_all_variant_selections().unwrap_or_default();
-    let Ok(sites) = prim.prim.prim_stack() else { return Vec::new() };
     let mut sets: Vec<VariantSet> = Vec::new();
-    for (layer, path) in sites {
-        let Some(layer) = stage.layer(&layer) else { continue };
+    for (layer, path) in &prim.sites {
+        let Some(layer) = stage.layer(layer) else { continue };
         let data = layer.data();
         let children = |path: &sdf::Path, key: &str| match data.try_field(path, key).ok().flatten().as_deref() {
             Some(Value::TokenVec(names)) => names.iter().map(|name| name.to_string()).collect(),
             Some(Value::StringVec(names)) => names.clone(),
             _ => Vec::new(),
         };
-        for name in children(&path, "variantSetChildren") {
+        for name in children(path, "variantSetChildren") {
             let place = sets.iter().position(|set| set.name == name).unwrap_or_else(|| {
                 let selection = selections.iter().find(|(set, _)| *set == name);
                 let selection = selection.map(|(_, selection)| selection.clone()).unwrap_or_default();
@@ -291,3 +296,6 @@ fn variant_sets(prim: &PrimReader<'_>) -> Vec<VariantSet> {
     }
     sets
 }
+
+#[cfg(test)]
+mod tests;

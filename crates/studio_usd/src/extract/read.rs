@@ -123,6 +123,10 @@ pub(super) struct PrimReader<'a> {
     pub prim: Prim,
     /// All properties, as USD orders them.
     pub names: Vec<Token>,
+    /// Where it is said: layers and paths in them, the strongest first.
+    pub sites: Vec<(String, sdf::Path)>,
+    /// The fields that any of these has. Asking the stage for one that none has costs as much as for one that some have.
+    fields: HashSet<String>,
     set: HashSet<String>,
     /// Properties that the snapshot says elsewhere than in its raw attributes.
     taken: RefCell<HashSet<String>>,
@@ -142,11 +146,27 @@ impl<'a> PrimReader<'a> {
             Vec::new()
         });
         let set = names.iter().map(|name| name.to_string()).collect();
-        Self { reader, scope, prim, names, set, taken: RefCell::default() }
+        let sites = prim.prim_stack().unwrap_or_default();
+        let mut fields = HashSet::new();
+        for (layer, path) in &sites {
+            let layer = reader.stage.layer(layer);
+            fields.extend(layer.and_then(|layer| layer.data().list_fields(path)).unwrap_or_default());
+        }
+        Self { reader, scope, prim, names, sites, fields, set, taken: RefCell::default() }
     }
 
     pub fn path(&self) -> &sdf::Path {
         self.prim.path()
+    }
+
+    /// Whether any layer says this metadatum of the prim.
+    pub fn has_field(&self, key: &str) -> bool {
+        self.fields.contains(key)
+    }
+
+    /// A metadatum of the prim.
+    pub fn metadata(&self, key: &str) -> Option<Value> {
+        if self.has_field(key) { self.reader.metadata(self.path(), key) } else { None }
     }
 
     pub fn has(&self, name: &str) -> bool {
