@@ -49,7 +49,8 @@ pub fn mesh_parts(mesh: &snapshot::Mesh, options: &MeshOptions) -> Result<Vec<Me
     let refined = refine(polygons, visible, &mesh.subdivision, options.refine_level, options.max_faces, &mut notes)?;
 
     let mut primvars = Primvars { time, elements, refined: &refined, subdivision: &mesh.subdivision, notes: &mut notes };
-    let normals = if refined.levels.is_empty() { resolve_or_note(mesh.normals.as_ref(), time, elements, primvars.notes) } else { None };
+    let normals =
+        if refined.levels.is_empty() { resolve_or_note(mesh.normals.as_ref(), time, elements, primvars.notes) } else { None };
     let (uv_sets, uvs) = primvars.uvs(&mesh.uvs, &options.uv_sets)?;
     let wants_colors = options.vertex_colors != VertexColors::Never;
     let color = primvars.read(mesh.display_color.as_ref().filter(|_| wants_colors))?;
@@ -183,7 +184,10 @@ fn faces_of_subsets(faces: usize, subsets: &[GeomSubset], notes: &mut Vec<String
             notes.push(format!("{}: {wrong} of its indices are no faces of the {faces}; they are left out", subset.path));
         }
         if taken > 0 {
-            notes.push(format!("{}: {taken} of its faces are in an earlier subset or twice in this one; they stay there", subset.path));
+            notes.push(format!(
+                "{}: {taken} of its faces are in an earlier subset or twice in this one; they stay there",
+                subset.path
+            ));
         }
     }
     parts
@@ -252,7 +256,8 @@ impl Primvars<'_> {
         for set in order {
             if channels.len() == 2 {
                 if wanted.contains(&set.name) {
-                    self.notes.push(format!("primvars:{} is left out: Bevy's meshes have two sets of texture coordinates", set.name));
+                    self.notes
+                        .push(format!("primvars:{} is left out: Bevy's meshes have two sets of texture coordinates", set.name));
                 }
                 continue;
             }
@@ -294,7 +299,12 @@ impl Vertex {
     fn is_same(&self, other: &Self) -> bool {
         let bits = |vertex: &Self| {
             let (normal, [first, second], color) = (vertex.normal.to_array(), vertex.uvs, vertex.color.to_array());
-            (normal.map(f32::to_bits), first.to_array().map(f32::to_bits), second.to_array().map(f32::to_bits), color.map(f32::to_bits))
+            (
+                normal.map(f32::to_bits),
+                first.to_array().map(f32::to_bits),
+                second.to_array().map(f32::to_bits),
+                color.map(f32::to_bits),
+            )
         };
         self.is_mirrored == other.is_mirrored && bits(self) == bits(other)
     }
