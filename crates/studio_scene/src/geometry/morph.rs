@@ -78,6 +78,11 @@ impl Morphs {
         morphs
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
     /// Adds the targets to a part's mesh.
     pub fn insert(
         &self,

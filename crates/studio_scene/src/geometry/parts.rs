@@ -66,7 +66,15 @@ pub fn mesh_parts(mesh: &snapshot::Mesh, options: &MeshOptions) -> Result<Vec<Me
     let skin = Skin::of(mesh, options, &surface.refined, source_points, &mut notes);
     let morphs = Morphs::of(mesh, options, &surface, &points, &mut notes);
     let moved = surface.moved(points);
-    let corners = Corners { surface: &surface, moved: &moved, normals, uvs, color, opacity, tangents: options.tangents };
+    let animation = animation(mesh);
+    // Facets that lie in one plane now may not later.
+    let sources_matter = match rule {
+        NormalRule::Authored => animation == MeshAnimation::Points,
+        NormalRule::Flat => animation == MeshAnimation::Points || !morphs.is_empty(),
+        NormalRule::Smooth => false,
+    };
+    let tangents = options.tangents;
+    let corners = Corners { surface: &surface, moved: &moved, normals, uvs, color, opacity, tangents, sources_matter };
     let subsets = mesh.subsets.iter().map(Some);
     let faces_of_parts = group_faces(&surface.refined, &part_of_face, mesh.subsets.len() + 1);
 
@@ -93,7 +101,6 @@ pub fn mesh_parts(mesh: &snapshot::Mesh, options: &MeshOptions) -> Result<Vec<Me
         let part_skin = skin.as_ref().map(|skin| skin.insert(&mut made, &point_of_vertex));
         let normal_of_vertex: Vec<u32> = builder.vertices.iter().map(|vertex| vertex.normal_source).collect();
         let morph_targets = morphs.insert(&mut made, &point_of_vertex, &normal_of_vertex, &mut part_notes);
-        let animation = animation(mesh);
         let update = (animation == MeshAnimation::Points).then(|| MeshUpdate {
             surface: Arc::clone(&surface),
             point_of_vertex: point_of_vertex.clone().into(),
@@ -279,13 +286,15 @@ struct Corners<'a> {
     color: Option<Channel<Vec3>>,
     opacity: Option<Channel<f32>>,
     tangents: bool,
+    /// Whether corners with normals from different sources stay apart, so that they can move apart.
+    sources_matter: bool,
 }
 
 /// A vertex.
 #[derive(Clone, Copy, Debug)]
 struct Vertex {
     point: u32,
-    /// For updates: the face, or the place in the file's normals.
+    /// Where sources matter: the face, or the place in the file's normals.
     normal_source: u32,
     normal: Vec3,
     uvs: [Vec2; 2],
@@ -306,7 +315,7 @@ impl Vertex {
                 color.map(f32::to_bits),
             )
         };
-        self.is_mirrored == other.is_mirrored && bits(self) == bits(other)
+        self.is_mirrored == other.is_mirrored && self.normal_source == other.normal_source && bits(self) == bits(other)
     }
 }
 
@@ -332,6 +341,7 @@ impl Corners<'_> {
         } else {
             Vec4::ONE
         };
+        let normal_source = if self.sources_matter { normal_source } else { 0 };
         Vertex { point: place.point, normal_source, normal, uvs: [uv(0), uv(1)], color, is_mirrored: false }
     }
 }
