@@ -22,8 +22,7 @@ pub struct Copy {
 impl Copy {
     /// From the prototype's space to the instancer's.
     pub fn matrix(&self) -> DMat4 {
-        let Placement { position, orientation, scale } = self.placement;
-        DMat4::from_scale_rotation_translation(scale, orientation, position)
+        self.placement.matrix()
     }
 }
 

@@ -52,10 +52,13 @@ pub fn shape_mesh(shape: &Shape, options: &MeshOptions) -> Result<MeshPart, Geom
         ShapeKind::Capsule { height, radius, radius_top } => {
             let (half, bottom, top) = (at("height", height)? / 2.0, at("radius", radius)?, at("radiusTop", radius_top)?);
             let rings = (sides / 4).max(2);
+            // Balls go on from the side as it leans, so that nothing has an edge.
+            let lean = if half > 0.0 { (top - bottom) / (2.0 * half) } else { 0.0 };
+            let (slant, edge) = (lean.hypot(1.0), (-lean).atan());
             let strips = [
-                arc(-half, bottom, -FRAC_PI_2, 0.0, rings),
+                arc(-half + bottom * lean, bottom * slant, -FRAC_PI_2, edge, rings),
                 slope(bottom, -half, top, half),
-                arc(half, top, 0.0, FRAC_PI_2, rings),
+                arc(half + top * lean, top * slant, edge, FRAC_PI_2, rings),
             ];
             revolve(&mut plain, &strips, sides, shape.axis);
             height.is_animated() || radius.is_animated() || radius_top.is_animated()

@@ -292,7 +292,8 @@ fn points_and_coordinates_are_those_of_opensubdiv() {
             assert_eq!(found.len(), expected.len(), "{name}: as many seams");
             for expected in expected {
                 let (point, st) = (Vec3::from_slice(&expected), Vec2::from_slice(&expected[3..]));
-                let same = found.iter().any(|(at, uv)| at.abs_diff_eq(point, 3e-6) && Vec2::new(uv.x, 1.0 - uv.y).abs_diff_eq(st, 3e-6));
+                let same =
+                    found.iter().any(|(at, uv)| at.abs_diff_eq(point, 3e-6) && Vec2::new(uv.x, 1.0 - uv.y).abs_diff_eq(st, 3e-6));
                 assert!(same, "{name}: {st} at {point}");
             }
         }

@@ -1,6 +1,7 @@
 //! What users of the geometry rely on.
 
 mod animation;
+mod corpus;
 mod curves;
 mod mesh;
 mod shapes;

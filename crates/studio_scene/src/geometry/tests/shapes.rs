@@ -18,6 +18,13 @@ fn shapes_have_their_volume_their_bounds_and_face_outwards() {
     let size = |value: f32| Sampled::from(f64::from(value));
     let ball = |radius: f32| 4.0 / 3.0 * PI * radius.powi(3);
     let frustum = PI * height / 3.0 * (radius * radius + radius * top + top * top);
+    // The part of a ball that goes on from the cone as it leans.
+    let slope = (top - radius) / height;
+    let slant = (1.0 + slope * slope).sqrt();
+    let dome = |radius: f32, end: f32| {
+        let rise = radius * (slant + end * slope);
+        PI * rise * rise * (3.0 * radius * slant - rise) / 3.0
+    };
     let kinds = [
         (ShapeKind::Cube { size: size(2.0) }, 8.0),
         (ShapeKind::Sphere { radius: size(radius) }, ball(radius)),
@@ -29,7 +36,7 @@ fn shapes_have_their_volume_their_bounds_and_face_outwards() {
         (ShapeKind::Cone { height: size(height), radius: size(radius) }, PI * radius * radius * height / 3.0),
         (
             ShapeKind::Capsule { height: size(height), radius: size(radius), radius_top: size(top) },
-            frustum + ball(radius) / 2.0 + ball(top) / 2.0,
+            frustum + dome(radius, -1.0) + dome(top, 1.0),
         ),
     ];
     for (kind, expected) in kinds {
