@@ -93,7 +93,7 @@ pub enum MadeLight {
 impl UsdLight {
     /// Whether any of its values changes over time.
     pub fn is_animated(&self) -> bool {
-        is_animated(&self.light)
+        light_is_animated(&self.light)
     }
 
     /// Takes the values of another time; nothing is marked as changed where nothing moves.
@@ -105,7 +105,7 @@ impl UsdLight {
 }
 
 /// Whether any value of a light changes over time.
-pub fn is_animated(light: &snapshot::Light) -> bool {
+pub fn light_is_animated(light: &snapshot::Light) -> bool {
     light.intensity.is_animated()
         || light.exposure.is_animated()
         || light.color.is_animated()
@@ -245,15 +245,22 @@ pub fn light(light: &snapshot::Light, options: &LightOptions, axes_m: Vec3) -> M
             shadow_maps_enabled,
             ..default()
         }),
-        LightKind::Dome { texture, texture_format, pole_is_stage_up } => MadeLight::Dome(DomeLight {
-            nits: (photometry::luminance_nits(light, time) * multiplier) as f32,
-            color: rgb,
-            texture: texture.clone(),
-            texture_format: texture_format.clone(),
-            pole_is_z: *pole_is_stage_up && options.up_axis == UpAxis::Z,
-        }),
+        LightKind::Dome { .. } => dome_light(light, time, options.up_axis).map_or(MadeLight::None, MadeLight::Dome),
         LightKind::Other => MadeLight::None,
     }
+}
+
+/// The sky that a dome light is at a time; `None` for other lights.
+pub fn dome_light(light: &snapshot::Light, time: f64, up_axis: UpAxis) -> Option<DomeLight> {
+    let LightKind::Dome { texture, texture_format, pole_is_stage_up } = &light.kind else { return None };
+    let multiplier = f64::from(finite_or(Some(light.diffuse), 1.0).max(0.0));
+    Some(DomeLight {
+        nits: (photometry::luminance_nits(light, time) * multiplier) as f32,
+        color: photometry::color(light, time),
+        texture: texture.clone(),
+        texture_format: texture_format.clone(),
+        pole_is_z: *pole_is_stage_up && up_axis == UpAxis::Z,
+    })
 }
 
 /// Makes an entity a light: it gets [`UsdLight`] and Bevy's light. What Bevy cannot show comes back in words.

@@ -12,14 +12,18 @@ pub mod dome;
 pub mod light;
 pub mod material;
 pub mod photometry;
+#[cfg(test)]
+mod rendered;
 pub mod texture;
+#[cfg(test)]
+mod tests;
 
 pub use camera::{
-    ApertureFit, CameraOptions, EyeOf, Eyes, LensFocus, StereoEye, UsdCamera, UsdProjection, exposure, insert_camera, remove_camera,
+    ApertureFit, CameraOptions, EyeOf, Eyes, LensFocus, StereoEye, UsdCamera, UsdProjection, camera_is_animated, exposure, insert_camera, remove_camera,
 };
 pub use default_light::{DefaultLighting, Headlight};
 pub use dome::{BakedDome, DomeLight, DomeMaps, DomeOptions, StageView, bake_dome};
-pub use light::{AreaLights, LightOptions, MadeLight, UsdLight, insert_light, remove_light};
+pub use light::{AreaLights, LightOptions, MadeLight, UsdLight, dome_light, insert_light, light_is_animated, remove_light};
 pub use material::{MadeMaterial, MaterialOptions, MaterialTexture, TextureSlot, VertexColor, display_material, material, uv_primvars};
 pub use texture::{TextureBaker, TextureOptions, TextureRecipe, TextureSet, TextureSource};
 

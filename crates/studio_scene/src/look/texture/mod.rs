@@ -173,9 +173,11 @@ impl TextureBaker {
 }
 
 /// Textures made so far, by recipe.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TextureSet {
     made: HashMap<TextureRecipe, (Handle<Image>, TextureFacts)>,
+    /// How many were ever made, for labels that stay different.
+    count: usize,
 }
 
 impl TextureSet {
@@ -192,6 +194,11 @@ impl TextureSet {
     /// A texture that is there.
     pub fn get(&self, recipe: &TextureRecipe) -> Option<&(Handle<Image>, TextureFacts)> {
         self.made.get(recipe)
+    }
+
+    /// Forgets those that do not pass.
+    pub fn retain(&mut self, mut is_kept: impl FnMut(&TextureRecipe) -> bool) {
+        self.made.retain(|recipe, _| is_kept(recipe));
     }
 
     /// Makes what is not there yet of these recipes. `add` takes an image, with a label such as `Texture3`, and gives its handle:
@@ -212,7 +219,8 @@ impl TextureSet {
         let mut notes = Vec::new();
         for (recipe, baked) in wanted.into_iter().zip(baked) {
             notes.extend(baked.notes);
-            let handle = add(format!("Texture{}", self.made.len()), baked.image);
+            let handle = add(format!("Texture{}", self.count), baked.image);
+            self.count += 1;
             self.made.insert(recipe, (handle, baked.facts));
         }
         notes.sort();
