@@ -147,7 +147,14 @@ pub struct CameraOptions {
 
 impl Default for CameraOptions {
     fn default() -> Self {
-        Self { time: 0.0, meters_per_unit: 1.0, fit: ApertureFit::default(), is_active: false, hdr: true, tonemapping: Tonemapping::None }
+        Self {
+            time: 0.0,
+            meters_per_unit: 1.0,
+            fit: ApertureFit::default(),
+            is_active: false,
+            hdr: true,
+            tonemapping: Tonemapping::None,
+        }
     }
 }
 
@@ -277,7 +284,8 @@ pub fn projection(camera: &snapshot::Camera, time: f64, meters_per_local_unit: f
         finite_or(camera.vertical_aperture_offset.at(time), 0.0),
     );
     let offset = offset.clamp(-film * 1e3, film * 1e3);
-    let scale = if camera.orthographic { 0.1 * meters_per_local_unit } else { tenths(camera.focal_length.at(time), 50.0).recip() };
+    let scale =
+        if camera.orthographic { 0.1 * meters_per_local_unit } else { tenths(camera.focal_length.at(time), 50.0).recip() };
     let range = camera.clipping_range.at(time).filter(|range| range.is_finite()).unwrap_or(Vec2::new(1.0, 1_000_000.0));
     let range = range.clamp(Vec2::splat(-FARTHEST), Vec2::splat(FARTHEST));
     let mut near = range.x * meters_per_local_unit;
@@ -307,12 +315,8 @@ pub fn exposure(stops: f32) -> Exposure {
 
 /// Makes an entity a camera: it gets [`UsdCamera`] and one eye (see [`EyeOf`]), in place of an eye that it had.
 pub fn insert_camera(entity: &mut EntityCommands, camera: &snapshot::Camera, options: &CameraOptions) {
-    let lens = UsdCamera {
-        camera: camera.clone(),
-        time: options.time,
-        meters_per_unit: options.meters_per_unit,
-        fit: options.fit,
-    };
+    let lens =
+        UsdCamera { camera: camera.clone(), time: options.time, meters_per_unit: options.meters_per_unit, fit: options.fit };
     let scale = options.meters_per_unit as f32;
     let eye = (
         EyeOf(entity.id()),

@@ -216,7 +216,11 @@ fn set_sides(material: &mut StandardMaterial, double_sided: bool) {
 pub fn material(material: &snapshot::Material, options: &MaterialOptions) -> MadeMaterial {
     let left_out = material.left_out.iter().map(|what| format!("{what} is not drawn"));
     let Some(surface) = &material.surface else {
-        let mut made = display_material((options.has_primvar)("displayColor"), (options.has_primvar)("displayOpacity"), options.double_sided);
+        let mut made = display_material(
+            (options.has_primvar)("displayColor"),
+            (options.has_primvar)("displayOpacity"),
+            options.double_sided,
+        );
         made.notes = left_out.collect();
         return made;
     };
@@ -255,8 +259,11 @@ pub fn material(material: &snapshot::Material, options: &MaterialOptions) -> Mad
 pub fn bevy_uv_transform(transform: &UvTransform) -> Affine2 {
     let finite = |value: Vec2, fallback: Vec2| if value.is_finite() { value } else { fallback };
     let angle = finite_or(Some(transform.rotation_deg), 0.0).to_radians();
-    let authored =
-        Affine2::from_scale_angle_translation(finite(transform.scale, Vec2::ONE), angle, finite(transform.translation, Vec2::ZERO));
+    let authored = Affine2::from_scale_angle_translation(
+        finite(transform.scale, Vec2::ONE),
+        angle,
+        finite(transform.translation, Vec2::ZERO),
+    );
     StandardMaterial::FLIP_VERTICAL * authored * StandardMaterial::FLIP_VERTICAL
 }
 
@@ -338,7 +345,13 @@ impl Builder<'_> {
     }
 
     /// Puts a texture in; the first of `inputs` says where it is read.
-    fn texture(&mut self, slot: TextureSlot, encoding: Encoding, channels: [Channel; 4], inputs: &[&TextureInput]) -> Option<UvChannel> {
+    fn texture(
+        &mut self,
+        slot: TextureSlot,
+        encoding: Encoding,
+        channels: [Channel; 4],
+        inputs: &[&TextureInput],
+    ) -> Option<UvChannel> {
         let first = inputs.first()?;
         let (primvar, transform, wrap_s, wrap_t) = layout(first);
         for other in inputs {
@@ -350,7 +363,10 @@ impl Builder<'_> {
             }
         }
         if *self.uv_transform.get_or_insert(transform) != transform {
-            self.note(format!("the transform of the texture `{}` differs from the material's first one, which holds", first.authored));
+            self.note(format!(
+                "the transform of the texture `{}` differs from the material's first one, which holds",
+                first.authored
+            ));
         }
         let channel = (self.options.uv_channel)(primvar).unwrap_or_else(|| {
             self.note(format!("the mesh has no texture coordinates `{primvar}`; its first ones are used"));

@@ -16,11 +16,7 @@ pub use picture::{Picture, PictureData, PictureError, PictureLimits, linear_from
 pub use recipe::{Channel, ChannelRead, Encoding, Number, TextureRecipe};
 
 use bevy::{
-    asset::RenderAssetUsages,
-    image::Image,
-    platform::collections::HashMap,
-    prelude::Handle,
-    tasks::AsyncComputeTaskPool,
+    asset::RenderAssetUsages, image::Image, platform::collections::HashMap, prelude::Handle, tasks::AsyncComputeTaskPool,
 };
 use std::sync::{
     Arc, Mutex, PoisonError,
