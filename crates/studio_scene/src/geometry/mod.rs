@@ -11,19 +11,31 @@
 //! (`catmullClark`, `loop`) is smooth (normals of its faces weighted by their area) and a mesh of plain polygons (`none`, `bilinear`) shows
 //! its facets, as OpenUSD's own viewer has it. Once refined, normals of the file mean nothing.
 
+mod balls;
+mod curves;
 mod error;
+mod instancer;
 mod morph;
 mod normals;
 mod parts;
+mod plain;
 mod polygons;
 mod primvar;
+mod shapes;
 mod skin;
 mod subdivide;
 mod triangulate;
 mod update;
 
+#[cfg(test)]
+mod tests;
+
+pub use balls::points_mesh;
+pub use curves::curves_mesh;
 pub use error::GeometryError;
+pub use instancer::{Copy, placements};
 pub use parts::mesh_parts;
+pub use shapes::shape_mesh;
 pub use update::{MeshUpdate, MovedPoints, update_points};
 
 use bevy::{asset::RenderAssetUsages, math::Mat4, mesh::Mesh};

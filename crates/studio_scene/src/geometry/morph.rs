@@ -32,13 +32,7 @@ pub(crate) struct Morphs {
 
 impl Morphs {
     /// Reads the blend shapes of a mesh at its points. What does not fit is noted and left out.
-    pub fn of(
-        mesh: &snapshot::Mesh,
-        options: &MeshOptions,
-        surface: &Surface,
-        points: &[Vec3],
-        notes: &mut Vec<String>,
-    ) -> Self {
+    pub fn of(mesh: &snapshot::Mesh, options: &MeshOptions, surface: &Surface, points: &[Vec3], notes: &mut Vec<String>) -> Self {
         // Offsets of the file's normals are by point.
         let by_point = surface.normals != NormalRule::Flat;
         let mut morphs = Self { targets: Vec::new(), normals_by_point: by_point };
@@ -56,7 +50,8 @@ impl Morphs {
             };
             let main = (name.clone(), None, &shape.offsets, &shape.normal_offsets);
             let between = shape.inbetweens.iter().enumerate();
-            let between = between.map(|(at, (inner, _, offsets, normals))| (format!("{name}:{inner}"), Some(at), offsets, normals));
+            let between =
+                between.map(|(at, (inner, _, offsets, normals))| (format!("{name}:{inner}"), Some(at), offsets, normals));
             for (name, inbetween, offsets, normals) in std::iter::once(main).chain(between) {
                 if morphs.targets.len() == MAX_MORPH_WEIGHTS
                     || (morphs.targets.len() + 1).saturating_mul(rest.points.len()) > MAX_MORPH_VERTICES
@@ -81,6 +76,11 @@ impl Morphs {
             ));
         }
         morphs
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
     }
 
     /// Adds the targets to a part's mesh.

@@ -49,7 +49,8 @@ pub fn mesh_parts(mesh: &snapshot::Mesh, options: &MeshOptions) -> Result<Vec<Me
     let refined = refine(polygons, visible, &mesh.subdivision, options.refine_level, options.max_faces, &mut notes)?;
 
     let mut primvars = Primvars { time, elements, refined: &refined, subdivision: &mesh.subdivision, notes: &mut notes };
-    let normals = if refined.levels.is_empty() { resolve_or_note(mesh.normals.as_ref(), time, elements, primvars.notes) } else { None };
+    let normals =
+        if refined.levels.is_empty() { resolve_or_note(mesh.normals.as_ref(), time, elements, primvars.notes) } else { None };
     let (uv_sets, uvs) = primvars.uvs(&mesh.uvs, &options.uv_sets)?;
     let wants_colors = options.vertex_colors != VertexColors::Never;
     let color = primvars.read(mesh.display_color.as_ref().filter(|_| wants_colors))?;
@@ -65,7 +66,15 @@ pub fn mesh_parts(mesh: &snapshot::Mesh, options: &MeshOptions) -> Result<Vec<Me
     let skin = Skin::of(mesh, options, &surface.refined, source_points, &mut notes);
     let morphs = Morphs::of(mesh, options, &surface, &points, &mut notes);
     let moved = surface.moved(points);
-    let corners = Corners { surface: &surface, moved: &moved, normals, uvs, color, opacity, tangents: options.tangents };
+    let animation = animation(mesh);
+    // Facets that lie in one plane now may not later.
+    let sources_matter = match rule {
+        NormalRule::Authored => animation == MeshAnimation::Points,
+        NormalRule::Flat => animation == MeshAnimation::Points || !morphs.is_empty(),
+        NormalRule::Smooth => false,
+    };
+    let tangents = options.tangents;
+    let corners = Corners { surface: &surface, moved: &moved, normals, uvs, color, opacity, tangents, sources_matter };
     let subsets = mesh.subsets.iter().map(Some);
     let faces_of_parts = group_faces(&surface.refined, &part_of_face, mesh.subsets.len() + 1);
 
@@ -92,7 +101,6 @@ pub fn mesh_parts(mesh: &snapshot::Mesh, options: &MeshOptions) -> Result<Vec<Me
         let part_skin = skin.as_ref().map(|skin| skin.insert(&mut made, &point_of_vertex));
         let normal_of_vertex: Vec<u32> = builder.vertices.iter().map(|vertex| vertex.normal_source).collect();
         let morph_targets = morphs.insert(&mut made, &point_of_vertex, &normal_of_vertex, &mut part_notes);
-        let animation = animation(mesh);
         let update = (animation == MeshAnimation::Points).then(|| MeshUpdate {
             surface: Arc::clone(&surface),
             point_of_vertex: point_of_vertex.clone().into(),
@@ -183,7 +191,10 @@ fn faces_of_subsets(faces: usize, subsets: &[GeomSubset], notes: &mut Vec<String
             notes.push(format!("{}: {wrong} of its indices are no faces of the {faces}; they are left out", subset.path));
         }
         if taken > 0 {
-            notes.push(format!("{}: {taken} of its faces are in an earlier subset or twice in this one; they stay there", subset.path));
+            notes.push(format!(
+                "{}: {taken} of its faces are in an earlier subset or twice in this one; they stay there",
+                subset.path
+            ));
         }
     }
     parts
@@ -252,7 +263,8 @@ impl Primvars<'_> {
         for set in order {
             if channels.len() == 2 {
                 if wanted.contains(&set.name) {
-                    self.notes.push(format!("primvars:{} is left out: Bevy's meshes have two sets of texture coordinates", set.name));
+                    self.notes
+                        .push(format!("primvars:{} is left out: Bevy's meshes have two sets of texture coordinates", set.name));
                 }
                 continue;
             }
@@ -274,13 +286,15 @@ struct Corners<'a> {
     color: Option<Channel<Vec3>>,
     opacity: Option<Channel<f32>>,
     tangents: bool,
+    /// Whether corners with normals from different sources stay apart, so that they can move apart.
+    sources_matter: bool,
 }
 
 /// A vertex.
 #[derive(Clone, Copy, Debug)]
 struct Vertex {
     point: u32,
-    /// For updates: the face, or the place in the file's normals.
+    /// Where sources matter: the face, or the place in the file's normals.
     normal_source: u32,
     normal: Vec3,
     uvs: [Vec2; 2],
@@ -294,9 +308,14 @@ impl Vertex {
     fn is_same(&self, other: &Self) -> bool {
         let bits = |vertex: &Self| {
             let (normal, [first, second], color) = (vertex.normal.to_array(), vertex.uvs, vertex.color.to_array());
-            (normal.map(f32::to_bits), first.to_array().map(f32::to_bits), second.to_array().map(f32::to_bits), color.map(f32::to_bits))
+            (
+                normal.map(f32::to_bits),
+                first.to_array().map(f32::to_bits),
+                second.to_array().map(f32::to_bits),
+                color.map(f32::to_bits),
+            )
         };
-        self.is_mirrored == other.is_mirrored && bits(self) == bits(other)
+        self.is_mirrored == other.is_mirrored && self.normal_source == other.normal_source && bits(self) == bits(other)
     }
 }
 
@@ -322,6 +341,7 @@ impl Corners<'_> {
         } else {
             Vec4::ONE
         };
+        let normal_source = if self.sources_matter { normal_source } else { 0 };
         Vertex { point: place.point, normal_source, normal, uvs: [uv(0), uv(1)], color, is_mirrored: false }
     }
 }

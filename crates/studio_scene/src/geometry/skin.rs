@@ -1,6 +1,9 @@
 //! Joints that hold a mesh.
 
-use super::{MeshOptions, PartSkin, subdivide::{Blend, Refined}};
+use super::{
+    MeshOptions, PartSkin,
+    subdivide::{Blend, Refined},
+};
 use crate::skeleton::inverse_bindposes;
 use bevy::{
     math::Mat4,
@@ -77,7 +80,9 @@ impl Skin {
             return None;
         }
         if binding.dual_quaternion {
-            notes.push("skel:skinningMethod is dualQuaternion; joints are blended linearly, so twisted limbs get thinner".to_owned());
+            notes.push(
+                "skel:skinningMethod is dualQuaternion; joints are blended linearly, so twisted limbs get thinner".to_owned(),
+            );
         }
         let places = joint_places(binding, skeleton, notes)?;
         let holds = refined.refine(holds(binding, &places, points, notes)?);
@@ -99,7 +104,8 @@ impl Skin {
             }
             // A point that nothing holds follows the first joint, rather than falling to the origin.
             let scale = if sum > 0.0 { 1.0 / sum } else { 0.0 };
-            let joints: [u16; SHOWN] = std::array::from_fn(|at| kept.get(at).filter(|(_, weight)| *weight > 0.0).map_or(0, |hold| hold.0));
+            let joints: [u16; SHOWN] =
+                std::array::from_fn(|at| kept.get(at).filter(|(_, weight)| *weight > 0.0).map_or(0, |hold| hold.0));
             let mut weights: [f32; SHOWN] = std::array::from_fn(|at| kept.get(at).map_or(0.0, |hold| hold.1 * scale));
             if sum <= 0.0 {
                 weights[0] = 1.0;
@@ -139,7 +145,8 @@ impl Skin {
     /// Adds the joints to a part's mesh.
     pub fn insert(&self, mesh: &mut Mesh, point_of_vertex: &[u32]) -> PartSkin {
         let joints = point_of_vertex.iter().map(|point| self.joints.get(*point as usize).copied().unwrap_or_default());
-        let weights = point_of_vertex.iter().map(|point| self.weights.get(*point as usize).copied().unwrap_or([1.0, 0.0, 0.0, 0.0]));
+        let weights =
+            point_of_vertex.iter().map(|point| self.weights.get(*point as usize).copied().unwrap_or([1.0, 0.0, 0.0, 0.0]));
         mesh.insert_attribute(Mesh::ATTRIBUTE_JOINT_INDEX, VertexAttributeValues::Uint16x4(joints.collect()));
         mesh.insert_attribute(Mesh::ATTRIBUTE_JOINT_WEIGHT, VertexAttributeValues::Float32x4(weights.collect()));
         // Bounds that follow the joints; a mesh without any is culled by where it was bound.

@@ -1,12 +1,13 @@
 //! Dome lights: a sky that lights everything.
 //!
-//! A dome without a picture is ambient light of its colour. A dome with a picture becomes three cube maps, made once and on the processor:
-//! the sky as it is seen, its light gathered over the hemisphere about each direction (for rough surfaces), and its reflections for growing
-//! roughness. Bevy could filter on the GPU ([`GeneratedEnvironmentMapLight`](bevy::light::GeneratedEnvironmentMapLight)), but does so in
-//! every frame and for each camera, which is dear with two eyes and many cameras for a sky that stays.
+//! A dome without a picture is light from everywhere in its colour, which is not seen itself. A dome with a picture becomes three cube maps,
+//! made once and on the processor: the sky as it is seen, its light gathered over the hemisphere about each direction (for rough surfaces),
+//! and its reflections for growing roughness. Bevy could filter on the GPU
+//! ([`GeneratedEnvironmentMapLight`](bevy::light::GeneratedEnvironmentMapLight)), but does so in every frame and for each camera, which is
+//! dear with two eyes and many cameras for a sky that stays.
 //!
 //! Skies belong to cameras in Bevy: every camera with [`StageView`] gets them. Several domes without a picture add up; of several with one,
-//! the first entity's is shown.
+//! the first entity's is shown. Without any, such a camera's ambient light is 0, whatever Bevy's default is.
 //!
 //! - Latitude and longitude as Hydra has them: the picture's upper edge is the pole, its middle is +Z and a quarter from its left is +X.
 //! - Gathered light: spherical harmonics of nine terms (Ramamoorthi and Hanrahan, "An Efficient Representation for Irradiance Environment
@@ -14,7 +15,10 @@
 //! - Reflections: GGX lobes with the view along the normal (Karis, "Real Shading in Unreal Engine 4", SIGGRAPH 2013), each sample read from
 //!   a level of the picture as coarse as the sample is wide (Křivánek and Colbert, "Real-time Shading with Filtered Importance Sampling", 2008).
 
-use super::texture::{Picture, TextureBaker};
+use super::{
+    DefaultLighting,
+    texture::{Picture, TextureBaker},
+};
 use bevy::{
     asset::RenderAssetUsages,
     image::ImageSampler,
@@ -128,7 +132,11 @@ pub fn bake_dome(baker: &TextureBaker, dome: &DomeLight, options: &DomeOptions) 
         sky: cube(face, 1, |direction, _| sharp(&levels, direction, face)),
         diffuse: cube(DIFFUSE_PX, 1, |direction, _| gathered.mean_about(direction)),
         specular: cube(specular_px, (specular_px / SMALLEST_SPECULAR_PX).ilog2() + 1, |direction, roughness| {
-            if roughness == 0.0 { sharp(&levels, direction, specular_px) } else { reflected(&levels, direction, roughness, samples) }
+            if roughness == 0.0 {
+                sharp(&levels, direction, specular_px)
+            } else {
+                reflected(&levels, direction, roughness, samples)
+            }
         }),
     })
 }
@@ -179,7 +187,8 @@ fn pyramid(picture: &Picture, tint: Vec3) -> Vec<LatLong> {
         }
         (sum / (step * step) as f32 * tint).clamp(Vec3::ZERO, Vec3::splat(65_504.0))
     };
-    let mut levels = vec![LatLong { width, height, texels: (0..height).flat_map(|y| (0..width).map(move |x| texel(x, y))).collect() }];
+    let mut levels =
+        vec![LatLong { width, height, texels: (0..height).flat_map(|y| (0..width).map(move |x| texel(x, y))).collect() }];
     while let Some(last) = levels.last()
         && last.width > 4
         && last.height > 2
@@ -258,7 +267,9 @@ impl Harmonics {
 
     fn of(levels: &[LatLong]) -> Self {
         // Nine terms need no fine picture.
-        let Some(picture) = levels.iter().find(|level| level.width <= 256).or(levels.last()) else { return Self([Vec3::ZERO; 9]) };
+        let Some(picture) = levels.iter().find(|level| level.width <= 256).or(levels.last()) else {
+            return Self([Vec3::ZERO; 9]);
+        };
         let mut terms = [Vec3::ZERO; 9];
         let mut all = 0.0;
         for y in 0..picture.height {
@@ -323,28 +334,46 @@ fn cube(face_px: u32, levels: u32, color: impl Fn(Vec3, f32) -> Vec3) -> Image {
     image
 }
 
-/// Ambient light of a colour in nits.
+/// What a camera sees of the stage's sky.
+#[derive(Component, Clone, Debug, Default, PartialEq)]
+pub(super) struct ShownSky {
+    maps: Option<DomeMaps>,
+    rotation: Quat,
+    intensity: f32,
+    /// Light of domes without a picture beside one with a picture.
+    ambient_nits: Vec3,
+}
+
+/// Bevy's ambient light reaches a matt surface by this factor less than light from everywhere does: it goes through the environment's
+/// share of its reflection model, which is 0.4524 where that is fully rough (`F_AB` in `pbr_lighting.wgsl`).
+const AMBIENT_SHARE: f32 = 0.4524;
+
 fn ambient(nits: Vec3) -> AmbientLight {
     let brightness = nits.max_element();
     let color = if brightness > 0.0 { nits / brightness } else { Vec3::ONE };
-    AmbientLight { color: Color::linear_rgb(color.x, color.y, color.z), brightness, ..default() }
+    AmbientLight { color: Color::linear_rgb(color.x, color.y, color.z), brightness: brightness / AMBIENT_SHARE, ..default() }
+}
+
+/// Maps of one colour: as a sky of a dome without a picture lights, without being seen.
+fn plain_maps(images: &mut Assets<Image>, color: Vec3) -> DomeMaps {
+    let handle = images.add(cube(1, 1, |_, _| color));
+    DomeMaps { sky: handle.clone(), diffuse: handle.clone(), specular: handle }
 }
 
 /// Gives every [`StageView`] the stage's sky.
 pub(super) fn update_skies(
     mut commands: Commands,
     domes: Query<(Entity, &DomeLight, Option<&DomeMaps>, &GlobalTransform, &InheritedVisibility)>,
-    mut views: Query<
-        (Entity, Option<&mut AmbientLight>, Option<(&mut EnvironmentMapLight, &mut Skybox)>, Has<ShowsSky>),
-        (With<StageView>, With<Camera3d>),
-    >,
-    headlight: Res<super::DefaultLighting>,
+    views: Query<(Entity, Option<&ShownSky>), (With<StageView>, With<Camera3d>)>,
+    lighting: Res<DefaultLighting>,
+    mut images: ResMut<Assets<Image>>,
+    mut plain: Local<Option<(Vec3, DomeMaps)>>,
 ) {
     if views.is_empty() {
         return;
     }
-    let mut nits = Vec3::splat(headlight.ambient_nits_now);
-    let mut sky: Option<(Entity, &DomeMaps, Quat, f32)> = None;
+    let mut nits = Vec3::splat(lighting.ambient_nits_now);
+    let mut sky: Option<(Entity, ShownSky)> = None;
     for (entity, dome, maps, global, visibility) in &domes {
         if !visibility.get() {
             continue;
@@ -353,56 +382,60 @@ pub(super) fn update_skies(
             None => nits += dome.color * dome.nits,
             Some(maps) if sky.as_ref().is_none_or(|(first, ..)| entity < *first) => {
                 let pole = if dome.pole_is_z { Quat::from_rotation_x(FRAC_PI_2) } else { Quat::IDENTITY };
-                sky = Some((entity, maps, global.rotation() * pole, dome.nits));
+                let rotation = global.rotation() * pole;
+                sky = Some((
+                    entity,
+                    ShownSky { maps: Some(maps.clone()), rotation, intensity: dome.nits, ambient_nits: Vec3::ZERO },
+                ));
             }
             Some(_) => {}
         }
     }
-    let wanted = ambient(nits);
-    for (entity, ambient_now, shown, shows_sky) in &mut views {
-        match ambient_now {
-            Some(now) if now.brightness == wanted.brightness && now.color == wanted.color => {}
-            Some(mut now) => *now = wanted.clone(),
+    let nits = if nits.is_finite() { nits.clamp(Vec3::ZERO, Vec3::splat(1e12)) } else { Vec3::ZERO };
+    let is_seen = sky.is_some();
+    let wanted = match sky {
+        Some((_, sky)) => ShownSky { ambient_nits: nits, ..sky },
+        None if nits == Vec3::ZERO => ShownSky::default(),
+        None => {
+            let intensity = nits.max_element();
+            let color = nits / intensity;
+            if plain.as_ref().is_none_or(|(made_for, _)| !made_for.abs_diff_eq(color, 1e-4)) {
+                *plain = Some((color, plain_maps(&mut images, color)));
+            }
+            let maps = plain.as_ref().map(|(_, maps)| maps.clone());
+            ShownSky { maps, intensity, ..default() }
+        }
+    };
+    for (entity, shown) in &views {
+        if shown == Some(&wanted) {
+            continue;
+        }
+        let mut view = commands.entity(entity);
+        view.insert((ambient(wanted.ambient_nits), wanted.clone()));
+        match &wanted.maps {
+            // What others put there stays.
+            None if shown.is_none_or(|shown| shown.maps.is_none()) => {}
             None => {
-                commands.entity(entity).insert(wanted.clone());
+                view.remove::<(EnvironmentMapLight, Skybox)>();
+            }
+            Some(maps) => {
+                view.insert(EnvironmentMapLight {
+                    diffuse_map: maps.diffuse.clone(),
+                    specular_map: maps.specular.clone(),
+                    intensity: wanted.intensity,
+                    rotation: wanted.rotation,
+                    ..default()
+                });
+                if is_seen {
+                    view.insert(Skybox {
+                        image: Some(maps.sky.clone()),
+                        brightness: wanted.intensity,
+                        rotation: wanted.rotation,
+                    });
+                } else {
+                    view.remove::<Skybox>();
+                }
             }
         }
-        let Some((_, maps, rotation, intensity)) = sky else {
-            if shows_sky {
-                commands.entity(entity).remove::<(ShowsSky, EnvironmentMapLight, Skybox)>();
-            }
-            continue;
-        };
-        let Some((mut environment, mut skybox)) = shown else {
-            commands.entity(entity).insert((ShowsSky, light(maps, rotation, intensity), background(maps, rotation, intensity)));
-            continue;
-        };
-        let is_same = environment.diffuse_map == maps.diffuse
-            && environment.specular_map == maps.specular
-            && environment.intensity == intensity
-            && environment.rotation.abs_diff_eq(rotation, 1e-6)
-            && skybox.image.as_ref() == Some(&maps.sky);
-        if !is_same {
-            *environment = light(maps, rotation, intensity);
-            *skybox = background(maps, rotation, intensity);
-        }
     }
-}
-
-/// A camera whose sky is the stage's, and not one put there by others.
-#[derive(Component, Clone, Copy, Debug)]
-pub(super) struct ShowsSky;
-
-fn light(maps: &DomeMaps, rotation: Quat, intensity: f32) -> EnvironmentMapLight {
-    EnvironmentMapLight {
-        diffuse_map: maps.diffuse.clone(),
-        specular_map: maps.specular.clone(),
-        intensity,
-        rotation,
-        ..default()
-    }
-}
-
-fn background(maps: &DomeMaps, rotation: Quat, brightness: f32) -> Skybox {
-    Skybox { image: Some(maps.sky.clone()), brightness, rotation }
 }

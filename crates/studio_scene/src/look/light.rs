@@ -93,7 +93,7 @@ pub enum MadeLight {
 impl UsdLight {
     /// Whether any of its values changes over time.
     pub fn is_animated(&self) -> bool {
-        is_animated(&self.light)
+        light_is_animated(&self.light)
     }
 
     /// Takes the values of another time; nothing is marked as changed where nothing moves.
@@ -105,7 +105,7 @@ impl UsdLight {
 }
 
 /// Whether any value of a light changes over time.
-pub fn is_animated(light: &snapshot::Light) -> bool {
+pub fn light_is_animated(light: &snapshot::Light) -> bool {
     light.intensity.is_animated()
         || light.exposure.is_animated()
         || light.color.is_animated()
@@ -222,10 +222,11 @@ pub fn light(light: &snapshot::Light, options: &LightOptions, axes_m: Vec3) -> M
     };
     let size = |value: f32| finite_or(Some(value), 0.0).max(0.0);
     let rect = |width: f32, height: f32| {
-        // A light of no size still shines as a normalized one does.
-        let least = (1e-4 * axes_m.x.max(axes_m.y)).max(1e-6) as f32;
+        // A light of no size still shines, as one of a millimetre.
+        let least = |axis_m: f64| (1e-3 / axis_m.max(1e-9)) as f32;
+        let (width, height) = (width.max(least(axes_m.x)), height.max(least(axes_m.y)));
         let range = range_of(flux_lm / std::f64::consts::PI);
-        MadeLight::Rect(RectLight { color, intensity: flux_lm as f32, range, width: width.max(least), height: height.max(least) })
+        MadeLight::Rect(RectLight { color, intensity: flux_lm as f32, range, width, height })
     };
     match &light.kind {
         LightKind::Sphere { radius, treat_as_point } => {
@@ -233,7 +234,9 @@ pub fn light(light: &snapshot::Light, options: &LightOptions, axes_m: Vec3) -> M
             if takes_spot(light, options) { spot(flux_lm / (4.0 * std::f64::consts::PI), radius_m) } else { point(radius_m) }
         }
         LightKind::Cylinder { radius, treat_as_line, .. } => point(if *treat_as_line { 0.0 } else { size(*radius) * mean }),
-        LightKind::Disk { .. } | LightKind::Rect { .. } if takes_spot(light, options) => spot(flux_lm / std::f64::consts::PI, 0.0),
+        LightKind::Disk { .. } | LightKind::Rect { .. } if takes_spot(light, options) => {
+            spot(flux_lm / std::f64::consts::PI, 0.0)
+        }
         LightKind::Disk { radius } => {
             let side = size(*radius) * std::f32::consts::PI.sqrt();
             rect(side, side)
@@ -245,15 +248,22 @@ pub fn light(light: &snapshot::Light, options: &LightOptions, axes_m: Vec3) -> M
             shadow_maps_enabled,
             ..default()
         }),
-        LightKind::Dome { texture, texture_format, pole_is_stage_up } => MadeLight::Dome(DomeLight {
-            nits: (photometry::luminance_nits(light, time) * multiplier) as f32,
-            color: rgb,
-            texture: texture.clone(),
-            texture_format: texture_format.clone(),
-            pole_is_z: *pole_is_stage_up && options.up_axis == UpAxis::Z,
-        }),
+        LightKind::Dome { .. } => dome_light(light, time, options.up_axis).map_or(MadeLight::None, MadeLight::Dome),
         LightKind::Other => MadeLight::None,
     }
+}
+
+/// The sky that a dome light is at a time; `None` for other lights.
+pub fn dome_light(light: &snapshot::Light, time: f64, up_axis: UpAxis) -> Option<DomeLight> {
+    let LightKind::Dome { texture, texture_format, pole_is_stage_up } = &light.kind else { return None };
+    let multiplier = f64::from(finite_or(Some(light.diffuse), 1.0).max(0.0));
+    Some(DomeLight {
+        nits: (photometry::luminance_nits(light, time) * multiplier) as f32,
+        color: photometry::color(light, time),
+        texture: texture.clone(),
+        texture_format: texture_format.clone(),
+        pole_is_z: *pole_is_stage_up && up_axis == UpAxis::Z,
+    })
 }
 
 /// Makes an entity a light: it gets [`UsdLight`] and Bevy's light. What Bevy cannot show comes back in words.
@@ -301,7 +311,8 @@ pub(super) fn update_lights(
     for (entity, light, global, scaled_by) in &mut lights {
         let axes = axes_m(&global);
         // A light that only moves stays as it is.
-        let is_rescaled = scaled_by.as_ref().is_none_or(|scaled| !scaled.0.abs_diff_eq(axes, axes.max_element().max(1e-9) * 1e-4));
+        let is_rescaled =
+            scaled_by.as_ref().is_none_or(|scaled| !scaled.0.abs_diff_eq(axes, axes.max_element().max(1e-9) * 1e-4));
         if !light.is_changed() && !is_rescaled {
             continue;
         }

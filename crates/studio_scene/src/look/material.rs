@@ -2,9 +2,9 @@
 //!
 //! [`material`] is pure: it says which textures it needs as recipes, and [`MadeMaterial::finish`] puts their handles in.
 //!
-//! **Texture coordinates.** Meshes keep `st` as authored, where (0, 0) is the lower left corner. The one flip to Bevy's upper left corner is
-//! in [`StandardMaterial::uv_transform`], after the file's own `UsdTransform2d`. Tangents that Bevy makes of unflipped coordinates point down
-//! in the picture where USD's normal maps mean up, so [`StandardMaterial::flip_normal_map_y`] is set with every normal map.
+//! **Texture coordinates.** Meshes have them as Bevy does, `(s, 1 - t)`: Bevy's pictures begin at the upper left, USD's at the lower left.
+//! That is the one flip for pictures and for tangents alike, and normal maps of both worlds mean up by green. A file's own `UsdTransform2d` is
+//! of unflipped coordinates, so [`StandardMaterial::uv_transform`] is flip, transform, flip.
 //!
 //! **Vertex colours.** Bevy multiplies a mesh's colours into every material. Only give a mesh colours that [`MadeMaterial::vertex_color`] asks
 //! for.
@@ -216,7 +216,11 @@ fn set_sides(material: &mut StandardMaterial, double_sided: bool) {
 pub fn material(material: &snapshot::Material, options: &MaterialOptions) -> MadeMaterial {
     let left_out = material.left_out.iter().map(|what| format!("{what} is not drawn"));
     let Some(surface) = &material.surface else {
-        let mut made = display_material((options.has_primvar)("displayColor"), (options.has_primvar)("displayOpacity"), options.double_sided);
+        let mut made = display_material(
+            (options.has_primvar)("displayColor"),
+            (options.has_primvar)("displayOpacity"),
+            options.double_sided,
+        );
         made.notes = left_out.collect();
         return made;
     };
@@ -251,13 +255,16 @@ pub fn material(material: &snapshot::Material, options: &MaterialOptions) -> Mad
     builder.made
 }
 
-/// From `st` as authored to Bevy's texture coordinates: the file's transform, then the flip from the lower left corner to the upper left.
+/// A file's transform of texture coordinates, for coordinates that are flipped already: flip, transform, flip.
 pub fn bevy_uv_transform(transform: &UvTransform) -> Affine2 {
     let finite = |value: Vec2, fallback: Vec2| if value.is_finite() { value } else { fallback };
     let angle = finite_or(Some(transform.rotation_deg), 0.0).to_radians();
-    let authored =
-        Affine2::from_scale_angle_translation(finite(transform.scale, Vec2::ONE), angle, finite(transform.translation, Vec2::ZERO));
-    StandardMaterial::FLIP_VERTICAL * authored
+    let authored = Affine2::from_scale_angle_translation(
+        finite(transform.scale, Vec2::ONE),
+        angle,
+        finite(transform.translation, Vec2::ZERO),
+    );
+    StandardMaterial::FLIP_VERTICAL * authored * StandardMaterial::FLIP_VERTICAL
 }
 
 /// How a dielectric's reflection seen head on is told to Bevy: `F0 = 0.16 reflectance²`, and `F0 = ((1 - ior) / (1 + ior))²`.
@@ -273,6 +280,9 @@ fn set_specular(material: &mut StandardMaterial, f0: Vec3) {
     let tint = if strongest > 0.0 { reflectance / strongest } else { Vec3::ONE };
     material.specular_tint = Color::linear_rgb(tint.x, tint.y, tint.z);
 }
+
+/// Colours are kept below this: files may say anything, shaders have to stay finite.
+const BRIGHTEST: Vec3 = Vec3::splat(1e12);
 
 /// An input, sorted out.
 enum Read<'a, T> {
@@ -335,7 +345,13 @@ impl Builder<'_> {
     }
 
     /// Puts a texture in; the first of `inputs` says where it is read.
-    fn texture(&mut self, slot: TextureSlot, encoding: Encoding, channels: [Channel; 4], inputs: &[&TextureInput]) -> Option<UvChannel> {
+    fn texture(
+        &mut self,
+        slot: TextureSlot,
+        encoding: Encoding,
+        channels: [Channel; 4],
+        inputs: &[&TextureInput],
+    ) -> Option<UvChannel> {
         let first = inputs.first()?;
         let (primvar, transform, wrap_s, wrap_t) = layout(first);
         for other in inputs {
@@ -347,7 +363,10 @@ impl Builder<'_> {
             }
         }
         if *self.uv_transform.get_or_insert(transform) != transform {
-            self.note(format!("the transform of the texture `{}` differs from the material's first one, which holds", first.authored));
+            self.note(format!(
+                "the transform of the texture `{}` differs from the material's first one, which holds",
+                first.authored
+            ));
         }
         let channel = (self.options.uv_channel)(primvar).unwrap_or_else(|| {
             self.note(format!("the mesh has no texture coordinates `{primvar}`; its first ones are used"));
@@ -425,7 +444,7 @@ impl Builder<'_> {
             material.alpha_mode = AlphaMode::Premultiplied;
             color *= opacity;
         }
-        let color = if color.is_finite() { color.max(Vec3::ZERO) } else { Vec3::ONE };
+        let color = if color.is_finite() { color.clamp(Vec3::ZERO, BRIGHTEST) } else { Vec3::ONE };
         material.base_color = Color::linear_rgba(color.x, color.y, color.z, opacity);
     }
 
@@ -443,7 +462,6 @@ impl Builder<'_> {
         let [r, g, b] = [0, 1, 2].map(|component| Channel::read(&texture, component));
         let channels = [r, g, b, Channel::constant(1.0)];
         self.made.tangents_of = self.texture(TextureSlot::Normal, Encoding::Normal, channels, &[&texture]);
-        self.made.material.flip_normal_map_y = true;
     }
 
     fn metallic_roughness_occlusion(&mut self, surface: &PreviewSurface) {
@@ -511,7 +529,7 @@ impl Builder<'_> {
                 color = fallback.truncate();
             }
         }
-        let mut color = if color.is_finite() { color.max(Vec3::ZERO) } else { Vec3::ZERO };
+        let mut color = if color.is_finite() { color.clamp(Vec3::ZERO, BRIGHTEST) } else { Vec3::ZERO };
         let material = &mut self.made.material;
         if material.alpha_mode == AlphaMode::Premultiplied {
             // Bevy multiplies emission by opacity; glass glows in full.

@@ -9,3 +9,6 @@ mod weights;
 
 pub use pose::{Pose, inverse_bindposes, joint_local_transforms, joint_transforms, skeleton_space};
 pub use weights::morph_weights;
+
+#[cfg(test)]
+mod tests;

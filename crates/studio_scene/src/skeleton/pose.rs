@@ -51,7 +51,8 @@ pub fn joint_local_transforms(skeleton: &Skeleton, animation: Option<&SkelAnimat
             continue;
         };
         let (rest_scale, rest_rotation, rest_translation) = decompose(*matrix);
-        let translation = translations.as_ref().and_then(|values| values.get(at)).map_or(rest_translation, |value| value.as_dvec3());
+        let translation =
+            translations.as_ref().and_then(|values| values.get(at)).map_or(rest_translation, |value| value.as_dvec3());
         let rotation = rotations.as_ref().and_then(|values| values.get(at)).map_or(rest_rotation, |value| {
             let rotation = value.as_dquat();
             if rotation.length_squared() > 0.0 && rotation.is_finite() { rotation.normalize() } else { DQuat::IDENTITY }
@@ -134,6 +135,7 @@ pub fn inverse_bindposes(skeleton: &Skeleton, joints: &[u32], geom_bind_transfor
             }
         })
         .collect();
-    let problem = (flat > 0).then(|| format!("{flat} joints have a bindTransform without an inverse; it is taken for the identity"));
+    let problem =
+        (flat > 0).then(|| format!("{flat} joints have a bindTransform without an inverse; it is taken for the identity"));
     (poses, problem)
 }

@@ -39,7 +39,8 @@ fn shares(shape: &BlendShape, weight: f32) -> Vec<(Option<usize>, f32)> {
     type Stop = (f32, Option<Option<usize>>);
     let between = shape.inbetweens.iter().enumerate().map(|(at, (_, weight, _, _))| (*weight, Some(Some(at))));
     let ends: [Stop; 2] = [(0.0, None), (1.0, Some(None))];
-    let mut stops: Vec<Stop> = between.filter(|(weight, _)| weight.is_finite() && *weight != 0.0 && *weight != 1.0).chain(ends).collect();
+    let mut stops: Vec<Stop> =
+        between.filter(|(weight, _)| weight.is_finite() && *weight != 0.0 && *weight != 1.0).chain(ends).collect();
     stops.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     let after = stops.partition_point(|(at, _)| *at <= weight).clamp(1, stops.len() - 1);
     let (Some((low, low_shape)), Some((high, high_shape))) = (stops.get(after - 1), stops.get(after)) else { return Vec::new() };

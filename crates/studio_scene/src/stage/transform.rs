@@ -201,7 +201,7 @@ mod tests {
             scale in proptest::array::uniform3(prop_oneof![-4.0..-0.1_f64, 0.1..4.0_f64]),
         ) {
             let [a, b, c] = angles;
-            let rotation = DQuat::from_euler(bevy::math::EulerRot::XYZ, a, b, c);
+            let rotation = DQuat::from_euler(EulerRot::XYZ, a, b, c);
             let matrix = DMat4::from_scale_rotation_translation(DVec3::from_array(scale), rotation, DVec3::new(1.0, 2.0, 3.0));
             let local = decompose(&matrix, false);
             prop_assert!(matches!(local, Local::Plain(_)));

@@ -102,10 +102,10 @@ fn a_stage_follows_the_studio_where_there_is_one() {
     let mut app = app(folder.path());
     app.insert_resource(TimeUpdateStrategy::ManualDuration(Duration::ZERO));
     let mut studio = StudioTime::default();
-    studio.note_frame(studio_frame::stamp::MediaTime::from_duration(Duration::from_secs(10)));
+    studio.note_frame(studio_frame::stamp::MediaTime::from_micros(10_000_000));
     app.insert_resource(studio);
     let root = show(&mut app, "moving.usda");
-    app.world_mut().resource_mut::<StudioTime>().note_frame(studio_frame::stamp::MediaTime::from_duration(Duration::from_secs(11)));
+    app.world_mut().resource_mut::<StudioTime>().note_frame(studio_frame::stamp::MediaTime::from_micros(11_000_000));
     app.update();
     app.update();
     let time = *app.world().get::<UsdTime>(root).expect("a time");

@@ -1,1 +1,301 @@
-//! From a composed stage to its snapshot.
+//! From a composed stage to plain data: everything that a [`StageSnapshot`] describes.
+//!
+//! `openusd` composes, but knows no schemas: what an attribute is when nobody wrote it is said here, by the published schemas of UsdGeom,
+//! UsdShade, UsdLux and UsdSkel. What has a wrong type or length is noted as an [`Issue`] and its fallback is used; the rest stays.
+
+mod binding;
+mod camera;
+mod curves;
+mod light;
+mod material;
+mod mesh;
+mod mtlx;
+mod network;
+mod nurbs;
+mod patch;
+mod points;
+mod primvars;
+mod read;
+mod rest;
+mod shapes;
+mod skel;
+mod skin;
+mod value;
+mod walk;
+mod xform;
+
+use crate::snapshot::{GeomSubset, Prim, PrimData, Prototype, Purpose, StageSnapshot, UpAxis, VariantSet, is_imageable};
+use binding::Bindings;
+use openusd::{
+    sdf::{self, Value},
+    usd::Stage,
+};
+use primvars::Inherited;
+use read::{PrimReader, Reader, Scope};
+use skin::SkelBelow;
+use std::{rc::Rc, sync::Arc};
+
+/// How much is taken from a stage.
+#[derive(Clone, Debug)]
+pub struct ExtractOptions {
+    /// No more prims than this, prototypes counted once.
+    pub max_prims: usize,
+}
+
+impl Default for ExtractOptions {
+    fn default() -> Self {
+        Self { max_prims: 4_000_000 }
+    }
+}
+
+/// How bad an issue is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IssueSeverity {
+    /// Nothing is lost.
+    Note,
+    /// Something is shown otherwise than it was meant.
+    Warning,
+    /// Something is missing from the stage.
+    Error,
+}
+
+/// Something in a file that is wrong, or that nothing here can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issue {
+    /// How bad it is.
+    pub severity: IssueSeverity,
+    /// The identifier of the layer to look into; empty if it is not known.
+    pub layer: String,
+    /// The line in it, from 1.
+    pub line: Option<u32>,
+    /// The path of the prim; empty if it is about the whole layer.
+    pub prim: String,
+    /// What is wrong, and what is done about it.
+    pub message: String,
+}
+
+/// A stage as plain data, and what was wrong with it.
+#[derive(Clone, Debug, Default)]
+pub struct Extracted {
+    /// The data.
+    pub snapshot: StageSnapshot,
+    /// What was wrong, in the order it was met.
+    pub issues: Vec<Issue>,
+}
+
+/// What prims hand down to those below them.
+#[derive(Clone, Default)]
+struct Below<'a> {
+    primvars: Inherited<'a>,
+    purpose: Option<Purpose>,
+    bindings: Bindings,
+    skel: SkelBelow,
+}
+
+/// Everything that a stage says.
+pub fn extract(stage: &Stage, options: &ExtractOptions) -> Extracted {
+    let trees = walk::walk(stage, options);
+    // Walking has read all layers.
+    let reader = Reader::new(stage);
+    for (severity, path, message) in &trees.issues {
+        reader.issue(*severity, path, message.clone());
+    }
+    let mut snapshot = stage_metadata(&reader);
+    snapshot.prims = prims(&reader, &trees.stage);
+    snapshot.prototypes = trees.prototypes.iter().map(|tree| Prototype { prims: prims(&reader, tree) }).collect();
+    Extracted { snapshot, issues: reader.into_issues() }
+}
+
+fn stage_metadata(reader: &Reader<'_>) -> StageSnapshot {
+    let stage = reader.stage;
+    let root = sdf::Path::abs_root();
+    let metadata = |key: &str| stage.stage_metadata(key).ok().flatten();
+    let number = |key: &str| metadata(key).and_then(value::f64).filter(|number| number.is_finite());
+    let up_axis = match metadata("upAxis").and_then(value::text).as_deref() {
+        None | Some("Y") => UpAxis::Y,
+        Some("Z") => UpAxis::Z,
+        Some(other) => {
+            reader.issue(IssueSeverity::Warning, &root, format!("`upAxis` cannot be `{other}`; Y is used"));
+            UpAxis::Y
+        }
+    };
+    let frames_per_second = number("framesPerSecond");
+    let root_layer = stage.root_layer().identifier().to_owned();
+    let mut layers = stage.layer_identifiers();
+    layers.retain(|layer| *layer != root_layer);
+    layers.insert(0, root_layer.clone());
+    StageSnapshot {
+        root_layer,
+        layers,
+        up_axis,
+        meters_per_unit: number("metersPerUnit").unwrap_or(0.01),
+        time_codes_per_second: number("timeCodesPerSecond").or(frames_per_second).unwrap_or(24.0),
+        frames_per_second: frames_per_second.unwrap_or(24.0),
+        start_time_code: number("startTimeCode").unwrap_or(0.0),
+        end_time_code: number("endTimeCode").unwrap_or(0.0),
+        default_prim: stage.default_prim().map(Into::into),
+        prims: Vec::new(),
+        prototypes: Vec::new(),
+    }
+}
+
+/// A prim's path as [`Prim::path`] has it.
+fn prim_path(scope: &Scope, path: &sdf::Path) -> String {
+    let written = scope.write(path);
+    if scope.roots.is_empty() { written } else { written.trim_start_matches('.').trim_start_matches('/').to_owned() }
+}
+
+/// Every prim of a tree.
+fn prims<'a>(reader: &'a Reader<'a>, tree: &'a walk::Tree) -> Vec<Prim> {
+    let at_root = Below::default();
+    let mut below: Vec<Below<'a>> = Vec::with_capacity(tree.prims.len());
+    let mut prims: Vec<Prim> = Vec::with_capacity(tree.prims.len());
+    let mut subsets: Vec<(usize, GeomSubset)> = Vec::new();
+    for found in &tree.prims {
+        let prim = Rc::new(PrimReader::new(reader, &tree.scope, &found.path));
+        let above = found.parent.and_then(|parent| below.get(parent)).unwrap_or(&at_root).clone();
+        let type_name = prim.prim.type_name().ok().flatten().map(String::from).unwrap_or_default();
+        let own = Below {
+            primvars: above.primvars.with(&prim),
+            purpose: authored_purpose(&prim, &type_name).or(above.purpose),
+            bindings: above.bindings.with(&prim),
+            skel: above.skel.with(&prim),
+        };
+        let extracted = extract_prim(&prim, found, type_name, &above, &own);
+        if extracted.type_name == "GeomSubset"
+            && let Some(parent) = found.parent
+        {
+            subsets.extend(mesh::subset(&prim, extracted.material.clone()).map(|subset| (parent, subset)));
+        }
+        below.push(own);
+        prims.push(extracted);
+    }
+    for (parent, subset) in subsets {
+        if let Some(PrimData::Mesh(mesh)) = prims.get_mut(parent).map(|prim| &mut prim.data) {
+            Arc::make_mut(mesh).subsets.push(subset);
+        }
+    }
+    prims
+}
+
+fn extract_prim<'a>(prim: &PrimReader<'a>, found: &walk::Found, type_name: String, above: &Below<'a>, own: &Below<'a>) -> Prim {
+    let is_seen = !type_name.is_empty() && is_imageable(&type_name);
+    let visible = match is_seen {
+        true => prim.sampled_or("visibility", value::TOKEN, "inherited".to_owned()).map(|token| token != "invisible"),
+        false => true.into(),
+    };
+    let api_schemas = if prim.has_field("apiSchemas") { prim.prim.api_schemas().unwrap_or_default() } else { Vec::new() };
+    let api_schemas: Vec<String> = api_schemas.into_iter().map(Into::into).collect();
+    let data = data(prim, &type_name, &api_schemas, above, own);
+    let xform = is_xformable(&type_name).then(|| xform::xform(prim));
+    // A subset is no place in the scene, but has a look.
+    let has_look = is_seen || type_name.is_empty() || type_name == "GeomSubset";
+    let material = has_look.then(|| own.bindings.material(prim)).flatten().map(|path| prim.scope.write(&path));
+    let (attributes, relationships) = rest::properties(prim);
+    Prim {
+        path: prim_path(prim.scope, prim.path()),
+        name: found.name.clone(),
+        parent: found.parent,
+        api_schemas,
+        kind: prim.metadata("kind").and_then(value::text).unwrap_or_default(),
+        purpose: own.purpose.unwrap_or_default(),
+        visible,
+        xform,
+        prototype: found.prototype,
+        variant_sets: variant_sets(prim),
+        has_payload: found.has_payload,
+        is_loaded: found.is_loaded,
+        material,
+        data,
+        attributes,
+        relationships,
+        animated_attributes: prim.animated(),
+        metadata: rest::metadata(prim),
+        type_name,
+    }
+}
+
+/// What a prim is, by its type.
+fn data<'a>(prim: &PrimReader<'a>, type_name: &str, api_schemas: &[String], above: &Below<'a>, own: &Below<'a>) -> PrimData {
+    match type_name {
+        "" if api_schemas.is_empty() => PrimData::Group,
+        "Xform" | "Scope" | "SkelRoot" | "GeomSubset" => PrimData::Group,
+        "Mesh" => PrimData::Mesh(Arc::new(mesh::mesh(prim, above, own))),
+        "TetMesh" => PrimData::Mesh(Arc::new(mesh::tet_mesh(prim, above, own))),
+        "NurbsPatch" => patch::nurbs_patch(prim, above).map_or(PrimData::Unknown, |mesh| PrimData::Mesh(Arc::new(mesh))),
+        "BasisCurves" => PrimData::Curves(Arc::new(curves::basis_curves(prim, above))),
+        "HermiteCurves" => PrimData::Curves(Arc::new(curves::hermite_curves(prim, above))),
+        "NurbsCurves" => PrimData::Curves(Arc::new(curves::nurbs_curves(prim, above))),
+        "Points" => PrimData::Points(Arc::new(points::points(prim, above))),
+        "PointInstancer" => PrimData::PointInstancer(Arc::new(points::instancer(prim))),
+        "Camera" => PrimData::Camera(camera::camera(prim)),
+        "Material" => PrimData::Material(Arc::new(material::material(prim))),
+        "Skeleton" => PrimData::Skeleton(Arc::new(skel::skeleton(prim, &own.skel))),
+        "SkelAnimation" => PrimData::SkelAnimation(Arc::new(skel::animation(prim))),
+        "BlendShape" => PrimData::BlendShape(Arc::new(skel::blend_shape(prim))),
+        _ => {
+            let light = light::light(prim, type_name, api_schemas).map(PrimData::Light);
+            let shape = || shapes::shape(prim, above, type_name).map(PrimData::Shape);
+            let rest = if type_name.is_empty() { PrimData::Group } else { PrimData::Unknown };
+            light.or_else(shape).unwrap_or(rest)
+        }
+    }
+}
+
+/// Whether a type has a transform. Unknown types are taken to have one.
+fn is_xformable(type_name: &str) -> bool {
+    !type_name.is_empty() && is_imageable(type_name) && type_name != "Scope"
+}
+
+fn authored_purpose(prim: &PrimReader<'_>, type_name: &str) -> Option<Purpose> {
+    if type_name.is_empty() || !is_imageable(type_name) {
+        return None;
+    }
+    match prim.uniform("purpose", value::TOKEN)?.as_str() {
+        "default" => Some(Purpose::Default),
+        "render" => Some(Purpose::Render),
+        "proxy" => Some(Purpose::Proxy),
+        "guide" => Some(Purpose::Guide),
+        other => {
+            prim.warn(format!("`purpose` cannot be `{other}`; it is inherited"));
+            None
+        }
+    }
+}
+
+/// The variant sets, with what they offer and what is chosen.
+fn variant_sets(prim: &PrimReader<'_>) -> Vec<VariantSet> {
+    if !prim.has_field("variantSetChildren") {
+        return Vec::new();
+    }
+    let stage = prim.reader.stage;
+    let selections = prim.prim.variant_sets().get_all_variant_selections().unwrap_or_default();
+    let mut sets: Vec<VariantSet> = Vec::new();
+    for (layer, path) in &prim.sites {
+        let Some(layer) = stage.layer(layer) else { continue };
+        let data = layer.data();
+        let children = |path: &sdf::Path, key: &str| match data.try_field(path, key).ok().flatten().as_deref() {
+            Some(Value::TokenVec(names)) => names.iter().map(|name| name.to_string()).collect(),
+            Some(Value::StringVec(names)) => names.clone(),
+            _ => Vec::new(),
+        };
+        for name in children(path, "variantSetChildren") {
+            let place = sets.iter().position(|set| set.name == name).unwrap_or_else(|| {
+                let selection = selections.iter().find(|(set, _)| *set == name);
+                let selection = selection.map(|(_, selection)| selection.clone()).unwrap_or_default();
+                sets.push(VariantSet { name: name.clone(), variants: Vec::new(), selection });
+                sets.len() - 1
+            });
+            let Some(set) = sets.get_mut(place) else { continue };
+            for variant in children(&path.append_variant_selection(&name, ""), "variantChildren") {
+                if !set.variants.contains(&variant) {
+                    set.variants.push(variant);
+                }
+            }
+        }
+    }
+    sets
+}
+
+#[cfg(test)]
+mod tests;

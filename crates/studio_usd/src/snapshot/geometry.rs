@@ -312,7 +312,8 @@ impl Shape {
             }
             ShapeKind::Cone { height, radius } => (at(height) / 2.0, at(height) / 2.0, at(radius)),
             ShapeKind::Capsule { height, radius, radius_top } => {
-                (at(height) / 2.0 + at(radius), at(height) / 2.0 + at(radius_top), at(radius).max(at(radius_top)))
+                let (low, high, side) = Self::capsule_reach(at(height), at(radius), at(radius_top));
+                (at(height) / 2.0 + low, at(height) / 2.0 + high, side)
             }
             ShapeKind::Plane { width, length } => {
                 let (width, length) = (at(width) / 2.0, at(length) / 2.0);

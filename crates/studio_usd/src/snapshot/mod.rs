@@ -4,19 +4,23 @@
 //! vectors, as glam's are; USD writes row vectors, so its matrices are transposed on the way in. Values that the schema gives a fallback
 //! have it already, so an `Option` that is `None` means that neither file nor schema says anything.
 
+mod bounds;
 mod camera;
 mod geometry;
 mod light;
 mod material;
 mod skeleton;
+mod statistics;
 mod value;
 mod xform;
 
+pub(crate) use bounds::is_imageable;
 pub use camera::*;
 pub use geometry::*;
 pub use light::*;
 pub use material::*;
 pub use skeleton::*;
+pub use statistics::*;
 pub use value::*;
 pub use xform::*;
 
@@ -106,6 +110,8 @@ pub struct Prim {
     pub attributes: Vec<Attribute>,
     /// Relationships that `data` does not say, as name and targets.
     pub relationships: Vec<(String, Vec<String>)>,
+    /// The names of its attributes that have time samples or value clips; empty for most prims.
+    pub animated_attributes: Vec<String>,
     /// `customData` and what else of the metadata is a dictionary, flattened: `customData:ns:key`.
     pub metadata: BTreeMap<String, AttributeValue>,
 }

@@ -328,9 +328,10 @@ fn split_triangles(net: &Net) -> (Net, Vec<u32>) {
     let mut parent_face = Vec::with_capacity(4 * net.polygons.face_count());
     for face in 0..net.polygons.face_count() {
         let start = net.polygons.range(face).start as u32;
-        let (Some([a, b, c]), Some([ab, bc, ca])) =
-            (net.polygons.face(face).first_chunk::<3>(), net.edges.of_corner.get(start as usize..).and_then(|at| at.first_chunk::<3>()))
-        else {
+        let (Some([a, b, c]), Some([ab, bc, ca])) = (
+            net.polygons.face(face).first_chunk::<3>(),
+            net.edges.of_corner.get(start as usize..).and_then(|at| at.first_chunk::<3>()),
+        ) else {
             continue;
         };
         for (point, ahead, behind, at) in [(*a, *ab, *ca, 0), (*b, *bc, *ab, 1), (*c, *ca, *bc, 2)] {

@@ -4,7 +4,7 @@
 //! there. Inside, values are as smooth as the surface, its creases included. At borders `faceVaryingLinearInterpolation` says what happens:
 //!
 //! - `all`: nothing is smooth, values are linear within the file's faces. Exact.
-//! - `none`: borders are smooth curves, their corners too. Exact where no crease meets a border.
+//! - `none`: borders are smooth curves; their corners too, unless they are sharp corners of the surface. Exact where no crease meets a border.
 //! - `cornersOnly`, `cornersPlus1`, `cornersPlus2`: the same, but values with a single face stay; with `cornersPlus1` also those where three
 //!   or more meet in a point; with `cornersPlus2` also the ends of borders inside the surface and those beside a value that stays.
 //! - `boundaries`: borders are straight and stay. Exact.
@@ -71,12 +71,26 @@ fn take_sharpness(base: &Net, net: &mut Net, points: &[u32]) {
             *sharpness = sharpness.max(*of_surface);
         }
     }
-    let borders = net.borders_of_points();
+    let (borders, surface_borders) = (net.borders_of_points(), base.borders_of_points());
+    let values_at = values_of_points(base, points);
     for ((sharpness, point), borders) in net.point_sharpness.iter_mut().zip(points).zip(borders) {
-        if borders == 0 {
-            *sharpness = base.point_sharpness.get(*point as usize).copied().unwrap_or_default();
+        let at = *point as usize;
+        // Only where the values are joined as the surface is.
+        if values_at.get(at) == Some(&1) && surface_borders.get(at) == Some(&borders) {
+            *sharpness = base.point_sharpness.get(at).copied().unwrap_or_default();
         }
     }
+}
+
+/// How many values there are at each point.
+fn values_of_points(base: &Net, points: &[u32]) -> Vec<u32> {
+    let mut counts = vec![0; base.polygons.point_count];
+    for point in points {
+        if let Some(count) = counts.get_mut(*point as usize) {
+            *count += 1;
+        }
+    }
+    counts
 }
 
 /// What stays at the borders of values.
@@ -88,12 +102,9 @@ fn sharpen(base: &Net, net: &mut Net, points: &[u32], linear: &str) {
         return;
     }
     let (faces, borders) = (net.faces_of_points(), net.borders_of_points());
-    let mut values_at = vec![0_u32; base.polygons.point_count];
+    let values_at = values_of_points(base, points);
     let mut corner_at = vec![false; base.polygons.point_count];
     for ((point, faces), borders) in points.iter().zip(&faces).zip(&borders) {
-        if let Some(count) = values_at.get_mut(*point as usize) {
-            *count += 1;
-        }
         if let Some(corner) = corner_at.get_mut(*point as usize) {
             *corner |= *faces == 1 && *borders > 0;
         }

@@ -186,7 +186,9 @@ pub(crate) fn refine(
         // The parts of an edge, and one more for each corner: the edges after. Points and faces are fewer.
         let faces = if scheme == Scheme::Loop { 4 * net.polygons.face_count() } else { net.polygons.corners.len() };
         if faces > max_faces {
-            notes.push(format!("refined {level_done} times rather than {level}: {faces} faces are more than the {max_faces} allowed"));
+            notes.push(format!(
+                "refined {level_done} times rather than {level}: {faces} faces are more than the {max_faces} allowed"
+            ));
             break;
         }
         let (divided, after, parent_face) = divide::divide(net, scheme)?;

@@ -178,7 +178,9 @@ impl Net {
             start = end;
         }
         if missing > 0 {
-            notes.push(format!("{missing} of the {edge_total} edges in creaseIndices are no edges of the mesh; they are left out"));
+            notes.push(format!(
+                "{missing} of the {edge_total} edges in creaseIndices are no edges of the mesh; they are left out"
+            ));
         }
     }
 

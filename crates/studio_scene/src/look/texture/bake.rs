@@ -1,7 +1,7 @@
 //! From a recipe to an image with mipmaps.
 
+use super::picture::{LINEAR_OF_BYTE, linear_from_srgb, srgb_byte, srgb_from_linear};
 use super::{Channel, ChannelRead, Encoding, Picture, PictureData, TextureBaker, TextureRecipe};
-use super::picture::{LINEAR_OF_BYTE, linear_from_srgb, srgb_from_linear};
 use bevy::{
     image::{Image, ImageAddressMode, ImageFilterMode, ImageSampler, ImageSamplerBorderColor, ImageSamplerDescriptor},
     math::{Vec3, Vec4},
@@ -89,7 +89,8 @@ pub(super) fn bake(baker: &TextureBaker, recipe: &TextureRecipe) -> BakedTexture
     let texels = texels(&sources, width, height, recipe.encoding);
     let mut levels = mipmaps(Level { width, height, texels }, recipe.encoding);
     if blackens_edge {
-        let smallest = levels.iter().position(|level| level.width.min(level.height) < SMALLEST_BORDERED_PX).unwrap_or(levels.len());
+        let smallest =
+            levels.iter().position(|level| level.width.min(level.height) < SMALLEST_BORDERED_PX).unwrap_or(levels.len());
         levels.truncate(smallest.max(1));
         for level in &mut levels {
             blacken_edge(level, borders);
@@ -116,14 +117,15 @@ fn size(sources: &[Source; 4]) -> (u32, u32) {
     })
 }
 
-/// Whether eight bits are too few: the picture has more, or scale and bias lead beyond 0 and 1.
-fn needs_halves(source: &Source) -> bool {
+/// Whether eight bits are too few: the picture has more, or scale and bias lead beyond 0 and 1. Normals leave that range only where the
+/// file is wrong; they are cut.
+fn needs_halves(source: &Source, is_normal: bool) -> bool {
     match source {
-        Source::Constant(value) => !(0.0..=1.0).contains(value),
+        Source::Constant(value) => !is_normal && !(0.0..=1.0).contains(value),
         Source::Picture { picture, read, .. } => {
             let (low, high) = (read.bias.get(), read.scale.get() + read.bias.get());
             let is_beyond = low.min(high) < -1e-4 || low.max(high) > 1.0001;
-            is_beyond || !matches!(picture.data, PictureData::U8(_))
+            (is_beyond && !is_normal) || !matches!(picture.data, PictureData::U8(_))
         }
     }
 }
@@ -131,8 +133,7 @@ fn needs_halves(source: &Source) -> bool {
 fn texels(sources: &[Source; 4], width: u32, height: u32, encoding: Encoding) -> Texels {
     let count = width as usize * height as usize;
     let is_normal = encoding == Encoding::Normal;
-    // Normals leave 0 to 1 only where the file is wrong; they are cut.
-    if !is_normal && sources.iter().any(needs_halves) {
+    if sources.iter().any(|source| needs_halves(source, is_normal)) {
         let mut data = vec![[f16::ZERO; 4]; count];
         for (channel, source) in sources.iter().enumerate() {
             fill(&mut data, channel, source, width, height, &|value| f16::from_f32(value.clamp(-65_504.0, 65_504.0)), is_normal);
@@ -249,13 +250,12 @@ fn half_as_large(level: &Level, encoding: Encoding) -> Level {
     let texels = match &level.texels {
         Texels::Halves(_) => Texels::Halves(places.map(|(x, y)| mean(x, y).to_array().map(f16::from_f32)).collect()),
         Texels::Bytes { is_srgb, .. } => {
-            let byte = |value: f32, is_srgb: bool| {
-                let value = if is_srgb { srgb_from_linear(value) } else { value };
-                (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8
+            let byte = |value: f32, is_srgb: bool| match is_srgb {
+                true => srgb_byte(value),
+                false => (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8,
             };
-            let encode = |value: Vec4| {
-                [byte(value.x, *is_srgb), byte(value.y, *is_srgb), byte(value.z, *is_srgb), byte(value.w, false)]
-            };
+            let encode =
+                |value: Vec4| [byte(value.x, *is_srgb), byte(value.y, *is_srgb), byte(value.z, *is_srgb), byte(value.w, false)];
             Texels::Bytes { data: places.map(|(x, y)| encode(mean(x, y))).collect(), is_srgb: *is_srgb }
         }
     };
@@ -273,7 +273,11 @@ impl Level {
             Texels::Bytes { data, is_srgb } => {
                 let [r, g, b, a] = data.get(index).copied().unwrap_or_default();
                 let color = |byte: u8| {
-                    if *is_srgb { LINEAR_OF_BYTE.get(usize::from(byte)).copied().unwrap_or_default() } else { f32::from(byte) / 255.0 }
+                    if *is_srgb {
+                        LINEAR_OF_BYTE.get(usize::from(byte)).copied().unwrap_or_default()
+                    } else {
+                        f32::from(byte) / 255.0
+                    }
                 };
                 Vec4::new(color(r), color(g), color(b), f32::from(a) / 255.0)
             }
@@ -310,9 +314,8 @@ fn facts(levels: &[Level]) -> TextureFacts {
 
 fn blacken_edge(level: &mut Level, [left_and_right, above_and_below]: [bool; 2]) {
     let (width, height) = (level.width, level.height);
-    let is_edge = |x: u32, y: u32| {
-        (left_and_right && (x == 0 || x + 1 == width)) || (above_and_below && (y == 0 || y + 1 == height))
-    };
+    let is_edge =
+        |x: u32, y: u32| (left_and_right && (x == 0 || x + 1 == width)) || (above_and_below && (y == 0 || y + 1 == height));
     for y in 0..height {
         for x in 0..width {
             if !is_edge(x, y) {

@@ -16,11 +16,7 @@ pub use picture::{Picture, PictureData, PictureError, PictureLimits, linear_from
 pub use recipe::{Channel, ChannelRead, Encoding, Number, TextureRecipe};
 
 use bevy::{
-    asset::RenderAssetUsages,
-    image::Image,
-    platform::collections::HashMap,
-    prelude::Handle,
-    tasks::AsyncComputeTaskPool,
+    asset::RenderAssetUsages, image::Image, platform::collections::HashMap, prelude::Handle, tasks::AsyncComputeTaskPool,
 };
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -173,9 +169,11 @@ impl TextureBaker {
 }
 
 /// Textures made so far, by recipe.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TextureSet {
     made: HashMap<TextureRecipe, (Handle<Image>, TextureFacts)>,
+    /// How many were ever made, for labels that stay different.
+    count: usize,
 }
 
 impl TextureSet {
@@ -199,6 +197,11 @@ impl TextureSet {
         self.made.get(recipe)
     }
 
+    /// Forgets those that do not pass.
+    pub fn retain(&mut self, mut is_kept: impl FnMut(&TextureRecipe) -> bool) {
+        self.made.retain(|recipe, _| is_kept(recipe));
+    }
+
     /// Makes what is not there yet of these recipes. `add` takes an image, with a label such as `Texture3`, and gives its handle:
     /// `Assets::add`, or `LoadContext::add_labeled_asset`. Returns what went wrong, in words.
     pub fn make(
@@ -217,7 +220,8 @@ impl TextureSet {
         let mut notes = Vec::new();
         for (recipe, baked) in wanted.into_iter().zip(baked) {
             notes.extend(baked.notes);
-            let handle = add(format!("Texture{}", self.made.len()), baked.image);
+            let handle = add(format!("Texture{}", self.count), baked.image);
+            self.count += 1;
             self.made.insert(recipe, (handle, baked.facts));
         }
         notes.sort();

@@ -195,3 +195,10 @@ pub fn srgb_from_linear(linear: f32) -> f32 {
 /// [`linear_from_srgb`] of every byte.
 pub(super) static LINEAR_OF_BYTE: LazyLock<[f32; 256]> =
     LazyLock::new(|| std::array::from_fn(|byte| linear_from_srgb(byte as f32 / 255.0)));
+
+/// The byte of a linear number, looked up: mipmaps need many.
+pub(super) fn srgb_byte(linear: f32) -> u8 {
+    static BYTES: LazyLock<Vec<u8>> =
+        LazyLock::new(|| (0..=u16::MAX).map(|at| (srgb_from_linear(f32::from(at) / 65_535.0) * 255.0 + 0.5) as u8).collect());
+    BYTES.get((linear.clamp(0.0, 1.0) * 65_535.0 + 0.5) as usize).copied().unwrap_or_default()
+}

@@ -116,13 +116,7 @@ impl Channel {
     }
 }
 
-
 impl TextureRecipe {
-    /// Whether no picture is needed.
-    pub fn is_constant(&self) -> bool {
-        self.channels.iter().all(|channel| matches!(channel, Channel::Constant(_)))
-    }
-
     /// The pictures, each once.
     pub fn pictures(&self) -> Vec<&ChannelRead> {
         let mut reads: Vec<&ChannelRead> = Vec::new();

@@ -1,0 +1,548 @@
+//! The box around a stage, as `UsdGeomBBoxCache` computes it: purposes `default` and `render`, what is visible, authored extents first.
+//!
+//! Boxes of children are joined in the space of one of them, whichever is smaller (`GfBBox3d::Combine`); turned boxes therefore stay
+//! turned until the end, and the result is the same as that library's, rather than the tightest one.
+
+use super::{
+    Attribute, AttributeValue, Bounds, Light, LightKind, PointInstancer, Prim, PrimData, Purpose, Sampled, Shape, Skeleton,
+    StageSnapshot,
+};
+use glam::{DMat4, DQuat, DVec3, Vec3};
+use std::collections::{HashMap, HashSet};
+
+/// A box with the space it is in.
+#[derive(Clone, Copy, Debug)]
+struct Boxed {
+    range: Bounds,
+    matrix: DMat4,
+}
+
+/// Below this, a matrix has no inverse worth using.
+const SMALLEST_DETERMINANT: f64 = 1e-13;
+
+impl Boxed {
+    fn new(range: Bounds) -> Option<Self> {
+        let is_box = range.min.is_finite() && range.max.is_finite() && range.min.cmple(range.max).all();
+        is_box.then_some(Self { range, matrix: DMat4::IDENTITY })
+    }
+
+    fn moved(self, matrix: DMat4) -> Self {
+        Self { range: self.range, matrix: matrix * self.matrix }
+    }
+
+    fn is_flat(&self) -> bool {
+        self.matrix.determinant().abs() <= SMALLEST_DETERMINANT
+    }
+
+    fn aligned(&self) -> Bounds {
+        // The sum of the extremes of each column is the extreme of the sums (Arvo, Transforming Axis-Aligned Bounding Boxes).
+        let start = self.matrix.w_axis.truncate();
+        let columns = [
+            (self.matrix.x_axis, self.range.min.x, self.range.max.x),
+            (self.matrix.y_axis, self.range.min.y, self.range.max.y),
+            (self.matrix.z_axis, self.range.min.z, self.range.max.z),
+        ];
+        columns.into_iter().fold(Bounds::point(start), |bounds, (column, low, high)| {
+            let (low, high) = (column.truncate() * low, column.truncate() * high);
+            Bounds { min: bounds.min + low.min(high), max: bounds.max + low.max(high) }
+        })
+    }
+
+    fn volume(&self) -> f64 {
+        let size = self.range.max - self.range.min;
+        (size.x * size.y * size.z * self.matrix.determinant()).abs()
+    }
+
+    /// Both in the space of the first.
+    fn join_in_own_space(self, other: Self) -> Self {
+        let moved = other.moved(self.matrix.inverse());
+        Self { range: self.range.union(moved.aligned()), matrix: self.matrix }
+    }
+
+    fn join(self, other: Self) -> Self {
+        match (self.is_flat(), other.is_flat()) {
+            (true, true) => Self { range: self.aligned().union(other.aligned()), matrix: DMat4::IDENTITY },
+            (true, false) => other.join_in_own_space(self),
+            (false, true) => self.join_in_own_space(other),
+            (false, false) => {
+                let (first, second) = (self.join_in_own_space(other), other.join_in_own_space(self));
+                let (one, two) = (first.volume(), second.volume());
+                let is_same = (one - two).abs() <= 1e-10 * one.max(two);
+                if is_same || one < two { first } else { second }
+            }
+        }
+    }
+}
+
+fn join(one: Option<Boxed>, two: Option<Boxed>) -> Option<Boxed> {
+    match (one, two) {
+        (Some(one), Some(two)) => Some(one.join(two)),
+        (one, two) => one.or(two),
+    }
+}
+
+/// The boxes of each purpose: default, render, proxy, guide.
+type ByPurpose = [Option<Boxed>; 4];
+
+fn slot(purpose: Purpose) -> usize {
+    match purpose {
+        Purpose::Default => 0,
+        Purpose::Render => 1,
+        Purpose::Proxy => 2,
+        Purpose::Guide => 3,
+    }
+}
+
+/// A prim: the list it is in (0 is the stage's, then the prototypes'), and its place.
+type Place = (usize, usize);
+
+struct Cache<'a> {
+    lists: Vec<&'a [Prim]>,
+    children: Vec<Vec<Vec<usize>>>,
+    places: Vec<HashMap<&'a str, usize>>,
+    time: f64,
+    /// The box of each prim in its own space. `None` inside while it is being computed: what depends on itself adds nothing.
+    done: HashMap<Place, Option<ByPurpose>>,
+}
+
+impl StageSnapshot {
+    /// The box around everything an audience sees at a time, in the stage's units and axes; `None` if there is nothing to see. The time
+    /// may be [`f64::NEG_INFINITY`] for the first samples.
+    pub fn world_bound(&self, time: f64) -> Option<Bounds> {
+        let mut lists: Vec<&[Prim]> = vec![&self.prims];
+        lists.extend(self.prototypes.iter().map(|prototype| prototype.prims.as_slice()));
+        let mut cache = Cache {
+            children: lists.iter().map(|prims| children(prims)).collect(),
+            places: lists
+                .iter()
+                .map(|prims| prims.iter().enumerate().map(|(place, prim)| (prim.path.as_str(), place)).collect())
+                .collect(),
+            lists,
+            time,
+            done: HashMap::new(),
+        };
+        let roots: Vec<usize> =
+            self.prims.iter().enumerate().filter(|(_, prim)| prim.parent.is_none()).map(|(place, _)| place).collect();
+        let mut all = ByPurpose::default();
+        for root in roots {
+            cache.compute((0, root));
+            cache.add_child(&mut all, (0, root), DMat4::IDENTITY);
+        }
+        let [default, render, ..] = all;
+        join(default, render).map(|bounds| bounds.aligned())
+    }
+}
+
+fn children(prims: &[Prim]) -> Vec<Vec<usize>> {
+    let mut children = vec![Vec::new(); prims.len()];
+    for (place, prim) in prims.iter().enumerate() {
+        if let Some(siblings) = prim.parent.and_then(|parent| children.get_mut(parent)) {
+            siblings.push(place);
+        }
+    }
+    children
+}
+
+impl<'a> Cache<'a> {
+    fn prim(&self, (list, place): Place) -> Option<&'a Prim> {
+        self.lists.get(list)?.get(place)
+    }
+
+    fn children(&self, (list, place): Place) -> Vec<Place> {
+        let children = self.children.get(list).and_then(|children| children.get(place));
+        children.map(|children| children.iter().map(|child| (list, *child)).collect()).unwrap_or_default()
+    }
+
+    /// Computes a prim's box, and before it those that it depends on. A list instead of calls, so depth costs no stack.
+    fn compute(&mut self, place: Place) {
+        let mut open = vec![(place, false)];
+        while let Some((place, is_ready)) = open.pop() {
+            if is_ready {
+                let bounds = self.bounds(place);
+                self.done.insert(place, Some(bounds));
+                continue;
+            }
+            if self.done.contains_key(&place) {
+                continue;
+            }
+            self.done.insert(place, None);
+            open.push((place, true));
+            open.extend(self.depends_on(place).into_iter().map(|place| (place, false)));
+        }
+    }
+
+    fn depends_on(&self, place: Place) -> Vec<Place> {
+        let Some(prim) = self.prim(place) else { return Vec::new() };
+        match &prim.data {
+            PrimData::PointInstancer(instancer) => self.prototypes(place.0, instancer).into_iter().flatten().collect(),
+            _ if is_leaf(prim) => Vec::new(),
+            _ => match prim.prototype {
+                Some(prototype) => vec![(prototype + 1, 0)],
+                None => self.children(place),
+            },
+        }
+    }
+
+    /// The prims that an instancer copies.
+    fn prototypes(&self, list: usize, instancer: &PointInstancer) -> Vec<Option<Place>> {
+        let find = |path: &String| {
+            let inner = path.strip_prefix("./").map(|path| (list, path)).unwrap_or((0, path));
+            let place = self.places.get(inner.0)?.get(inner.1)?;
+            Some((inner.0, *place))
+        };
+        instancer.prototypes.iter().map(find).collect()
+    }
+
+    /// Adds a child's box, moved to its parent's space. `world` is the parent's own place in the world.
+    fn add_child(&self, all: &mut ByPurpose, child: Place, world: DMat4) {
+        let Some(prim) = self.prim(child) else { return };
+        let Some(Some(bounds)) = self.done.get(&child) else { return };
+        let Some(xform) = &prim.xform else { return add(all, bounds, DMat4::IDENTITY) };
+        let mut matrix = xform.parent_from_prim(self.time);
+        if xform.resets_stack && world.determinant() != 0.0 {
+            matrix = world.inverse() * matrix;
+        }
+        add(all, bounds, matrix);
+    }
+
+    /// A prim's place in the world, or in its prototype.
+    fn world(&self, place: Place) -> DMat4 {
+        let mut matrix = DMat4::IDENTITY;
+        let mut here = self.prim(place);
+        while let Some(prim) = here {
+            if let Some(xform) = &prim.xform {
+                matrix = xform.parent_from_prim(self.time) * matrix;
+                if xform.resets_stack {
+                    break;
+                }
+            }
+            // Parents come before their children, so this ends.
+            here = prim.parent.and_then(|parent| self.prim((place.0, parent)));
+        }
+        matrix
+    }
+
+    fn bounds(&self, place: Place) -> ByPurpose {
+        let mut all = ByPurpose::default();
+        let Some(prim) = self.prim(place) else { return all };
+        if !prim.is_imageable() || !prim.visible.at(self.time).unwrap_or(true) {
+            return all;
+        }
+        if is_leaf(prim) {
+            let range = authored_extent(prim, self.time).or_else(|| self.computed_extent(prim, place));
+            if let Some(slot) = all.get_mut(slot(prim.purpose)) {
+                *slot = range.and_then(Boxed::new);
+            }
+            return all;
+        }
+        if let Some(prototype) = prim.prototype {
+            // The prototype's root stands for the instance, which has a transform of its own.
+            if let Some(Some(bounds)) = self.done.get(&(prototype + 1, 0)) {
+                let mut bounds = *bounds;
+                if prim.purpose != Purpose::Default {
+                    // What says nothing of its own has the instance's purpose.
+                    let own = bounds.get_mut(0).and_then(Option::take);
+                    if let Some(slot) = bounds.get_mut(slot(prim.purpose)) {
+                        *slot = join(own, *slot);
+                    }
+                }
+                all = bounds;
+            }
+            return all;
+        }
+        let children = self.children(place);
+        let resets =
+            |child: &Place| self.prim(*child).and_then(|prim| prim.xform.as_ref()).is_some_and(|xform| xform.resets_stack);
+        let world = if children.iter().any(resets) { self.world(place) } else { DMat4::IDENTITY };
+        for child in children {
+            self.add_child(&mut all, child, world);
+        }
+        all
+    }
+
+    /// The extent that a prim's schema computes where the file says none.
+    fn computed_extent(&self, prim: &Prim, place: Place) -> Option<Bounds> {
+        let time = self.time;
+        match &prim.data {
+            PrimData::Mesh(mesh) => around(&mesh.points.at(time)?, |_| 0.0),
+            PrimData::Shape(shape) => Some(shape.bounds(time)),
+            PrimData::Curves(curves) => {
+                let widths = curves.widths.as_ref().and_then(|widths| widths.values.at(time)).unwrap_or_default();
+                let widest = widths.into_iter().fold(0.0, f32::max);
+                around(&curves.points.at(time)?, |_| widest)
+            }
+            PrimData::Points(points) => {
+                let positions = points.points.at(time)?;
+                let widths = points.widths.as_ref().and_then(|widths| widths.values.at(time)).unwrap_or_default();
+                // USD has no extent for points with another number of widths.
+                if !widths.is_empty() && widths.len() != positions.len() {
+                    return None;
+                }
+                around(&positions, |index| widths.get(index).copied().unwrap_or(0.0))
+            }
+            PrimData::PointInstancer(instancer) => self.instancer_extent(instancer, place),
+            PrimData::Light(light) => light_extent(light, prim),
+            PrimData::Skeleton(skeleton) => joints_extent(&self.pose(skeleton, place.0)),
+            _ if prim.type_name == "SkelRoot" => self.skel_root_extent(place),
+            _ => None,
+        }
+    }
+
+    fn instancer_extent(&self, instancer: &PointInstancer, place: Place) -> Option<Bounds> {
+        let prototypes: Vec<Option<(Boxed, DMat4)>> = self
+            .prototypes(place.0, instancer)
+            .into_iter()
+            .map(|prototype| {
+                let prototype = prototype?;
+                let Some([default, render, proxy, _]) = self.done.get(&prototype)? else { return None };
+                let bounds = join(join(*default, *proxy), *render)?;
+                let xform = self.prim(prototype)?.xform.as_ref().map(|xform| xform.parent_from_prim(self.time));
+                Some((bounds, xform.unwrap_or_default()))
+            })
+            .collect();
+        let mut all: Option<Bounds> = None;
+        for (prototype, placement) in instancer.placements(self.time) {
+            let Some(Some((bounds, xform))) = prototypes.get(prototype as usize) else { continue };
+            let bounds = bounds.moved(placement.matrix() * *xform).aligned();
+            all = Some(all.map_or(bounds, |all| all.union(bounds)));
+        }
+        all
+    }
+
+    /// The joints' places in the skeleton's space: as animated, or as at rest.
+    fn pose(&self, skeleton: &Skeleton, list: usize) -> Vec<DMat4> {
+        let animation = skeleton.animation.as_ref().and_then(|path| {
+            let (list, path) = path.strip_prefix("./").map_or((0, path.as_str()), |path| (list, path));
+            self.prim((list, *self.places.get(list)?.get(path)?))
+        });
+        let animation = match animation.map(|prim| &prim.data) {
+            Some(PrimData::SkelAnimation(animation)) => Some(animation),
+            _ => None,
+        };
+        skeleton.joint_matrices(animation.map(|animation| (animation.as_ref(), self.time)))
+    }
+
+    /// The joints of all skeletons below, widened by how far skinned meshes reach beyond the joints they are bound to.
+    fn skel_root_extent(&self, place: Place) -> Option<Bounds> {
+        let mut all: Option<Bounds> = None;
+        let mut open: Vec<(Place, DMat4)> = self.children(place).into_iter().map(|child| (child, DMat4::IDENTITY)).collect();
+        let mut padding = 0.0_f64;
+        let mut seen = HashSet::new();
+        while let Some((here, above)) = open.pop() {
+            let Some(prim) = self.prim(here).filter(|_| seen.insert(here)) else { continue };
+            let matrix = above * prim.xform.as_ref().map(|xform| xform.parent_from_prim(self.time)).unwrap_or_default();
+            if let PrimData::Skeleton(skeleton) = &prim.data {
+                let joints: Vec<DMat4> = self.pose(skeleton, here.0).into_iter().map(|joint| matrix * joint).collect();
+                if let Some(joints) = joints_extent(&joints) {
+                    all = Some(all.map_or(joints, |all| all.union(joints)));
+                }
+                padding = padding.max(self.padding(skeleton, place));
+            }
+            open.extend(self.children(here).into_iter().map(|child| (child, matrix)));
+        }
+        all.map(|all| Bounds { min: all.min - padding, max: all.max + padding })
+    }
+
+    /// How far the extents of the meshes of a skeleton reach beyond its joints, both as they were bound.
+    fn padding(&self, skeleton: &Skeleton, root: Place) -> f64 {
+        let Some(joints) = joints_extent(&skeleton.bind_transforms) else { return 0.0 };
+        let mut padding = 0.0_f64;
+        let mut open = self.children(root);
+        while let Some(here) = open.pop() {
+            let Some(prim) = self.prim(here) else { continue };
+            if let PrimData::Mesh(mesh) = &prim.data
+                && let Some(skin) = &mesh.skin
+                && let Some(extent) = extent_of(&mesh.extent, self.time).and_then(Boxed::new)
+            {
+                let extent = extent.moved(skin.geom_bind_transform).aligned();
+                let beyond = (joints.min - extent.min).max(extent.max - joints.max);
+                padding = padding.max(beyond.max_element());
+            }
+            open.extend(self.children(here));
+        }
+        padding
+    }
+}
+
+fn add(all: &mut ByPurpose, bounds: &ByPurpose, matrix: DMat4) {
+    for (all, bounds) in all.iter_mut().zip(bounds) {
+        *all = join(*all, bounds.map(|bounds| bounds.moved(matrix)));
+    }
+}
+
+/// Whether a prim's extent stands for everything below it (USD's `Boundable`).
+fn is_leaf(prim: &Prim) -> bool {
+    match &prim.data {
+        PrimData::Mesh(_)
+        | PrimData::Shape(_)
+        | PrimData::Curves(_)
+        | PrimData::Points(_)
+        | PrimData::PointInstancer(_)
+        | PrimData::Skeleton(_) => true,
+        PrimData::Light(_) => {
+            !matches!(prim.type_name.as_str(), "DistantLight" | "DomeLight" | "DomeLight_1" | "GeometryLight" | "PluginLight")
+        }
+        _ => matches!(prim.type_name.as_str(), "SkelRoot" | "Volume" | "NurbsPatch"),
+    }
+}
+
+fn extent_of(extent: &Sampled<Vec<Vec3>>, time: f64) -> Option<Bounds> {
+    match extent.at(time)?.as_slice() {
+        [min, max] => Some(Bounds { min: min.as_dvec3(), max: max.as_dvec3() }),
+        _ => None,
+    }
+}
+
+/// The extent that the file says.
+fn authored_extent(prim: &Prim, time: f64) -> Option<Bounds> {
+    match &prim.data {
+        PrimData::Mesh(mesh) => extent_of(&mesh.extent, time),
+        PrimData::Curves(curves) => extent_of(&curves.extent, time),
+        PrimData::Points(points) => extent_of(&points.extent, time),
+        PrimData::PointInstancer(instancer) => extent_of(&instancer.extent, time),
+        _ => match attribute(prim, "extent")?.value.held_at(time)? {
+            AttributeValue::Array { width: 3, numbers } => match numbers.as_slice() {
+                [a, b, c, d, e, f] => Some(Bounds { min: DVec3::new(*a, *b, *c), max: DVec3::new(*d, *e, *f) }),
+                _ => None,
+            },
+            _ => None,
+        },
+    }
+}
+
+fn attribute<'a>(prim: &'a Prim, name: &str) -> Option<&'a Attribute> {
+    prim.attributes.iter().find(|attribute| attribute.name == name)
+}
+
+/// The box around balls at points.
+fn around(points: &[Vec3], width: impl Fn(usize) -> f32) -> Option<Bounds> {
+    let boxes = points.iter().enumerate().map(|(index, point)| {
+        let half = Vec3::splat(width(index) / 2.0);
+        Bounds { min: (*point - half).as_dvec3(), max: (*point + half).as_dvec3() }
+    });
+    boxes.reduce(Bounds::union)
+}
+
+fn joints_extent(joints: &[DMat4]) -> Option<Bounds> {
+    joints.iter().map(|joint| Bounds::point(joint.w_axis.truncate())).reduce(Bounds::union)
+}
+
+fn light_extent(light: &Light, prim: &Prim) -> Option<Bounds> {
+    let number = |name: &str| match attribute(prim, name).and_then(|attribute| attribute.value.default.as_ref()) {
+        Some(AttributeValue::Double(number)) => *number,
+        _ => 1.0,
+    };
+    let half = match &light.kind {
+        LightKind::Sphere { radius, .. } => Vec3::splat(*radius).as_dvec3(),
+        LightKind::Disk { radius } => Vec3::new(*radius, *radius, 0.0).as_dvec3(),
+        LightKind::Rect { width, height, .. } => Vec3::new(width / 2.0, height / 2.0, 0.0).as_dvec3(),
+        LightKind::Cylinder { length, radius, .. } => Vec3::new(length / 2.0, *radius, *radius).as_dvec3(),
+        LightKind::Other if prim.type_name == "PortalLight" => {
+            DVec3::new(number("inputs:width") / 2.0, number("inputs:height") / 2.0, 0.0)
+        }
+        _ => return None,
+    };
+    Some(Bounds { min: -half, max: half })
+}
+
+impl Prim {
+    /// Whether its type has a place in pictures: unlike materials, shaders and animations, and unlike no type at all.
+    pub fn is_imageable(&self) -> bool {
+        is_imageable(&self.type_name)
+    }
+}
+
+/// Whether a type is known not to be seen. Types that nothing here knows are taken to be seen: nobody says that they are not.
+pub(crate) fn is_imageable(type_name: &str) -> bool {
+    const UNSEEN: [&str; 11] = [
+        "Material",
+        "Shader",
+        "NodeGraph",
+        "GeomSubset",
+        "SkelAnimation",
+        "BlendShape",
+        "RenderSettings",
+        "RenderProduct",
+        "RenderVar",
+        "RenderPass",
+        "Backdrop",
+    ];
+    !UNSEEN.contains(&type_name)
+}
+
+impl Shape {
+    /// How far the caps of a capsule whose ends differ reach: the balls are placed so that the cylinder between meets them smoothly.
+    pub(super) fn capsule_reach(height: f64, radius: f64, radius_top: f64) -> (f64, f64, f64) {
+        let slope = if height == 0.0 { 0.0 } else { (radius_top - radius) / height };
+        let slant = (1.0 + slope * slope).sqrt();
+        (radius * (slant - slope), radius_top * (slant + slope), radius.max(radius_top) * slant)
+    }
+}
+
+impl super::Placement {
+    /// The matrix from the copied prim's parent to the instancer.
+    pub fn matrix(&self) -> DMat4 {
+        DMat4::from_scale_rotation_translation(self.scale, self.orientation, self.position)
+    }
+}
+
+impl PointInstancer {
+    /// Every copy that is there at a time: which prim it is of, and where it is. Arrays that are too short leave their copies out; a
+    /// missing turn or scale is none.
+    pub fn placements(&self, time: f64) -> Vec<(u32, super::Placement)> {
+        let indices = self.proto_indices.held_at(time).cloned().unwrap_or_default();
+        let positions = self.positions.at(time).unwrap_or_default();
+        let orientations = self.orientations.at(time).unwrap_or_default();
+        let scales = self.scales.at(time).unwrap_or_default();
+        let hidden: HashSet<i64> =
+            self.invisible_ids.held_at(time).into_iter().flatten().chain(&self.inactive_ids).copied().collect();
+        let copies = indices.into_iter().zip(positions).enumerate();
+        copies
+            .filter(|(place, _)| {
+                let id = self.ids.get(*place).copied().or_else(|| i64::try_from(*place).ok());
+                id.is_none_or(|id| !hidden.contains(&id))
+            })
+            .map(|(place, (prototype, position))| {
+                let turn = orientations.get(place).map_or(DQuat::IDENTITY, |turn| turn.as_dquat().normalize());
+                let placement = super::Placement {
+                    position: position.as_dvec3(),
+                    orientation: if turn.is_finite() { turn } else { DQuat::IDENTITY },
+                    scale: scales.get(place).map_or(DVec3::ONE, |scale| scale.as_dvec3()),
+                };
+                (prototype, placement)
+            })
+            .collect()
+    }
+}
+
+impl Skeleton {
+    /// The joints' matrices to the skeleton's space: those of an animation at a time, and where it has no joint, the rest pose.
+    pub fn joint_matrices(&self, animation: Option<(&super::SkelAnimation, f64)>) -> Vec<DMat4> {
+        let mut local = self.rest_transforms.clone();
+        local.resize(self.joints.len(), DMat4::IDENTITY);
+        if let Some((animation, time)) = animation {
+            let places: HashMap<&str, usize> =
+                self.joints.iter().enumerate().map(|(place, joint)| (joint.as_str(), place)).collect();
+            let translations = animation.translations.at(time).unwrap_or_default();
+            let rotations = animation.rotations.at(time).unwrap_or_default();
+            let scales = animation.scales.at(time).unwrap_or_default();
+            for (index, joint) in animation.joints.iter().enumerate() {
+                let Some(local) = places.get(joint.as_str()).and_then(|place| local.get_mut(*place)) else { continue };
+                // An animation says all three of a joint, or nothing.
+                if let (Some(translation), Some(rotation), Some(scale)) =
+                    (translations.get(index), rotations.get(index), scales.get(index))
+                {
+                    let rotation = rotation.as_dquat().normalize();
+                    let rotation = if rotation.is_finite() { rotation } else { DQuat::IDENTITY };
+                    *local = DMat4::from_scale_rotation_translation(scale.as_dvec3(), rotation, translation.as_dvec3());
+                }
+            }
+        }
+        let mut absolute: Vec<DMat4> = Vec::with_capacity(local.len());
+        for (place, local) in local.into_iter().enumerate() {
+            let parent = self.parents.get(place).copied().flatten().and_then(|parent| absolute.get(parent)).copied();
+            absolute.push(parent.unwrap_or(DMat4::IDENTITY) * local);
+        }
+        absolute
+    }
+}
