@@ -17,6 +17,7 @@ use studio_usd::{
     host::{EditLayer, Number, StageChange, StageEdit, StageHost, StageValue},
     open::UsdError,
     snapshot::{Attribute, AttributeValue, Prim, StageSnapshot},
+    write::UniqueNames,
 };
 
 /// Where a blueprint is kept unless something else is asked for.
@@ -115,13 +116,13 @@ fn put_graph(prims: &mut Vec<BlueprintPrim>, graph: &GraphParts, path: &str) {
             texts("neuralStudio:bookmarks", &graph.bookmarks),
         ],
     });
-    let mut names = Names::default();
+    let mut names = UniqueNames::default();
     for node in &graph.nodes {
-        let path = format!("{path}/{}", names.legal(&node.name));
+        let path = format!("{path}/{}", names.take(&node.name));
         prims.push(BlueprintPrim { path, type_name: NODE_TYPE, attributes: node_attributes(node) });
     }
     for subgraph in &graph.subgraphs {
-        let path = format!("{path}/{}", names.legal(&subgraph.name));
+        let path = format!("{path}/{}", names.take(&subgraph.name));
         put_graph(prims, subgraph, &path);
     }
 }
@@ -142,9 +143,9 @@ fn node_attributes(node: &NodeParts) -> Vec<(String, &'static str, AttributeValu
         // Names that no attribute may have are written down beside them; the order is the file's.
         let order: Vec<String> = pairs.iter().map(|(field, _)| field.clone()).collect();
         attributes.push(texts(&format!("neuralStudio:{}", prefix.trim_end_matches(':')), &order));
-        let mut names = Names::default();
+        let mut names = UniqueNames::default();
         for (field, value) in pairs {
-            attributes.push(text(&format!("{prefix}{}", names.legal(field)), value));
+            attributes.push(text(&format!("{prefix}{}", names.take(field)), value));
         }
     }
     attributes
@@ -183,9 +184,9 @@ fn graph_at(stage: &StageSnapshot, at: usize) -> GraphParts {
 fn node_of(prim: &Prim) -> NodeParts {
     let pairs = |prefix: &str| {
         let fields = read_texts(prim, &format!("neuralStudio:{}", prefix.trim_end_matches(':')));
-        let mut names = Names::default();
+        let mut names = UniqueNames::default();
         let pair = |field: String| {
-            let value = read_text(prim, &format!("{prefix}{}", names.legal(&field)));
+            let value = read_text(prim, &format!("{prefix}{}", names.take(&field)));
             (field, value)
         };
         fields.into_iter().map(pair).collect()
@@ -225,28 +226,6 @@ fn read_texts(prim: &Prim, name: &str) -> Vec<String> {
     match value_of(prim, name) {
         Some(AttributeValue::Strings(texts)) => texts.clone(),
         _ => Vec::new(),
-    }
-}
-
-/// Makes names that USD takes of any names, different ones of different ones.
-#[derive(Default)]
-pub(crate) struct Names(std::collections::HashSet<String>);
-
-impl Names {
-    /// A legal name that this one has not given yet: the same one each time for the same names in the same order.
-    pub(crate) fn legal(&mut self, name: &str) -> String {
-        let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
-        let mut legal: String = name.chars().map(letter).collect();
-        if legal.chars().next().is_none_or(|first| first.is_ascii_digit()) {
-            legal.insert(0, '_');
-        }
-        let mut unique = legal.clone();
-        let mut count = 1;
-        while !self.0.insert(unique.clone()) {
-            count += 1;
-            unique = format!("{legal}_{count}");
-        }
-        unique
     }
 }
 

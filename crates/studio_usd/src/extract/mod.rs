@@ -24,7 +24,7 @@ mod value;
 mod walk;
 mod xform;
 
-use crate::snapshot::{GeomSubset, Prim, PrimData, Prototype, Purpose, StageSnapshot, UpAxis, VariantSet, is_imageable};
+use crate::snapshot::{GeomSubset, Prim, PrimData, Prototype, Purpose, StageSnapshot, UpAxis, VariantSet, Xform, is_imageable};
 use binding::Bindings;
 use openusd::{
     sdf::{self, Value},
@@ -104,6 +104,15 @@ pub fn extract(stage: &Stage, options: &ExtractOptions) -> Extracted {
     snapshot.prims = prims(&reader, &trees.stage);
     snapshot.prototypes = trees.prototypes.iter().map(|tree| Prototype { prims: prims(&reader, tree) }).collect();
     Extracted { snapshot, issues: reader.into_issues() }
+}
+
+/// The transform of one prim, as it is composed now; `None` if there is no such prim, or if its type has none.
+pub(crate) fn transform_of(stage: &Stage, prim: &sdf::Path) -> Option<Xform> {
+    let found = stage.prim(prim.clone());
+    let type_name = found.is_valid().ok().filter(|valid| *valid).and_then(|_| found.type_name().ok().flatten()).map(String::from)?;
+    let reader = Reader::of_few(stage);
+    let scope = Scope::default();
+    is_xformable(&type_name).then(|| xform::xform(&PrimReader::new(&reader, &scope, prim)))
 }
 
 fn stage_metadata(reader: &Reader<'_>) -> StageSnapshot {

@@ -54,6 +54,19 @@ impl<'a> Reader<'a> {
         Self { stage, sampled_names, has_clips, holds, collections: Collections::default(), issues: RefCell::default() }
     }
 
+    /// For a prim or two of a stage that changes: looking through all its layers would take longer than asking about each attribute.
+    pub fn of_few(stage: &'a Stage) -> Self {
+        let holds = stage.interpolation_type() == InterpolationType::Held;
+        Self {
+            stage,
+            sampled_names: HashSet::new(),
+            has_clips: true,
+            holds,
+            collections: Collections::default(),
+            issues: RefCell::default(),
+        }
+    }
+
     /// Notes that something is wrong with a prim or property.
     pub fn issue(&self, severity: IssueSeverity, path: &sdf::Path, message: String) {
         let mut issues = self.issues.borrow_mut();

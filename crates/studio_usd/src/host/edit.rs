@@ -41,7 +41,7 @@ pub enum StageEdit {
     SetAttribute {
         /// The path.
         path: String,
-        /// The type, such as `double3`, for an attribute that the layer does not have yet.
+        /// The type, such as `double3` or `uniform token[]`, for an attribute that the layer does not have yet.
         type_name: String,
         /// The value.
         value: StageValue,
@@ -222,7 +222,11 @@ impl StageEdit {
 
 fn attribute(layer: &mut sdf::LayerEdit<'_>, path: &str, type_name: &str) -> Result<(), StageAuthoringError> {
     if layer.attribute_mut(path).is_none() {
-        sdf::AttributeSpec::new(layer.data_mut(), path, type_name, sdf::Variability::Varying, false)?;
+        let (variability, type_name) = match type_name.strip_prefix("uniform ") {
+            Some(type_name) => (sdf::Variability::Uniform, type_name),
+            None => (sdf::Variability::Varying, type_name),
+        };
+        sdf::AttributeSpec::new(layer.data_mut(), path, type_name, variability, false)?;
     }
     Ok(())
 }

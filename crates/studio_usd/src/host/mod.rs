@@ -18,10 +18,12 @@ mod edit;
 mod history;
 mod live;
 mod save;
+mod transform;
 mod value;
 
 pub use diff::{ConflictPolicy, DiffConflict, DiffOutcome, StageDiff};
 pub use edit::{EditLayer, StageEdit};
+pub use transform::{Move, Moved};
 pub use value::{ArcTarget, ListEdit, Number, StageValue};
 
 use crate::{
@@ -33,6 +35,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
         mpsc::{self, RecvTimeoutError, SyncSender},
     },
     thread,
@@ -101,6 +104,7 @@ struct Shared {
     limit: Duration,
     gone: Mutex<Option<String>>,
     changes: Mutex<Vec<StageChange>>,
+    revision: AtomicU64,
 }
 
 impl std::fmt::Debug for Shared {
@@ -171,6 +175,7 @@ impl StageHost {
             store: Mutex::new(store.clone()),
             gone: Mutex::default(),
             changes: Mutex::default(),
+            revision: AtomicU64::new(0),
         });
         let (of_thread, options) = (shared.clone(), options.clone());
         let thread = thread::Builder::new().name("usd stage".into()).stack_size(options.budget.stack_bytes);
@@ -224,6 +229,7 @@ impl StageHost {
         let request: Request = Box::new(move |live| {
             let done = catch(&root, || work(live));
             shared.tell(&live.take_told());
+            shared.revision.store(live.revision, Ordering::Release);
             let fatal = match &done {
                 Err(error @ UsdError::Panicked { .. }) => Err(error.clone()),
                 _ => Ok(()),
@@ -247,6 +253,11 @@ impl StageHost {
     /// The identifier of the root layer.
     pub fn root(&self) -> &str {
         &self.shared.root
+    }
+
+    /// How often the stage has changed, as of the last request that was done. Does not wait for the stage.
+    pub fn revision(&self) -> u64 {
+        self.shared.revision.load(Ordering::Acquire)
     }
 
     /// Whether the stage can still be asked.

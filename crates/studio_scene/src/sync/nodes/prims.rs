@@ -246,8 +246,10 @@ impl PrimNode for SceneLight {
 /// What a node has settled with its prim: only what either side changes from here on is passed on.
 #[derive(Component)]
 struct Settled<K: PrimNode> {
+    prim: String,
     entity: Entity,
-    settings: K,
+    /// `None` if the node has yet to tell its prim everything.
+    settings: Option<K>,
 }
 
 pub(super) fn add(app: &mut App) {
@@ -283,8 +285,8 @@ fn from_nodes<K: PrimNode + Clone + PartialEq>(
     mut reports: Query<&mut UsdSyncReport>,
 ) {
     for (_, node, settled) in &mut nodes {
-        let Some(mut settled) = settled.filter(|settled| settled.settings.prim() == node.prim()) else { continue };
-        if settled.settings == *node {
+        let Some(mut settled) = settled.filter(|settled| settled.prim == node.prim()) else { continue };
+        if settled.settings.as_ref() == Some(node) {
             continue;
         }
         let Ok((mut transform, camera, light)) = transforms.get_mut(settled.entity) else { continue };
@@ -292,7 +294,7 @@ fn from_nodes<K: PrimNode + Clone + PartialEq>(
             *transform = Transform::from(node.place());
         }
         let edits = node.edits(camera, light);
-        settled.settings = node.clone();
+        settled.settings = Some(node.clone());
         if edits.is_empty() {
             continue;
         }
@@ -318,7 +320,7 @@ fn to_nodes<K: PrimNode + Clone + PartialEq>(
     mut commands: Commands,
 ) {
     for (entity, mut node, settled, mut status) in &mut nodes {
-        let is_there = settled.as_ref().is_some_and(|settled| settled.settings.prim() == node.prim() && prims.contains(settled.entity));
+        let is_there = settled.as_ref().is_some_and(|settled| settled.prim == node.prim() && prims.contains(settled.entity));
         if !is_there {
             let Some(shown) = scene_of(&links, &owners, &scenes, entity).and_then(|root| roots.get(root).ok()) else { continue };
             let Some(prim) = shown.entity(node.prim()) else {
@@ -328,22 +330,18 @@ fn to_nodes<K: PrimNode + Clone + PartialEq>(
                 continue;
             };
             let Ok((transform, camera, light)) = prims.get(prim) else { continue };
-            let mut settings = node.clone();
-            if node.is_new() {
+            let settings = node.is_new().then(|| {
+                let mut settings = node.clone();
                 *settings.place_mut() = ScenePlace::from(&*transform);
                 settings.take(camera.as_deref(), light.as_deref());
-                node.bypass_change_detection().clone_from(&settings);
-                node.set_changed();
-            } else {
-                // What the node says is passed on with the next update.
-                settings = K::default();
-                node.set_changed();
+                settings
+            });
+            // A node with settings of its own passes them on with the next update.
+            match &settings {
+                Some(settings) => *node = settings.clone(),
+                None => node.set_changed(),
             }
-            let mut settled = Settled { entity: prim, settings };
-            if settled.settings.prim() != node.prim() {
-                settled.settings = named(&*node);
-            }
-            commands.entity(entity).insert(settled);
+            commands.entity(entity).insert(Settled { prim: node.prim().to_owned(), entity: prim, settings });
             status.count_frame();
             continue;
         }
@@ -361,15 +359,8 @@ fn to_nodes<K: PrimNode + Clone + PartialEq>(
         }
         now.take(camera.as_deref(), light.as_deref());
         if now != *node {
-            settled.settings = now.clone();
+            settled.settings = Some(now.clone());
             *node = now;
         }
     }
-}
-
-/// A node of which only the prim is known, so that everything else differs.
-fn named<K: PrimNode + Clone>(node: &K) -> K {
-    let mut other = node.clone();
-    other.place_mut().scale = Vec3::NAN;
-    other
 }
