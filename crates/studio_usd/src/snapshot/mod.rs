@@ -67,6 +67,9 @@ pub enum UpAxis {
 }
 
 /// A subtree that instances share: composed once, its geometry and materials once in memory.
+///
+/// What an instance has from above it (visibility, purpose, material, constant primvars, skeleton) is its own and not in here: a prim of
+/// the prototype that says nothing has what the instance has.
 #[derive(Clone, Debug, Default)]
 pub struct Prototype {
     /// The prims of the subtree, its root first, with `parent` counting within this list. The root's path is the instance's own place;
