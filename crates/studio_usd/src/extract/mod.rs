@@ -24,6 +24,8 @@ mod value;
 mod walk;
 mod xform;
 
+pub use crate::open::{Issue, IssueSeverity};
+
 use crate::snapshot::{
     AttributeValue, GeomSubset, Prim, PrimData, Prototype, Purpose, StageSnapshot, UpAxis, VariantSet, is_imageable,
 };
@@ -48,32 +50,6 @@ impl Default for ExtractOptions {
     fn default() -> Self {
         Self { max_prims: 4_000_000 }
     }
-}
-
-/// How bad an issue is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum IssueSeverity {
-    /// Nothing is lost.
-    Note,
-    /// Something is shown otherwise than it was meant.
-    Warning,
-    /// Something is missing from the stage.
-    Error,
-}
-
-/// Something in a file that is wrong, or that nothing here can do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Issue {
-    /// How bad it is.
-    pub severity: IssueSeverity,
-    /// The identifier of the layer to look into; empty if it is not known.
-    pub layer: String,
-    /// The line in it, from 1.
-    pub line: Option<u32>,
-    /// The path of the prim; empty if it is about the whole layer.
-    pub prim: String,
-    /// What is wrong, and what is done about it.
-    pub message: String,
 }
 
 /// A stage as plain data, and what was wrong with it.

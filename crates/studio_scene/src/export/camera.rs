@@ -1,0 +1,73 @@
+//! Cameras: any projection to a film back.
+//!
+//! Film sizes are in tenths of a unit, so what is seen at distance 1 is `aperture / focal length`, and with parallel lines `aperture / 10`
+//! units (`GfCamera::GetFrustum`). The film is taken to be 24 mm high, as in a full-frame camera; only ratios are seen.
+
+use super::{
+    ExportError,
+    animated::Animated,
+    state::{CameraState, EntityState},
+};
+use bevy::prelude::*;
+use studio_usd::write::{
+    LayerBuilder, gf,
+    sdf::{Path, Value},
+};
+
+/// 24 mm in tenths of a metre.
+const FILM_HEIGHT: f32 = 0.24;
+
+/// A film back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Film {
+    pub is_orthographic: bool,
+    pub focal_length: f32,
+    pub aperture: Vec2,
+    pub offset: Vec2,
+    pub clipping: Vec2,
+}
+
+impl Film {
+    /// The film back that sees what a projection does; `None` if it is not one that a camera can have.
+    pub fn new(camera: &CameraState) -> Option<Self> {
+        let matrix = camera.clip_from_view;
+        let scale = Vec2::new(matrix.x_axis.x, matrix.y_axis.y);
+        // A camera of USD's is neither turned nor sheared.
+        let has_turned = matrix.x_axis.y != 0.0 || matrix.y_axis.x != 0.0;
+        if !matrix.is_finite() || has_turned || scale.min_element() <= 0.0 {
+            return None;
+        }
+        let window = 2.0 / scale;
+        let clipping = Vec2::new(camera.near, camera.far);
+        let film = if matrix.z_axis.w != 0.0 {
+            let focal_length = FILM_HEIGHT / window.y;
+            let middle = matrix.z_axis.truncate().truncate() * window / 2.0;
+            Self { is_orthographic: false, focal_length, aperture: window * focal_length, offset: middle * focal_length, clipping }
+        } else {
+            let middle = -matrix.w_axis.truncate().truncate() * window / 2.0;
+            Self { is_orthographic: true, focal_length: 0.5, aperture: window * 10.0, offset: middle * 10.0, clipping }
+        };
+        let numbers = [film.focal_length, film.clipping.x, film.clipping.y];
+        (numbers.iter().all(|number| number.is_finite()) && film.aperture.is_finite() && film.offset.is_finite()).then_some(film)
+    }
+}
+
+/// Writes a camera's attributes.
+pub(super) fn write(layer: &mut LayerBuilder, prim: &Path, states: &Animated<'_>, entity: Entity, name: &str) -> Result<(), ExportError> {
+    let cameras = states.0.iter().filter_map(|(_, state)| state.camera);
+    if cameras.into_iter().any(|camera| Film::new(&camera).is_none()) {
+        return Err(ExportError::NotFinite { entity, name: name.to_owned(), what: "the projection" });
+    }
+    let film = |state: &EntityState| state.camera.as_ref().and_then(Film::new);
+    let mut put = |name: &str, type_name: &str, value: &dyn Fn(Film) -> Value| {
+        states.put(layer, prim, name, type_name, |state| film(state).map(value)).map(|_| ())
+    };
+    put("projection", "token", &|film| Value::token(if film.is_orthographic { "orthographic" } else { "perspective" }))?;
+    put("focalLength", "float", &|film| Value::Float(film.focal_length))?;
+    put("horizontalAperture", "float", &|film| Value::Float(film.aperture.x))?;
+    put("verticalAperture", "float", &|film| Value::Float(film.aperture.y))?;
+    put("horizontalApertureOffset", "float", &|film| Value::Float(film.offset.x))?;
+    put("verticalApertureOffset", "float", &|film| Value::Float(film.offset.y))?;
+    put("clippingRange", "float2", &|film| Value::Vec2f(gf::vec2f(film.clipping.x, film.clipping.y)))?;
+    Ok(())
+}

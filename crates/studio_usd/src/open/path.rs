@@ -1,0 +1,128 @@
+//! What layers are called, and which names lead nowhere.
+//!
+//! An identifier is a path with `/` between its parts, from the root of the source, without `.`, `..`, a leading `/`, a drive or a scheme.
+//! What is in a package is `package.usdz[inside/layer.usda]`, nested as often as need be.
+
+/// The identifier of the session layer. No source is ever asked for it.
+pub(crate) const SESSION_LAYER: &str = "anon:session.usda";
+
+/// The identifier of what `written` means in the layer `anchored_to`, or at the root of the source if that is empty. `None` if it leads out
+/// of the source or the package that it is written in.
+pub fn anchor(written: &str, anchored_to: &str) -> Option<String> {
+    if written.is_empty() {
+        return None;
+    }
+    if let Some((package, inside)) = package_of(written) {
+        let package = anchor(package, anchored_to)?;
+        return Some(nest(&package, &anchor(inside, "")?));
+    }
+    if let Some((package, inside)) = innermost(anchored_to) {
+        // Written inside of a package: it stays there.
+        return Some(replace_innermost(anchored_to, package, &join(folder_of(inside), written)?));
+    }
+    if is_package(anchored_to) {
+        return Some(format!("{anchored_to}[{}]", join("", written)?));
+    }
+    join(folder_of(anchored_to), written)
+}
+
+/// Splits `package.usdz[inside]` at its outermost package.
+pub fn package_of(identifier: &str) -> Option<(&str, &str)> {
+    let inside = identifier.strip_suffix(']')?;
+    inside.split_once('[')
+}
+
+/// Whether it is a package as a whole.
+pub(crate) fn is_package(identifier: &str) -> bool {
+    extension(identifier).eq_ignore_ascii_case("usdz")
+}
+
+/// The part after the last dot of the innermost name; empty for none.
+pub(crate) fn extension(identifier: &str) -> &str {
+    let name = innermost(identifier).map_or(identifier, |(_, inside)| inside);
+    let name = name.rsplit('/').next().unwrap_or(name);
+    name.rsplit_once('.').map_or("", |(_, extension)| extension)
+}
+
+/// Puts what is in a package into the deepest package of an identifier.
+pub(crate) fn nest(package: &str, inside: &str) -> String {
+    match package_of(package) {
+        Some((outer, inner)) => format!("{outer}[{}]", nest(inner, inside)),
+        None => format!("{package}[{inside}]"),
+    }
+}
+
+/// How many packages an identifier is inside of.
+pub(crate) fn package_depth(identifier: &str) -> usize {
+    identifier.bytes().rev().take_while(|byte| *byte == b']').count()
+}
+
+/// The part in front of the innermost `[`, and what is inside of it.
+fn innermost(identifier: &str) -> Option<(&str, &str)> {
+    let trimmed = identifier.trim_end_matches(']');
+    (trimmed.len() < identifier.len()).then(|| trimmed.rsplit_once('['))?
+}
+
+fn replace_innermost(identifier: &str, package: &str, inside: &str) -> String {
+    format!("{package}[{inside}{}", "]".repeat(package_depth(identifier)))
+}
+
+fn folder_of(identifier: &str) -> &str {
+    identifier.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// `written` from `folder`, both inside of the same root.
+pub(crate) fn join(folder: &str, written: &str) -> Option<String> {
+    let bytes = written.as_bytes();
+    let is_absolute = matches!(bytes.first(), Some(b'/' | b'\\')) || written.contains(':') || written.contains('\0');
+    if is_absolute || written.contains(['[', ']']) {
+        return None;
+    }
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in written.split(['/', '\\']) {
+        match part {
+            "" | "." => {}
+            ".." => _ = parts.pop()?,
+            part => parts.push(part),
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_means_what_is_beside_the_layer_it_is_written_in() {
+        assert_eq!(anchor("b.usda", "dir/a.usda").as_deref(), Some("dir/b.usda"));
+        assert_eq!(anchor("./x/../b.usda", "dir/a.usda").as_deref(), Some("dir/b.usda"));
+        assert_eq!(anchor("../b.usda", "dir/sub/a.usda").as_deref(), Some("dir/b.usda"));
+        assert_eq!(anchor(r"tex\b.png", "dir/a.usda").as_deref(), Some("dir/tex/b.png"));
+    }
+
+    #[test]
+    fn a_path_inside_of_a_package_stays_there() {
+        assert_eq!(anchor("t/b.png", "p.usdz").as_deref(), Some("p.usdz[t/b.png]"));
+        assert_eq!(anchor("../b.png", "d/p.usdz[geo/a.usda]").as_deref(), Some("d/p.usdz[b.png]"));
+        assert_eq!(anchor("b.usda", "p.usdz[q.usdz[a/c.usda]]").as_deref(), Some("p.usdz[q.usdz[a/b.usda]]"));
+        assert_eq!(anchor("q.usdz[c.usda]", "d/a.usda").as_deref(), Some("d/q.usdz[c.usda]"));
+        assert_eq!(anchor("../../b.png", "d/p.usdz[geo/a.usda]"), None);
+    }
+
+    #[test]
+    fn no_path_leads_out_of_the_root() {
+        for written in
+            ["/etc/passwd", "../x.usda", "a/../../x.usda", r"C:\x.usda", "file:///x", "http://h/x.usda", r"\\h\x", "a\0b", ""]
+        {
+            assert_eq!(anchor(written, "a.usda"), None, "{written}");
+        }
+    }
+
+    #[test]
+    fn the_extension_is_the_innermost_file_s() {
+        assert_eq!(extension("a.usdz[b.usdz[c.USDA]]"), "USDA");
+        assert_eq!(extension("dir.d/file"), "");
+        assert_eq!(package_depth("a.usdz[b.usdz[c.USDA]]"), 2);
+    }
+}
