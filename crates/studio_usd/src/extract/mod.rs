@@ -1,7 +1,7 @@
 //! From a composed stage to plain data: everything that a [`StageSnapshot`] describes.
 //!
-//! `openusd` composes, but knows no schemas: what an attribute is when nobody wrote it is said here, by the published schemas of UsdGeom,
-//! UsdShade, UsdLux and UsdSkel. What has a wrong type or length is noted as an [`Issue`] and its fallback is used; the rest stays.
+//! `openusd` composes, but knows no schemas: what an attribute is when nobody wrote it is said here, by the published schemas of `UsdGeom`,
+//! `UsdShade`, `UsdLux` and `UsdSkel`. What has a wrong type or length is noted as an [`Issue`] and its fallback is used; the rest stays.
 
 mod binding;
 mod camera;
