@@ -24,7 +24,9 @@ mod value;
 mod walk;
 mod xform;
 
-use crate::snapshot::{GeomSubset, Prim, PrimData, Prototype, Purpose, StageSnapshot, UpAxis, VariantSet, is_imageable};
+use crate::snapshot::{
+    AttributeValue, GeomSubset, Prim, PrimData, Prototype, Purpose, StageSnapshot, UpAxis, VariantSet, is_imageable,
+};
 use binding::Bindings;
 use openusd::{
     sdf::{self, Value},
@@ -33,7 +35,7 @@ use openusd::{
 use primvars::Inherited;
 use read::{PrimReader, Reader, Scope};
 use skin::SkelBelow;
-use std::{rc::Rc, sync::Arc};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 /// How much is taken from a stage.
 #[derive(Clone, Debug)]
@@ -51,9 +53,11 @@ impl Default for ExtractOptions {
 /// How bad an issue is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IssueSeverity {
-    /// Something is not quite as the file says.
+    /// Nothing is lost.
+    Note,
+    /// Something is shown otherwise than it was meant.
     Warning,
-    /// Something is missing.
+    /// Something is missing from the stage.
     Error,
 }
 
@@ -120,7 +124,8 @@ fn stage_metadata(reader: &Reader<'_>) -> StageSnapshot {
     let frames_per_second = number("framesPerSecond");
     let root_layer = stage.root_layer().identifier().to_owned();
     let mut layers = stage.layer_identifiers();
-    layers.retain(|layer| *layer != root_layer);
+    let session_layer = stage.session_layer().map(|layer| layer.identifier().to_owned());
+    layers.retain(|layer| *layer != root_layer && Some(layer) != session_layer.as_ref());
     layers.insert(0, root_layer.clone());
     StageSnapshot {
         root_layer,
@@ -131,10 +136,38 @@ fn stage_metadata(reader: &Reader<'_>) -> StageSnapshot {
         frames_per_second: frames_per_second.unwrap_or(24.0),
         start_time_code: number("startTimeCode").unwrap_or(0.0),
         end_time_code: number("endTimeCode").unwrap_or(0.0),
-        default_prim: stage.default_prim().map(Into::into),
+        default_prim: default_prim(reader),
+        metadata: layer_metadata(stage),
         prims: Vec::new(),
         prototypes: Vec::new(),
     }
+}
+
+/// The default prim, if there is such a prim.
+fn default_prim(reader: &Reader<'_>) -> Option<String> {
+    let name = String::from(reader.stage.default_prim()?);
+    let path = if name.starts_with('/') { name.clone() } else { format!("/{name}") };
+    let is_there = sdf::Path::new(&path).is_ok_and(|path| reader.stage.prim(path).is_valid().unwrap_or(false));
+    if !is_there {
+        let message = format!("`defaultPrim` is `{name}`, but there is no such prim; the stage has no default prim");
+        reader.issue(IssueSeverity::Warning, &sdf::Path::abs_root(), message);
+    }
+    is_there.then_some(name)
+}
+
+/// What the root layer says of itself.
+fn layer_metadata(stage: &Stage) -> BTreeMap<String, AttributeValue> {
+    let mut metadata = BTreeMap::new();
+    if let Ok(Some(Value::Dictionary(entries))) = stage.custom_layer_data() {
+        read::flatten("customLayerData", entries, &mut |name, value| {
+            metadata.extend(value::any(value).map(|value| (name, value)));
+        });
+    }
+    for key in ["upAxis", "documentation", "comment", "framePrecision"] {
+        let value = stage.stage_metadata(key).ok().flatten().and_then(value::any);
+        metadata.extend(value.map(|value| (key.to_owned(), value)));
+    }
+    metadata
 }
 
 /// A prim's path as [`Prim::path`] has it.
@@ -182,7 +215,8 @@ fn extract_prim<'a>(prim: &PrimReader<'a>, found: &walk::Found, type_name: Strin
         true => prim.sampled_or("visibility", value::TOKEN, "inherited".to_owned()).map(|token| token != "invisible"),
         false => true.into(),
     };
-    let api_schemas: Vec<String> = prim.prim.api_schemas().unwrap_or_default().into_iter().map(Into::into).collect();
+    let api_schemas = if prim.has_field("apiSchemas") { prim.prim.api_schemas().unwrap_or_default() } else { Vec::new() };
+    let api_schemas: Vec<String> = api_schemas.into_iter().map(Into::into).collect();
     let data = data(prim, &type_name, &api_schemas, above, own);
     let xform = is_xformable(&type_name).then(|| xform::xform(prim));
     // A subset is no place in the scene, but has a look.
@@ -194,7 +228,7 @@ fn extract_prim<'a>(prim: &PrimReader<'a>, found: &walk::Found, type_name: Strin
         name: found.name.clone(),
         parent: found.parent,
         api_schemas,
-        kind: prim.prim.kind().ok().flatten().map(Into::into).unwrap_or_default(),
+        kind: prim.metadata("kind").and_then(value::text).unwrap_or_default(),
         purpose: own.purpose.unwrap_or_default(),
         visible,
         xform,
@@ -254,27 +288,29 @@ fn authored_purpose(prim: &PrimReader<'_>, type_name: &str) -> Option<Purpose> {
         "proxy" => Some(Purpose::Proxy),
         "guide" => Some(Purpose::Guide),
         other => {
-            prim.warn(format!("`purpose` cannot be `{other}`; it is inherited"));
-            None
+            prim.warn(format!("`purpose` cannot be `{other}`; it is shown to nobody, as a guide"));
+            Some(Purpose::Guide)
         }
     }
 }
 
 /// The variant sets, with what they offer and what is chosen.
 fn variant_sets(prim: &PrimReader<'_>) -> Vec<VariantSet> {
+    if !prim.has_field("variantSetChildren") {
+        return Vec::new();
+    }
     let stage = prim.reader.stage;
     let selections = prim.prim.variant_sets().get_all_variant_selections().unwrap_or_default();
-    let Ok(sites) = prim.prim.prim_stack() else { return Vec::new() };
     let mut sets: Vec<VariantSet> = Vec::new();
-    for (layer, path) in sites {
-        let Some(layer) = stage.layer(&layer) else { continue };
+    for (layer, path) in &prim.sites {
+        let Some(layer) = stage.layer(layer) else { continue };
         let data = layer.data();
         let children = |path: &sdf::Path, key: &str| match data.try_field(path, key).ok().flatten().as_deref() {
             Some(Value::TokenVec(names)) => names.iter().map(|name| name.to_string()).collect(),
             Some(Value::StringVec(names)) => names.clone(),
             _ => Vec::new(),
         };
-        for name in children(&path, "variantSetChildren") {
+        for name in children(path, "variantSetChildren") {
             let place = sets.iter().position(|set| set.name == name).unwrap_or_else(|| {
                 let selection = selections.iter().find(|(set, _)| *set == name);
                 let selection = selection.map(|(_, selection)| selection.clone()).unwrap_or_default();
@@ -291,3 +327,6 @@ fn variant_sets(prim: &PrimReader<'_>) -> Vec<VariantSet> {
     }
     sets
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,7 @@ pub(super) fn instancer(prim: &PrimReader<'_>) -> PointInstancer {
 
 /// `inactiveIds` is a list in the metadata, not an attribute.
 fn inactive_ids(prim: &PrimReader<'_>) -> Vec<i64> {
-    match prim.reader.metadata(prim.path(), "inactiveIds") {
+    match prim.metadata("inactiveIds") {
         Some(Value::Int64ListOp(list)) => list.flatten(),
         Some(Value::IntListOp(list)) => list.flatten().into_iter().map(i64::from).collect(),
         Some(Value::Int64Vec(ids)) => ids,

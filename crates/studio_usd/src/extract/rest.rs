@@ -29,14 +29,14 @@ pub(super) fn properties(prim: &PrimReader<'_>) -> (Vec<Attribute>, Vec<(String,
 pub(super) fn metadata(prim: &PrimReader<'_>) -> BTreeMap<String, AttributeValue> {
     let mut metadata = BTreeMap::new();
     for key in ["customData", "assetInfo", "sdrMetadata", "clips"] {
-        if let Some(Value::Dictionary(entries)) = prim.reader.metadata(prim.path(), key) {
+        if let Some(Value::Dictionary(entries)) = prim.metadata(key) {
             flatten(key, entries, &mut |name, value| {
                 metadata.extend(value::any(value).map(|value| (name, value)));
             });
         }
     }
     for key in ["displayName", "comment", "documentation", "hidden", "instanceable"] {
-        let value = prim.reader.metadata(prim.path(), key).and_then(value::any);
+        let value = prim.metadata(key).and_then(value::any);
         metadata.extend(value.map(|value| (key.to_owned(), value)));
     }
     metadata

@@ -48,6 +48,8 @@ pub struct StageSnapshot {
     pub end_time_code: f64,
     /// The name of the default prim.
     pub default_prim: Option<String>,
+    /// What the root layer says of itself, dictionaries flattened: `customLayerData:ns:key`, `documentation`, `upAxis` as it is written.
+    pub metadata: BTreeMap<String, AttributeValue>,
     /// Every prim, parents before their children and siblings in order. Below an instance nothing is listed: see [`Prim::prototype`].
     pub prims: Vec<Prim>,
     /// What instances share.
