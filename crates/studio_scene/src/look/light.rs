@@ -1,6 +1,6 @@
-//! Lights: UsdLux to Bevy's lights, in photometric units.
+//! Lights: `UsdLux` to Bevy's lights, in photometric units.
 //!
-//! | UsdLux | Bevy | What differs |
+//! | `UsdLux` | Bevy | What differs |
 //! |---|---|---|
 //! | `SphereLight` | [`PointLight`] | nothing, from its surface on outwards |
 //! | `SphereLight`, shaped | [`SpotLight`] | how the edge of the cone falls off |

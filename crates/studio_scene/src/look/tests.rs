@@ -1,4 +1,5 @@
 //! Materials and textures against numbers worked out by hand, and against broken files.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::{
     rendered::{png, texture},

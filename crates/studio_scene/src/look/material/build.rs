@@ -198,9 +198,7 @@ impl Builder<'_> {
         let threshold = finite_or(Some(surface.opacity_threshold), 0.0);
         if threshold > 0.0 {
             material.alpha_mode = if varies || opacity < threshold { AlphaMode::Mask(threshold) } else { AlphaMode::Opaque };
-        } else if varies {
-            material.alpha_mode = AlphaMode::Blend;
-        } else if opacity < 1.0 && (surface.opacity_is_presence || is_metal) {
+        } else if varies || (opacity < 1.0 && (surface.opacity_is_presence || is_metal)) {
             material.alpha_mode = AlphaMode::Blend;
         } else if opacity < 1.0 {
             // Glass: what lets light through still has its highlights in full.
