@@ -42,7 +42,13 @@ impl Film {
         let film = if matrix.z_axis.w != 0.0 {
             let focal_length = FILM_HEIGHT / window.y;
             let middle = matrix.z_axis.truncate().truncate() * window / 2.0;
-            Self { is_orthographic: false, focal_length, aperture: window * focal_length, offset: middle * focal_length, clipping }
+            Self {
+                is_orthographic: false,
+                focal_length,
+                aperture: window * focal_length,
+                offset: middle * focal_length,
+                clipping,
+            }
         } else {
             let middle = -matrix.w_axis.truncate().truncate() * window / 2.0;
             Self { is_orthographic: true, focal_length: 0.5, aperture: window * 10.0, offset: middle * 10.0, clipping }
@@ -53,7 +59,13 @@ impl Film {
 }
 
 /// Writes a camera's attributes.
-pub(super) fn write(layer: &mut LayerBuilder, prim: &Path, states: &Animated<'_>, entity: Entity, name: &str) -> Result<(), ExportError> {
+pub(super) fn write(
+    layer: &mut LayerBuilder,
+    prim: &Path,
+    states: &Animated<'_>,
+    entity: Entity,
+    name: &str,
+) -> Result<(), ExportError> {
     let cameras = states.0.iter().filter_map(|(_, state)| state.camera);
     if cameras.into_iter().any(|camera| Film::new(&camera).is_none()) {
         return Err(ExportError::NotFinite { entity, name: name.to_owned(), what: "the projection" });

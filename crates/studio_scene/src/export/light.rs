@@ -45,7 +45,13 @@ fn is_finite(light: &LightState) -> bool {
 }
 
 /// Writes a light's attributes.
-pub(super) fn write(layer: &mut LayerBuilder, prim: &Path, states: &Animated<'_>, entity: Entity, name: &str) -> Result<(), ExportError> {
+pub(super) fn write(
+    layer: &mut LayerBuilder,
+    prim: &Path,
+    states: &Animated<'_>,
+    entity: Entity,
+    name: &str,
+) -> Result<(), ExportError> {
     if states.0.iter().filter_map(|(_, state)| state.light.as_ref()).any(|light| !is_finite(light)) {
         return Err(ExportError::NotFinite { entity, name: name.to_owned(), what: "the light" });
     }

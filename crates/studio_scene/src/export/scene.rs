@@ -10,12 +10,7 @@ use super::{
     state::{self, EntityState, Recording},
 };
 use bevy::{mesh::skinning::SkinnedMesh, prelude::*};
-use std::{
-    collections::HashMap,
-    fs,
-    path::Path as FilePath,
-    sync::Arc,
-};
+use std::{collections::HashMap, fs, path::Path as FilePath, sync::Arc};
 use studio_usd::write::{
     LayerBuilder, LayerFormat, Package, UniqueNames, WriteError, gf, prim_name,
     sdf::{AbstractData, AssetPath, Data, Path, Specifier, Value},
@@ -86,7 +81,10 @@ impl ExportedScene {
             let folder = path.with_file_name(&name);
             fs::create_dir_all(&folder).map_err(|source| WriteError::Io { path: folder.clone(), source })?;
             for texture in &self.textures {
-                write_atomically(&folder.join(texture.path.trim_start_matches(TEXTURES).trim_start_matches('/')), &texture.bytes)?;
+                write_atomically(
+                    &folder.join(texture.path.trim_start_matches(TEXTURES).trim_start_matches('/')),
+                    &texture.bytes,
+                )?;
             }
         }
         Ok(name)
@@ -178,8 +176,10 @@ enum Part {
 
 impl Exporter<'_> {
     fn count_uses(&mut self, entities: &[Entity]) {
-        for key in entities.iter().filter_map(|entity| self.shape_key(*entity)) {
-            *self.uses.entry(key).or_default() += 1;
+        for entity in entities {
+            if let Some(key) = self.shape_key(*entity) {
+                *self.uses.entry(key).or_default() += 1;
+            }
         }
     }
 
@@ -189,7 +189,8 @@ impl Exporter<'_> {
 
     fn is_double_sided(&self, entity: Entity) -> bool {
         let materials = self.world.get_resource::<Assets<StandardMaterial>>();
-        let material = self.world.get::<MeshMaterial3d<StandardMaterial>>(entity).and_then(|material| materials?.get(&material.0));
+        let material =
+            self.world.get::<MeshMaterial3d<StandardMaterial>>(entity).and_then(|material| materials?.get(&material.0));
         material.is_some_and(|material| material.double_sided || material.cull_mode.is_none())
     }
 
@@ -212,7 +213,10 @@ impl Exporter<'_> {
     }
 
     fn named(&self, entities: &[Entity], parent: &str, names: &mut UniqueNames) -> Vec<(Entity, String)> {
-        entities.iter().map(|entity| (*entity, format!("{parent}/{}", names.take(&state::name_of(self.world, *entity))))).collect()
+        entities
+            .iter()
+            .map(|entity| (*entity, format!("{parent}/{}", names.take(&state::name_of(self.world, *entity)))))
+            .collect()
     }
 
     /// Writes an entity. What it is goes onto its own prim if that is one thing and there is nothing below, otherwise below it.
@@ -341,7 +345,13 @@ impl Exporter<'_> {
     }
 
     /// A mesh of its own. One with blend shapes stands below a `SkelRoot` with the animation that drives them.
-    fn alone(&mut self, shape: &mesh::Shape<'_>, path: &str, double_sided: bool, states: &Animated<'_>) -> Result<Path, ExportError> {
+    fn alone(
+        &mut self,
+        shape: &mesh::Shape<'_>,
+        path: &str,
+        double_sided: bool,
+        states: &Animated<'_>,
+    ) -> Result<Path, ExportError> {
         if shape.morphs.is_empty() {
             let prim = self.layer.define(path, "Mesh")?;
             shape.write(&mut self.layer, &prim, double_sided)?;
@@ -354,7 +364,11 @@ impl Exporter<'_> {
         // Blend shapes are driven through a skeleton, even one without joints that matter.
         let skeleton = self.layer.define(&format!("{path}/Skeleton"), "Skeleton")?;
         let animation = self.layer.define(&format!("{path}/Weights"), "SkelAnimation")?;
-        let identity = || Value::Matrix4dVec(vec![gf::Matrix4d([1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0])]);
+        let identity = || {
+            Value::Matrix4dVec(vec![gf::Matrix4d([
+                1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0,
+            ])])
+        };
         self.layer.uniform(&skeleton, "joints", "token[]", Value::token_vec(["Root"]))?;
         self.layer.uniform(&skeleton, "bindTransforms", "matrix4d[]", identity())?;
         self.layer.uniform(&skeleton, "restTransforms", "matrix4d[]", identity())?;

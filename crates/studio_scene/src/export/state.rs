@@ -146,7 +146,8 @@ pub(super) fn roots(world: &World, root: Option<Entity>) -> Result<Vec<Entity>, 
         let parent = world.get::<ChildOf>(*entity).map(ChildOf::parent);
         parent.is_none_or(|parent| world.get::<Transform>(parent).is_none())
     };
-    let mut roots: Vec<Entity> = query.iter(world).map(|(entity, _)| entity).filter(is_root).filter(|entity| is_exported(world, *entity)).collect();
+    let mut roots: Vec<Entity> =
+        query.iter(world).map(|(entity, _)| entity).filter(is_root).filter(|entity| is_exported(world, *entity)).collect();
     roots.sort();
     Ok(roots)
 }
@@ -184,7 +185,11 @@ fn camera(world: &World, entity: Entity) -> Option<CameraState> {
         // Depth is 1 at the near plane: of perspective `near / distance`, of parallel lines linear.
         Projection::Custom(custom) => {
             let (scale, offset) = (clip_from_view.z_axis.z, clip_from_view.w_axis.z);
-            if clip_from_view.z_axis.w != 0.0 { (offset / (1.0 + scale), custom.far()) } else { ((offset - 1.0) / scale, custom.far()) }
+            if clip_from_view.z_axis.w != 0.0 {
+                (offset / (1.0 + scale), custom.far())
+            } else {
+                ((offset - 1.0) / scale, custom.far())
+            }
         }
     };
     Some(CameraState { clip_from_view, near, far })
