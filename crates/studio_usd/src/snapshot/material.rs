@@ -157,7 +157,7 @@ pub enum TextureChannels {
 }
 
 /// What is beyond the edge of a texture.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TextureWrap {
     /// The picture says, and if it does not: black.
     #[default]
@@ -173,7 +173,7 @@ pub enum TextureWrap {
 }
 
 /// How the numbers of a texture are encoded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TextureColorSpace {
     /// 8-bit pictures with three or four channels are sRGB, all others raw.
     #[default]
