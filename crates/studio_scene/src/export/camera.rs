@@ -81,5 +81,8 @@ pub(super) fn write(
     put("horizontalApertureOffset", "float", &|film| Value::Float(film.offset.x))?;
     put("verticalApertureOffset", "float", &|film| Value::Float(film.offset.y))?;
     put("clippingRange", "float2", &|film| Value::Vec2f(gf::vec2f(film.clipping.x, film.clipping.y)))?;
+    // Bevy multiplies luminance by `1 / (1.2 * 2^EV100)`, USD by `2^exposure`.
+    let stops = |state: &EntityState| state.camera.and_then(|camera| camera.ev100).filter(|ev100| ev100.is_finite());
+    states.put(layer, prim, "exposure", "float", |state| stops(state).map(|ev100| Value::Float(-ev100 - 1.2_f32.log2())))?;
     Ok(())
 }

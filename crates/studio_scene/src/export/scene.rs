@@ -7,6 +7,7 @@ use super::{
     material::{Looks, TEXTURES},
     mesh,
     picture::vec3f,
+    skin::{self, Skin},
     state::{self, EntityState, Recording},
 };
 use bevy::{mesh::skinning::SkinnedMesh, prelude::*};
@@ -320,11 +321,9 @@ impl Exporter<'_> {
         let handle = self.world.get::<Mesh3d>(entity).map(|mesh| &mesh.0).ok_or_else(|| wrong("it is gone"))?;
         let meshes = self.world.get_resource::<Assets<Mesh>>();
         let mesh = meshes.and_then(|meshes| meshes.get(handle)).ok_or_else(|| wrong("it is not loaded yet; wait until it is"))?;
-        if self.world.get::<SkinnedMesh>(entity).is_some() {
-            self.looks.notes.push(format!("{name}: its skin is left out, it stands as it was bound"));
-        }
         let key = (handle.id(), self.is_double_sided(entity));
-        let is_shared = self.options.instances && self.uses.get(&key).is_some_and(|uses| *uses > 1) && !mesh.has_morph_targets();
+        let is_shared = self.options.instances && self.uses.get(&key).is_some_and(|uses| *uses > 1) && !mesh.has_morph_targets()
+            && self.world.get::<SkinnedMesh>(entity).is_none();
         let prim = if is_shared {
             let prototype = self.prototype(key, mesh, entity, name)?;
             let prim = self.layer.define(path, "Xform")?;
@@ -332,7 +331,8 @@ impl Exporter<'_> {
             prim
         } else {
             let shape = mesh::read(mesh, entity, name)?;
-            self.alone(&shape, path, key.1, states)?
+            let skin = Skin::read(self.world, self.recording, mesh, entity, name)?;
+            self.alone(&shape, skin.as_ref(), path, key.1, states)?
         };
         if let Some(material) = self.world.get::<MeshMaterial3d<StandardMaterial>>(entity) {
             let scope = format!("{}/Materials", self.root);
@@ -344,15 +344,16 @@ impl Exporter<'_> {
         Ok(prim)
     }
 
-    /// A mesh of its own. One with blend shapes stands below a `SkelRoot` with the animation that drives them.
+    /// A mesh of its own. One with a skin or blend shapes stands below a `SkelRoot` with its skeleton and the animation that drives both.
     fn alone(
         &mut self,
         shape: &mesh::Shape<'_>,
+        skin: Option<&Skin<'_>>,
         path: &str,
         double_sided: bool,
         states: &Animated<'_>,
     ) -> Result<Path, ExportError> {
-        if shape.morphs.is_empty() {
+        if shape.morphs.is_empty() && skin.is_none() {
             let prim = self.layer.define(path, "Mesh")?;
             shape.write(&mut self.layer, &prim, double_sided)?;
             return Ok(prim);
@@ -361,27 +362,26 @@ impl Exporter<'_> {
         let prim = self.layer.define(&format!("{path}/Mesh"), "Mesh")?;
         shape.write(&mut self.layer, &prim, double_sided)?;
         let names = shape.write_morphs(&mut self.layer, &prim)?;
-        // Blend shapes are driven through a skeleton, even one without joints that matter.
         let skeleton = self.layer.define(&format!("{path}/Skeleton"), "Skeleton")?;
-        let animation = self.layer.define(&format!("{path}/Weights"), "SkelAnimation")?;
-        let identity = || {
-            Value::Matrix4dVec(vec![gf::Matrix4d([
-                1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0,
-            ])])
-        };
-        self.layer.uniform(&skeleton, "joints", "token[]", Value::token_vec(["Root"]))?;
-        self.layer.uniform(&skeleton, "bindTransforms", "matrix4d[]", identity())?;
-        self.layer.uniform(&skeleton, "restTransforms", "matrix4d[]", identity())?;
-        let count = names.len();
-        self.layer.uniform(&animation, "blendShapes", "token[]", Value::token_vec(names))?;
-        states.put(&mut self.layer, &animation, "blendShapeWeights", "float[]", |state| {
-            let mut weights = state.weights.clone();
-            weights.resize(count, 0.0);
-            Some(Value::FloatVec(weights))
-        })?;
+        let animation = self.layer.define(&format!("{path}/Animation"), "SkelAnimation")?;
+        match skin {
+            Some(skin) => skin.write(&mut self.layer, &prim, &skeleton, &animation)?,
+            // Blend shapes are driven through a skeleton, even one whose joint holds nothing.
+            None => skin::write_no_joints(&mut self.layer, &skeleton)?,
+        }
+        if !names.is_empty() {
+            let count = names.len();
+            self.layer.uniform(&animation, "blendShapes", "token[]", Value::token_vec(names))?;
+            states.put(&mut self.layer, &animation, "blendShapeWeights", "float[]", |state| {
+                let mut weights = state.weights.clone();
+                weights.resize(count, 0.0);
+                Some(Value::FloatVec(weights))
+            })?;
+        }
         self.layer.relationship(&skeleton, "skel:animationSource", vec![animation])?;
         self.layer.apply_schema(&skeleton, "SkelBindingAPI")?;
         self.layer.relationship(&prim, "skel:skeleton", vec![skeleton])?;
+        self.layer.apply_schema(&prim, "SkelBindingAPI")?;
         Ok(root)
     }
 

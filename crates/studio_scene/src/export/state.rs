@@ -2,6 +2,7 @@
 
 use super::{ExportError, NotExported, UsdExport};
 use bevy::{
+    camera::Exposure,
     ecs::hierarchy::{ChildOf, Children},
     light::RectLight,
     mesh::morph::MorphWeights,
@@ -37,6 +38,8 @@ pub(super) struct CameraState {
     pub clip_from_view: Mat4,
     pub near: f32,
     pub far: f32,
+    /// At ISO 100, if the camera has one of its own.
+    pub ev100: Option<f32>,
 }
 
 /// Entities as they were at some times.
@@ -192,7 +195,7 @@ fn camera(world: &World, entity: Entity) -> Option<CameraState> {
             }
         }
     };
-    Some(CameraState { clip_from_view, near, far })
+    Some(CameraState { clip_from_view, near, far, ev100: world.get::<Exposure>(entity).map(|exposure| exposure.ev100) })
 }
 
 /// An entity as it is.

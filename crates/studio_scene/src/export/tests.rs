@@ -1,13 +1,15 @@
 use super::*;
+use crate::look;
 use bevy::{
     asset::RenderAssetUsages,
-    camera::{CameraProjection, SubCameraView},
+    camera::{CameraProjection, Exposure, SubCameraView},
     image::{ImageAddressMode, ImageSampler, ImageSamplerDescriptor},
     light::RectLight,
     math::{Affine2, Vec3A},
     mesh::{
         Indices, PrimitiveTopology, VertexAttributeValues,
         morph::{MorphAttributes, MorphWeights},
+        skinning::{SkinnedMesh, SkinnedMeshInverseBindposes},
     },
     pbr::StandardMaterial,
 };
@@ -20,7 +22,6 @@ use std::{
 use studio_usd::{
     extract::{ExtractOptions, extract},
     snapshot::{self, InputSource, LightKind, PrimData, StageSnapshot},
-    write::write_atomically,
 };
 use wgpu::{Extent3d, TextureDimension, TextureFormat};
 
@@ -162,8 +163,6 @@ fn sample() -> (World, Vec<Entity>) {
     let lamp = PointLight { intensity: 800.0, radius: 0.05, ..default() };
     let spot = SpotLight { intensity: 5000.0, inner_angle: 0.3, outer_angle: 0.5, radius: 0.0, ..default() };
     let panel = RectLight { intensity: 1200.0, width: 2.0, height: 0.5, ..default() };
-    let nothing = entities[0];
-    let _ = nothing;
     entities.push(world.spawn((Name::new("Sun"), sun, Transform::from_rotation(Quat::from_rotation_x(-1.0)))).id());
     entities.push(world.spawn((Name::new("Lamp"), lamp, at(0.0, 3.0, 0.0))).id());
     entities.push(world.spawn((Name::new("Spot"), spot, at(1.0, 3.0, 0.0))).id());
@@ -175,7 +174,7 @@ fn sample() -> (World, Vec<Entity>) {
     flat.near = 0.5;
     flat.far = 50.0;
     let eye = Projection::custom(OffAxis { left: -0.9, right: 1.1, bottom: -1.0, top: 0.8 });
-    entities.push(world.spawn((Name::new("View"), Camera::default(), perspective, at(0.0, 1.0, 9.0))).id());
+    entities.push(world.spawn((Name::new("View"), Camera::default(), Exposure { ev100: 7.0 }, perspective, at(0.0, 1.0, 9.0))).id());
     entities.push(world.spawn((Name::new("Plan"), Camera::default(), Projection::Orthographic(flat), at(0.0, 9.0, 0.0))).id());
     entities.push(world.spawn((Name::new("Eye"), Camera::default(), eye, at(0.03, 1.6, 0.0))).id());
     world.spawn((Name::new("Gizmo"), NotExported, at(0.0, 0.0, 0.0)));
@@ -496,10 +495,56 @@ fn morph_targets_become_blend_shapes() {
     assert_eq!(shapes[1], ("frown".to_owned(), "/World/Face/Mesh/frown".to_owned()));
     let PrimData::BlendShape(frown) = &stage.prim("/World/Face/Mesh/frown").unwrap().data else { panic!() };
     assert_eq!((&frown.point_indices[..], &frown.offsets[..]), (&[1][..], &[Vec3::new(0.0, 2.0, 0.0)][..]));
-    let PrimData::SkelAnimation(animation) = &stage.prim("/World/Face/Weights").unwrap().data else { panic!() };
+    let PrimData::SkelAnimation(animation) = &stage.prim("/World/Face/Animation").unwrap().data else { panic!() };
     assert_eq!(animation.blend_shape_weights.at(0.0).unwrap(), [0.25, 0.5]);
     if let Some(python) = usd_python() {
         assert_eq!(run(&python, "check.py", &[&folder.path().join("face.usda")])["problems"], serde_json::json!([]));
+    }
+}
+
+#[test]
+fn skinned_meshes_stand_where_their_joints_put_them() {
+    let mut world = empty_world();
+    let mesh = quad()
+        .with_inserted_attribute(Mesh::ATTRIBUTE_JOINT_INDEX, VertexAttributeValues::Uint16x4(vec![[0, 1, 0, 0]; 4]))
+        .with_inserted_attribute(Mesh::ATTRIBUTE_JOINT_WEIGHT, vec![[0.25, 0.75, 0.0, 0.0]; 4]);
+    let mesh = add(&mut world, mesh);
+    world.insert_resource(Assets::<SkinnedMeshInverseBindposes>::default());
+    let binds = [Mat4::IDENTITY, Mat4::from_translation(Vec3::new(0.0, -1.0, 0.0))];
+    let inverse_bindposes = add(&mut world, SkinnedMeshInverseBindposes::from(binds.to_vec()));
+    let hip = world.spawn((Name::new("Hip"), Transform::from_xyz(2.0, 0.0, 0.0))).id();
+    let knee = world.spawn((Name::new("Knee"), Transform::from_xyz(0.0, 1.0, 0.0), ChildOf(hip))).id();
+    let skin = SkinnedMesh { inverse_bindposes, joints: vec![hip, knee] };
+    // The mesh's own place does not count.
+    world.spawn((Name::new("Leg"), Mesh3d(mesh), Transform::from_xyz(7.0, 7.0, 7.0), skin));
+    let mut bake = UsdBake::new(UsdExport::scene());
+    for frame in 0..3_u8 {
+        world.get_mut::<Transform>(knee).unwrap().rotation = Quat::from_rotation_z(f32::from(frame) * 0.5);
+        bake.record(&world, f64::from(frame)).unwrap();
+    }
+    let scene = bake.finish(&world).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let stage = read_back(&scene, folder.path(), "leg.usdc");
+    let PrimData::Skeleton(skeleton) = &stage.prim("/World/Leg/Skeleton").unwrap().data else { panic!() };
+    let PrimData::SkelAnimation(animation) = &stage.prim("/World/Leg/Animation").unwrap().data else { panic!() };
+    let PrimData::Mesh(leg) = &stage.prim("/World/Leg/Mesh").unwrap().data else { panic!() };
+    let skin = leg.skin.as_ref().unwrap();
+    let root = stage.prim("/World/Leg").unwrap().xform.as_ref().unwrap().parent_from_prim(0.0).as_mat4();
+    for frame in [0.0, 2.0] {
+        let joint = |joint: usize| {
+            let (turn, place) = (animation.rotations.at(frame).unwrap()[joint], animation.translations.at(frame).unwrap()[joint]);
+            Mat4::from_rotation_translation(turn, place) * skeleton.bind_transforms[joint].as_mat4().inverse()
+        };
+        let point = Vec3::new(2.0, 0.5, 1.0);
+        let theirs = root.transform_point3(joint(0).transform_point3(point) * skin.joint_weights[0] + joint(1).transform_point3(point) * skin.joint_weights[1]);
+        let turned = Transform::from_xyz(0.0, 1.0, 0.0).with_rotation(Quat::from_rotation_z(frame as f32 * 0.5)).to_matrix();
+        let hip = Mat4::from_translation(Vec3::X * 2.0);
+        let ours = hip.transform_point3(point) * 0.25 + (hip * turned * binds[1]).transform_point3(point) * 0.75;
+        assert!(ours.abs_diff_eq(theirs, 1e-4), "{frame}: {ours} {theirs}");
+    }
+    assert_eq!((skin.influences_per_point, skin.joint_indices.len()), (4, 16));
+    if let Some(python) = usd_python() {
+        assert_eq!(run(&python, "check.py", &[&folder.path().join("leg.usdc")])["problems"], serde_json::json!([]));
     }
 }
 
@@ -594,14 +639,70 @@ fn blender_reads_what_we_export_and_we_read_what_it_exports() {
             assert!(matches, "{name}: {ours:?} is not among {:?}", theirs.collect::<Vec<_>>());
         }
         let extracted = extract(&openusd_stage(&back), &ExtractOptions::default());
-        let ends_with = |name: &str| extracted.snapshot.prims.iter().filter(|prim| prim.name == name).count();
-        for name in ["Ground", "Cube", "Lamp", "Spot", "Panel", "Sun", "View", "Eye"] {
-            assert!(
-                ends_with(name) >= 1,
-                "{name} did not come back: {:?}",
-                extracted.snapshot.prims.iter().map(|prim| &prim.path).collect::<Vec<_>>()
-            );
+        let stage = &extracted.snapshot;
+        assert_eq!(stage.up_axis, snapshot::UpAxis::Z);
+        for (index, prim) in stage.prims.iter().enumerate().filter(|(_, prim)| matches!(prim.data, PrimData::Mesh(_))) {
+            let object = found["objects"].as_array().unwrap().iter().find(|object| object["type"] == "MESH" && prim.path.contains(object["name"].as_str().unwrap()));
+            let Some(object) = object else { continue };
+            let theirs = numbers(&object["matrix"]);
+            assert!(stage_from(stage, index).to_cols_array().iter().zip(&theirs).all(|(a, b)| close(*a, *b, 1e-4)), "{}", prim.path);
         }
+        let came_back = |name: &str| stage.prims.iter().any(|prim| prim.name == name);
+        for name in ["Ground", "Cube", "Cube_1", "Cube_2", "Lamp", "Spot", "Panel", "Sun", "View", "Eye"] {
+            assert!(came_back(name), "{name} did not come back: {:?}", stage.prims.iter().map(|prim| &prim.path).collect::<Vec<_>>());
+        }
+        let ground = stage.prims.iter().find(|prim| matches!(&prim.data, PrimData::Mesh(mesh) if mesh.points.at(0.0).is_some_and(|points| points.len() == 4)));
+        assert!(ground.is_some_and(|ground| ground.material.is_some()));
     }
-    write_atomically(&folder.path().join("done"), b"").unwrap();
+}
+
+fn stage_from(stage: &StageSnapshot, index: usize) -> bevy::math::DMat4 {
+    let prim = &stage.prims[index];
+    let own = prim.xform.as_ref().map(|xform| xform.parent_from_prim(0.0)).unwrap_or_default();
+    prim.parent.map_or(own, |parent| stage_from(stage, parent) * own)
+}
+
+#[test]
+fn what_we_export_looks_the_same_when_we_read_it() {
+    let (world, _) = sample();
+    let scene = UsdExport::scene().export(&world).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let stage = read_back(&scene, folder.path(), "scene.usdc");
+    let made = |name: &str| {
+        let PrimData::Light(light) = &stage.prim(&format!("/World/{name}")).unwrap().data else { panic!() };
+        look::light::light(light, &look::LightOptions::default(), Vec3::ONE)
+    };
+    let near = |a: f32, b: f32| assert!((a - b).abs() <= 1e-4 * b.abs().max(1.0), "{a} {b}");
+    let look::MadeLight::Point(lamp) = made("Lamp") else { panic!() };
+    near(lamp.intensity, 800.0);
+    near(lamp.radius, 0.05);
+    assert!(!lamp.shadow_maps_enabled);
+    let look::MadeLight::Spot(spot) = made("Spot") else { panic!() };
+    near(spot.intensity, 5000.0);
+    near(spot.inner_angle, 0.3);
+    near(spot.outer_angle, 0.5);
+    let look::MadeLight::Rect(panel) = made("Panel") else { panic!() };
+    near(panel.intensity, 1200.0);
+    near(panel.width * panel.height, 1.0);
+    let look::MadeLight::Directional(sun) = made("Sun") else { panic!() };
+    near(sun.illuminance, 10_000.0);
+    near(sun.color.to_linear().green, 0.9);
+    assert!(sun.shadow_maps_enabled);
+
+    let PrimData::Material(material) = &stage.prim("/World/Materials/Cube_Material").unwrap().data else { panic!() };
+    let options = look::MaterialOptions { double_sided: false, uv_channel: &|_| None, has_primvar: &|_| false };
+    let made = look::material(material, &options).material;
+    let color = made.base_color.to_linear();
+    assert!(color.to_vec4().abs_diff_eq(Vec4::new(0.1, 0.2, 0.3, 0.6), 1e-5), "{color:?}");
+    near(made.metallic, 1.0);
+    near(made.perceptual_roughness, 0.25);
+    near(made.clearcoat, 0.5);
+    near(made.reflectance, 0.75);
+
+    let PrimData::Camera(view) = &stage.prim("/World/View").unwrap().data else { panic!() };
+    near(look::exposure(view.exposure.at(0.0).unwrap()).ev100, 7.0);
+    let PrimData::Camera(eye) = &stage.prim("/World/Eye").unwrap().data else { panic!() };
+    let window = look::camera::projection(eye, 0.0, 1.0, look::ApertureFit::Fit).window;
+    assert!(window.min.abs_diff_eq(Vec2::new(-0.9, -1.0), 1e-5) && window.max.abs_diff_eq(Vec2::new(1.1, 0.8), 1e-5), "{window:?}");
+    assert!(matches!(made.alpha_mode, AlphaMode::Blend), "{:?}", made.alpha_mode);
 }
