@@ -322,7 +322,9 @@ impl Exporter<'_> {
         let meshes = self.world.get_resource::<Assets<Mesh>>();
         let mesh = meshes.and_then(|meshes| meshes.get(handle)).ok_or_else(|| wrong("it is not loaded yet; wait until it is"))?;
         let key = (handle.id(), self.is_double_sided(entity));
-        let is_shared = self.options.instances && self.uses.get(&key).is_some_and(|uses| *uses > 1) && !mesh.has_morph_targets()
+        let is_shared = self.options.instances
+            && self.uses.get(&key).is_some_and(|uses| *uses > 1)
+            && !mesh.has_morph_targets()
             && self.world.get::<SkinnedMesh>(entity).is_none();
         let prim = if is_shared {
             let prototype = self.prototype(key, mesh, entity, name)?;

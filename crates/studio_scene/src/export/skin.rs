@@ -38,10 +38,17 @@ impl<'a> Skin<'a> {
     ///
     /// # Errors
     /// [`ExportError::Mesh`] if it does not fit its mesh or is not loaded, [`ExportError::NotFinite`].
-    pub fn read(world: &'a World, recording: &Recording, mesh: &'a Mesh, entity: Entity, name: &str) -> Result<Option<Self>, ExportError> {
+    pub fn read(
+        world: &'a World,
+        recording: &Recording,
+        mesh: &'a Mesh,
+        entity: Entity,
+        name: &str,
+    ) -> Result<Option<Self>, ExportError> {
         let wrong = |reason: &str| ExportError::Mesh { entity, name: name.to_owned(), reason: reason.to_owned() };
         let Some(skin) = world.get::<SkinnedMesh>(entity) else { return Ok(None) };
-        let binds = world.get_resource::<Assets<SkinnedMeshInverseBindposes>>().and_then(|binds| binds.get(&skin.inverse_bindposes));
+        let binds =
+            world.get_resource::<Assets<SkinnedMeshInverseBindposes>>().and_then(|binds| binds.get(&skin.inverse_bindposes));
         let inverse_binds: &[Mat4] = binds.ok_or_else(|| wrong("its bind poses are not loaded yet; wait until they are"))?;
         if inverse_binds.len() != skin.joints.len() || skin.joints.is_empty() {
             return Err(wrong("it has another number of joints than of bind poses"));
@@ -64,7 +71,9 @@ impl<'a> Skin<'a> {
         }
         let own = worlds_from(world, recording, entity);
         let joints: Vec<Vec<(f64, Mat4)>> = skin.joints.iter().map(|joint| worlds_from(world, recording, *joint)).collect();
-        let at = |frame: usize, matrices: &[(f64, Mat4)]| matrices.get(frame).or(matrices.last()).map(|(_, matrix)| *matrix).unwrap_or_default();
+        let at = |frame: usize, matrices: &[(f64, Mat4)]| {
+            matrices.get(frame).or(matrices.last()).map(|(_, matrix)| *matrix).unwrap_or_default()
+        };
         let seen = |(frame, (time, own)): (usize, &(f64, Mat4))| {
             let from_world = own.inverse();
             (*time, joints.iter().map(|joint| Transform::from_matrix(from_world * at(frame, joint))).collect())
@@ -102,14 +111,18 @@ impl<'a> Skin<'a> {
                 None => Ok(()),
             }
         };
-        put("translations", "float3[]", &|joints| Value::Vec3fVec(joints.iter().map(|joint| super::picture::vec3f(joint.translation)).collect()))?;
+        put("translations", "float3[]", &|joints| {
+            Value::Vec3fVec(joints.iter().map(|joint| super::picture::vec3f(joint.translation)).collect())
+        })?;
         put("rotations", "quatf[]", &|joints| {
             let turn = |turn: Quat| gf::Quatf { w: turn.w, x: turn.x, y: turn.y, z: turn.z };
             Value::QuatfVec(joints.iter().map(|joint| turn(joint.rotation.normalize())).collect())
         })?;
         put("scales", "half3[]", &|joints| {
             let half = gf::f16::from_f32;
-            Value::Vec3hVec(joints.iter().map(|joint| gf::vec3h(half(joint.scale.x), half(joint.scale.y), half(joint.scale.z))).collect())
+            Value::Vec3hVec(
+                joints.iter().map(|joint| gf::vec3h(half(joint.scale.x), half(joint.scale.y), half(joint.scale.z))).collect(),
+            )
         })?;
 
         for (name, type_name, value) in [

@@ -174,7 +174,8 @@ fn sample() -> (World, Vec<Entity>) {
     flat.near = 0.5;
     flat.far = 50.0;
     let eye = Projection::custom(OffAxis { left: -0.9, right: 1.1, bottom: -1.0, top: 0.8 });
-    entities.push(world.spawn((Name::new("View"), Camera::default(), Exposure { ev100: 7.0 }, perspective, at(0.0, 1.0, 9.0))).id());
+    entities
+        .push(world.spawn((Name::new("View"), Camera::default(), Exposure { ev100: 7.0 }, perspective, at(0.0, 1.0, 9.0))).id());
     entities.push(world.spawn((Name::new("Plan"), Camera::default(), Projection::Orthographic(flat), at(0.0, 9.0, 0.0))).id());
     entities.push(world.spawn((Name::new("Eye"), Camera::default(), eye, at(0.03, 1.6, 0.0))).id());
     world.spawn((Name::new("Gizmo"), NotExported, at(0.0, 0.0, 0.0)));
@@ -536,7 +537,9 @@ fn skinned_meshes_stand_where_their_joints_put_them() {
             Mat4::from_rotation_translation(turn, place) * skeleton.bind_transforms[joint].as_mat4().inverse()
         };
         let point = Vec3::new(2.0, 0.5, 1.0);
-        let theirs = root.transform_point3(joint(0).transform_point3(point) * skin.joint_weights[0] + joint(1).transform_point3(point) * skin.joint_weights[1]);
+        let theirs = root.transform_point3(
+            joint(0).transform_point3(point) * skin.joint_weights[0] + joint(1).transform_point3(point) * skin.joint_weights[1],
+        );
         let turned = Transform::from_xyz(0.0, 1.0, 0.0).with_rotation(Quat::from_rotation_z(frame as f32 * 0.5)).to_matrix();
         let hip = Mat4::from_translation(Vec3::X * 2.0);
         let ours = hip.transform_point3(point) * 0.25 + (hip * turned * binds[1]).transform_point3(point) * 0.75;
@@ -641,18 +644,27 @@ fn blender_reads_what_we_export_and_we_read_what_it_exports() {
         let extracted = extract(&openusd_stage(&back), &ExtractOptions::default());
         let stage = &extracted.snapshot;
         assert_eq!(stage.up_axis, snapshot::UpAxis::Z);
-        for (index, prim) in stage.prims.iter().enumerate().filter(|(_, prim)| matches!(prim.data, PrimData::Mesh(_))) {
-            let object = found["objects"].as_array().unwrap().iter().find(|object| object["type"] == "MESH" && prim.path.contains(object["name"].as_str().unwrap()));
-            let Some(object) = object else { continue };
-            let theirs = numbers(&object["matrix"]);
-            assert!(stage_from(stage, index).to_cols_array().iter().zip(&theirs).all(|(a, b)| close(*a, *b, 1e-4)), "{}", prim.path);
+        // Everything is where it was, in Blender's axes.
+        for entity in &entities {
+            let name = scene.paths[entity].rsplit('/').next().unwrap();
+            let Some(index) = stage.prims.iter().position(|prim| prim.name == name) else { continue };
+            let place = (z_up * world_from(&world, *entity)).w_axis.as_dvec4();
+            let theirs = stage_from(stage, index).w_axis;
+            assert!(place.abs_diff_eq(theirs, 1e-4), "{name}: {place} {theirs}");
         }
         let came_back = |name: &str| stage.prims.iter().any(|prim| prim.name == name);
         for name in ["Ground", "Cube", "Cube_1", "Cube_2", "Lamp", "Spot", "Panel", "Sun", "View", "Eye"] {
-            assert!(came_back(name), "{name} did not come back: {:?}", stage.prims.iter().map(|prim| &prim.path).collect::<Vec<_>>());
+            assert!(
+                came_back(name),
+                "{name} did not come back: {:?}",
+                stage.prims.iter().map(|prim| &prim.path).collect::<Vec<_>>()
+            );
         }
-        let ground = stage.prims.iter().find(|prim| matches!(&prim.data, PrimData::Mesh(mesh) if mesh.points.at(0.0).is_some_and(|points| points.len() == 4)));
-        assert!(ground.is_some_and(|ground| ground.material.is_some()));
+        let is_ground = |prim: &snapshot::Prim| matches!(&prim.data, PrimData::Mesh(mesh) if mesh.points.at(0.0).is_some_and(|points| points.len() == 4));
+        let ground = stage.prims.iter().position(is_ground).unwrap();
+        assert!(stage.prims[ground].material.is_some());
+        let matrix = (z_up * world_from(&world, entities[0])).as_dmat4();
+        assert!(matrix.abs_diff_eq(stage_from(stage, ground), 1e-4));
     }
 }
 
@@ -703,6 +715,9 @@ fn what_we_export_looks_the_same_when_we_read_it() {
     near(look::exposure(view.exposure.at(0.0).unwrap()).ev100, 7.0);
     let PrimData::Camera(eye) = &stage.prim("/World/Eye").unwrap().data else { panic!() };
     let window = look::camera::projection(eye, 0.0, 1.0, look::ApertureFit::Fit).window;
-    assert!(window.min.abs_diff_eq(Vec2::new(-0.9, -1.0), 1e-5) && window.max.abs_diff_eq(Vec2::new(1.1, 0.8), 1e-5), "{window:?}");
+    assert!(
+        window.min.abs_diff_eq(Vec2::new(-0.9, -1.0), 1e-5) && window.max.abs_diff_eq(Vec2::new(1.1, 0.8), 1e-5),
+        "{window:?}"
+    );
     assert!(matches!(made.alpha_mode, AlphaMode::Blend), "{:?}", made.alpha_mode);
 }
