@@ -1,7 +1,7 @@
-//! Lights: Bevy's to UsdLux, the inverse of `look`'s photometry.
+//! Lights: Bevy's to `UsdLux`, the inverse of `look`'s photometry.
 //!
 //! Every light is `normalize`d, so its size does not change how bright it is. A surface then gives off `π L` lumens, where `L` is
-//! `inputs:intensity` (UsdLux, `LightAPI`); so `L` is the flux by π. Of a distant light it is the illuminance itself.
+//! `inputs:intensity` (`UsdLux`, `LightAPI`); so `L` is the flux by π. Of a distant light it is the illuminance itself.
 
 use super::{ExportError, animated::Animated, picture::vec3f, state::LightState};
 use bevy::{light::RectLight, prelude::*};

@@ -108,7 +108,7 @@ impl<'a> Reader<'a, '_> {
         }
         let indices: Vec<i32> = indices.into_iter().map(|index| index as i32).collect();
         match self.mesh.primitive_topology() {
-            PrimitiveTopology::TriangleList if indices.len() % 3 == 0 => Ok(indices),
+            PrimitiveTopology::TriangleList if indices.len().is_multiple_of(3) => Ok(indices),
             PrimitiveTopology::TriangleList => {
                 Err((self.wrong)("its indices are not triangles: their number is no multiple of 3".to_owned()))
             }
@@ -127,7 +127,7 @@ impl<'a> Reader<'a, '_> {
     fn morphs(&self, points: usize) -> Result<Vec<(String, &'a [MorphAttributes])>, ExportError> {
         let Some(morphs) = self.mesh.morph_targets().filter(|_| points > 0) else { return Ok(Vec::new()) };
         let names = self.mesh.morph_target_names().unwrap_or_default();
-        if morphs.len() % points != 0 {
+        if !morphs.len().is_multiple_of(points) {
             return Err((self.wrong)("its morph targets have another number of vertices".to_owned()));
         }
         let mut unique = UniqueNames::default();

@@ -101,10 +101,10 @@ impl ExportedScene {
 fn change_assets(layer: &mut Data, change: &dyn Fn(&str) -> Option<String>) {
     for path in layer.spec_paths() {
         for (_, value) in layer.spec_mut(&path).into_iter().flat_map(|spec| &mut spec.fields) {
-            if let Value::AssetPath(asset) = value {
-                if let Some(changed) = change(asset.as_str()) {
-                    *asset = AssetPath::new(changed);
-                }
+            if let Value::AssetPath(asset) = value
+                && let Some(changed) = change(asset.as_str())
+            {
+                *asset = AssetPath::new(changed);
             }
         }
     }

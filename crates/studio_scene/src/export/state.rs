@@ -173,7 +173,7 @@ fn light(world: &World, entity: Entity) -> Option<LightState> {
         return Some(LightState::Spot(*light));
     }
     if let Some(light) = world.get::<DirectionalLight>(entity) {
-        return Some(LightState::Directional(light.clone()));
+        return Some(LightState::Directional(*light));
     }
     world.get::<RectLight>(entity).map(|light| LightState::Rect(*light))
 }
