@@ -34,7 +34,8 @@ impl<'a> Reader<'a> {
 
     fn field(&mut self, name: &str, rep: Rep, path: u32) -> Checked<()> {
         match (name, rep.kind()) {
-            ("subLayers", kind::STRING_VECTOR) => {
+            // Written either way.
+            ("subLayers", kind::STRING_VECTOR | kind::STRING) if rep.payload() > 0 => {
                 for asset in self.strings(rep)? {
                     self.refers(path, asset, String::new(), ReferenceKind::SubLayer);
                 }

@@ -191,7 +191,8 @@ impl Tables {
         if token.is_empty() || token.chars().any(is_bad) || token == "." || above.is_property && !path.is_property && !is_nested {
             return broken(format!("`{}` is no part of a path", token.chars().take(40).collect::<String>()));
         }
-        if !path.is_property && !is_nested && token.contains(['.', '{', '}', '[', ']']) {
+        let is_odd = token.contains("..") || path.is_property && !is_nested && token.contains(['.', '{', '}', '[', ']']);
+        if is_odd || !path.is_property && !is_nested && token.contains(['.', '{', '}', '[', ']']) {
             return broken(format!("`{}` is no name for a prim", token.chars().take(40).collect::<String>()));
         }
         Ok(token.len() as u64)
