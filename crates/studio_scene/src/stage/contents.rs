@@ -232,6 +232,7 @@ pub(super) fn same_prim(a: &Prim, b: &Prim) -> bool {
         data,
         attributes,
         relationships,
+        animated_attributes,
         metadata,
     } = a;
     *path == b.path
@@ -250,5 +251,6 @@ pub(super) fn same_prim(a: &Prim, b: &Prim) -> bool {
         && *data == b.data
         && *attributes == b.attributes
         && *relationships == b.relationships
+        && *animated_attributes == b.animated_attributes
         && *metadata == b.metadata
 }
