@@ -240,6 +240,7 @@ pub(super) fn same_prim(a: &Prim, b: &Prim) -> bool {
         data,
         attributes,
         relationships,
+        animated_attributes,
         metadata,
     } = a;
     *path == b.path
@@ -258,5 +259,6 @@ pub(super) fn same_prim(a: &Prim, b: &Prim) -> bool {
         && *data == b.data
         && *attributes == b.attributes
         && *relationships == b.relationships
+        && *animated_attributes == b.animated_attributes
         && *metadata == b.metadata
 }

@@ -4,15 +4,11 @@ use super::{
     asset::UsdStage,
     components::{UsdStageRoot, UsdStageStatus},
     contents::StageContents,
-    loader,
+    loader::{self, LoadedStages},
     message::{UsdChange, UsdRequest},
 };
-use bevy::{
-    platform::collections::HashMap,
-    prelude::*,
-    tasks::{AsyncComputeTaskPool, Task, block_on, futures_lite::future},
-};
-use std::{collections::VecDeque, sync::Arc};
+use bevy::{platform::collections::HashMap, prelude::*};
+use std::{collections::VecDeque, sync::Arc, thread::JoinHandle};
 use studio_usd::{host::StageHost, open::UsdError};
 
 /// Does what a change asks for.
@@ -42,7 +38,8 @@ struct Queue {
 struct Running {
     host: Arc<StageHost>,
     change: UsdChange,
-    task: Task<Result<StageContents, UsdError>>,
+    /// Of its own: it waits for the stage and for the pools.
+    thread: JoinHandle<Result<StageContents, UsdError>>,
 }
 
 impl Changing {
@@ -82,20 +79,24 @@ pub(super) fn make_changes(
     mut changing: ResMut<Changing>,
     mut stages: ResMut<Assets<UsdStage>>,
     assets: Res<AssetServer>,
+    loader: Res<LoadedStages>,
     mut roots: Query<(&UsdStageRoot, &mut UsdStageStatus)>,
 ) {
     changing.stages.retain(|id, queue| {
-        if let Some(running) = &mut queue.running
-            && let Some(result) = block_on(future::poll_once(&mut running.task))
-        {
-            let Some(Running { host, change, .. }) = queue.running.take() else { return true };
+        if let Some(Running { host, change, thread }) = queue.running.take_if(|running| running.thread.is_finished()) {
+            let panicked = || UsdError::Panicked { layer: host.root().to_owned(), message: "a change was not made".to_owned() };
+            let result = thread.join().unwrap_or_else(|_| Err(panicked()));
             let is_current = stages.get(*id).is_some_and(|stage| Arc::ptr_eq(&stage.host, &host));
             match result {
                 // The stage was loaded again meanwhile, without this change.
                 _ if !is_current => queue.waiting.push_front(change),
                 Ok(contents) => {
+                    let contents = Arc::new(contents);
+                    if let Some(path) = assets.get_path(*id) {
+                        loader.note(path.into_owned(), &contents);
+                    }
                     if let Some(mut stage) = stages.get_mut(*id) {
-                        stage.contents = Arc::new(contents);
+                        stage.contents = contents;
                     }
                 }
                 Err(error) => {
@@ -109,16 +110,19 @@ pub(super) fn make_changes(
             && let Some(change) = queue.waiting.pop_front()
         {
             let Some(stage) = stages.get(*id).cloned() else { return false };
-            queue.running = Some(start(stage, change, assets.clone()));
+            match start(stage, change, assets.clone()) {
+                Ok(running) => queue.running = Some(running),
+                Err(error) => error!("a stage was not changed: cannot start a thread: {error}"),
+            }
         }
         queue.running.is_some()
     });
 }
 
-fn start(stage: UsdStage, change: UsdChange, assets: AssetServer) -> Running {
+fn start(stage: UsdStage, change: UsdChange, assets: AssetServer) -> std::io::Result<Running> {
     let UsdStage { contents, host } = stage;
     let (asked, worker) = (change.clone(), host.clone());
-    let task = AsyncComputeTaskPool::get().spawn(async move {
+    let thread = std::thread::Builder::new().name("usd change".to_owned()).spawn(move || {
         apply(&worker, &asked)?;
         let taken = loader::extract(&worker)?;
         let mut choices = contents.choices.clone();
@@ -128,6 +132,6 @@ fn start(stage: UsdStage, change: UsdChange, assets: AssetServer) -> Running {
         }
         let settings = contents.settings.clone();
         Ok(loader::make(&assets, &worker, taken, settings, choices, Some(contents)))
-    });
-    Running { host, change, task }
+    })?;
+    Ok(Running { host, change, thread })
 }

@@ -19,7 +19,7 @@ use bevy::{
     tasks::block_on,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
@@ -39,8 +39,9 @@ pub struct UsdStageLoader {
     assets: AssetServer,
     /// The folder of the default asset source.
     folder: Option<PathBuf>,
-    /// Stages that are there, for what can be taken over when they are loaded again.
-    loaded: Mutex<HashMap<AssetPath<'static>, Weak<StageContents>>>,
+    loaded: LoadedStages,
+    /// The files that each stage is loaded again for.
+    dependencies: Mutex<HashMap<AssetPath<'static>, HashSet<AssetPath<'static>>>>,
 }
 
 /// Why a stage was not loaded.
@@ -79,19 +80,43 @@ pub enum UsdLoadError {
 
 impl UsdStageLoader {
     /// A loader; `folder` is the folder of the default asset source, if it is one.
-    pub fn new(assets: AssetServer, folder: Option<PathBuf>) -> Self {
-        Self { assets, folder, loaded: Mutex::default() }
+    pub(super) fn new(assets: AssetServer, folder: Option<PathBuf>, loaded: LoadedStages) -> Self {
+        Self { assets, folder, loaded, dependencies: Mutex::default() }
     }
 
+    /// Whether a stage may be loaded again for a file, and notes that it is. Bevy follows such dependencies without looking for circles,
+    /// which there are where stages refer to each other.
+    fn may_depend(&self, stage: &AssetPath<'static>, file: &AssetPath<'static>) -> bool {
+        let mut dependencies = self.dependencies.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = HashSet::new();
+        let mut open = vec![file];
+        while let Some(next) = open.pop() {
+            if next == stage {
+                return false;
+            }
+            if seen.insert(next) {
+                open.extend(dependencies.get(next).into_iter().flatten());
+            }
+        }
+        dependencies.entry(stage.clone()).or_default().insert(file.clone());
+        true
+    }
+}
+
+/// Stages that are there, for what can be taken over when they are loaded again.
+#[derive(Resource, Clone, Default)]
+pub(super) struct LoadedStages(Arc<Mutex<HashMap<AssetPath<'static>, Weak<StageContents>>>>);
+
+impl LoadedStages {
     fn previous(&self, path: &AssetPath<'static>) -> Option<Arc<StageContents>> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         loaded.retain(|_, contents| contents.strong_count() > 0);
         loaded.get(path).and_then(Weak::upgrade)
     }
 
     /// Notes what a stage is now.
     pub(super) fn note(&self, path: AssetPath<'static>, contents: &Arc<StageContents>) {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(path, Arc::downgrade(contents));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(path, Arc::downgrade(contents));
     }
 }
 
@@ -102,20 +127,24 @@ impl AssetLoader for UsdStageLoader {
 
     async fn load(
         &self,
-        _reader: &mut dyn Reader,
+        reader: &mut dyn Reader,
         settings: &UsdLoadSettings,
         context: &mut LoadContext<'_>,
     ) -> Result<UsdStage, UsdLoadError> {
         let path = context.path().clone_owned();
-        let previous = self.previous(&path);
+        let previous = self.loaded.previous(&path);
         let source = path.source().clone_owned();
         let folder = self.folder.clone().filter(|_| source == AssetSourceId::Default);
         let layers = Arc::new(AssetLayers::new(self.assets.clone(), source, folder, settings.budget.max_file_bytes));
         let root = AssetLayers::identifier(&path);
+        let mut bytes = Vec::new();
+        let read = reader.read_to_end(&mut bytes).await;
+        read.map_err(|error| UsdLoadError::Read { path: path.to_string(), error })?;
+        self.dependencies.lock().unwrap_or_else(PoisonError::into_inner).remove(&path);
         let opening = Opening {
             assets: self.assets.clone(),
             layers: layers.clone(),
-            root,
+            root: root.clone(),
             settings: settings.clone(),
             previous,
         };
@@ -126,7 +155,7 @@ impl AssetLoader for UsdStageLoader {
             opening.open()
         });
         let thread = thread.map_err(|error| UsdLoadError::Thread { path: named.clone(), error })?;
-        layers.serve(context).await;
+        layers.serve(context, (&root, bytes), |file| self.may_depend(&path, file)).await;
         let (host, contents) = thread.join().map_err(|_| UsdLoadError::Panicked { path: named.clone() })??;
         let contents = Arc::new(contents);
         for issue in contents.issues.iter().filter(|issue| issue.severity != IssueSeverity::Note).take(MOST_LOGGED) {
@@ -135,7 +164,7 @@ impl AssetLoader for UsdStageLoader {
         if contents.issues.len() > MOST_LOGGED {
             warn!("{named}: {} issues in all; see UsdStage::issues", contents.issues.len());
         }
-        self.note(path, &contents);
+        self.loaded.note(path, &contents);
         Ok(UsdStage { contents, host })
     }
 

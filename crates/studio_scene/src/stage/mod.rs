@@ -95,7 +95,9 @@ impl Plugin for UsdPlugin {
             .get_added_plugins::<AssetPlugin>()
             .first()
             .map(|plugin| FileAssetReader::get_base_path().join(&plugin.file_path));
-        let loader = UsdStageLoader::new(app.world().resource::<AssetServer>().clone(), folder);
+        let loaded = loader::LoadedStages::default();
+        let loader = UsdStageLoader::new(app.world().resource::<AssetServer>().clone(), folder, loaded.clone());
+        app.insert_resource(loaded);
         app.init_asset::<UsdStage>()
             .register_asset_loader(loader)
             .init_resource::<project::PendingRoots>()

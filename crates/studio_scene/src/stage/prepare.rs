@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     geometry::{self, GeometryError, MeshOptions, MeshPart, VertexColors},
-    look::{self, DomeMaps, LightOptions, MadeLight},
+    look::{self, DomeMaps},
 };
 use bevy::{
     mesh::{PrimitiveTopology, skinning::SkinnedMeshInverseBindposes},
@@ -426,8 +426,7 @@ impl Making<'_> {
     /// The maps of a dome light's picture.
     fn dome(&self, place: Place, issues: &mut Vec<Issue>) -> Option<Arc<DomeMaps>> {
         let PrimData::Light(light) = &self.prim(place)?.data else { return None };
-        let options = LightOptions { time: self.snapshot.default_time(), up_axis: self.snapshot.up_axis, ..LightOptions::default() };
-        let MadeLight::Dome(dome) = look::light::light(light, &options, Vec3::ONE) else { return None };
+        let dome = look::dome_light(light, self.snapshot.default_time(), self.snapshot.up_axis)?;
         if dome.texture.is_empty() {
             return None;
         }

@@ -52,8 +52,15 @@ impl AssetLayers {
         self.relay.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads files for another thread, until [`close`](Self::close).
-    pub(super) async fn serve(&self, context: &mut LoadContext<'_>) {
+    /// Reads files for another thread, until [`close`](Self::close). The root layer has been read already; `may_depend` says whether the stage
+    /// may be loaded again when a file changes.
+    pub(super) async fn serve(
+        &self,
+        context: &mut LoadContext<'_>,
+        root: (&str, Vec<u8>),
+        may_depend: impl Fn(&AssetPath<'static>) -> bool,
+    ) {
+        let (root, root_bytes) = (root.0, Arc::<[u8]>::from(root.1));
         // Where loading is given up, nobody is left waiting.
         let _closing = ClosedOnDrop(self);
         loop {
@@ -69,7 +76,16 @@ impl AssetLayers {
                 }
             });
             let Some((identifier, answer)) = asked.await else { return };
+            if identifier == root {
+                let checked = self.check_size(root, root_bytes.len());
+                answer.send(checked.map(|()| Some(root_bytes.clone()))).ok();
+                continue;
+            }
             let path = AssetPath::from_path_buf(PathBuf::from(&identifier)).with_source(self.source.clone());
+            if !may_depend(&path) {
+                answer.send(self.read_source(&identifier).await).ok();
+                continue;
+            }
             let bytes = match context.read_asset_bytes(path).await {
                 Ok(bytes) => self.check_size(&identifier, bytes.len()).map(|()| Some(bytes.into())),
                 Err(bevy::asset::ReadAssetBytesError::AssetReaderError(error)) => not_there(&identifier, error),
@@ -104,20 +120,17 @@ impl AssetLayers {
         })
     }
 
-    fn read_now(&self, identifier: &str) -> Answer {
+    async fn read_source(&self, identifier: &str) -> Answer {
         let fail = |message: String| UsdError::Read { layer: identifier.to_owned(), message };
         let source = self.assets.get_source(self.source.clone()).map_err(|error| fail(error.to_string()))?;
-        let read = async {
-            let mut reader = match source.reader().read(Path::new(identifier)).await {
-                Ok(reader) => reader,
-                Err(error) => return not_there(identifier, error),
-            };
-            let mut bytes = Vec::new();
-            reader.read_to_end(&mut bytes).await.map_err(|error| fail(error.to_string()))?;
-            self.check_size(identifier, bytes.len())?;
-            Ok(Some(bytes.into()))
+        let mut reader = match source.reader().read(Path::new(identifier)).await {
+            Ok(reader) => reader,
+            Err(error) => return not_there(identifier, error),
         };
-        block_on(read)
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).await.map_err(|error| fail(error.to_string()))?;
+        self.check_size(identifier, bytes.len())?;
+        Ok(Some(bytes.into()))
     }
 }
 
@@ -135,7 +148,7 @@ impl LayerSource for AssetLayers {
             let mut relay = self.relay();
             if relay.is_closed {
                 drop(relay);
-                return self.read_now(identifier);
+                return block_on(self.read_source(identifier));
             }
             relay.asked.push_back((identifier.to_owned(), answer));
             if let Some(waker) = relay.waker.take() {

@@ -5,6 +5,7 @@ use studio_scene::stage::*;
 
 const ROOT: &str = r#"#usda 1.0
 (
+    metersPerUnit = 1
     subLayers = [@./shapes.usda@]
 )
 over "World"
@@ -19,6 +20,9 @@ over "World"
 fn shapes(moved_x: f64, last: &str) -> String {
     format!(
         r#"#usda 1.0
+(
+    metersPerUnit = 1
+)
 def Xform "World"
 {{
     def Cube "Stays"
@@ -111,6 +115,9 @@ fn a_root_layer_that_is_no_usd_fails_with_the_reason() {
 }
 
 const VARIANTS: &str = r#"#usda 1.0
+(
+    metersPerUnit = 1
+)
 def Xform "Thing" (
     variants = {
         string shape = "box"
@@ -197,4 +204,17 @@ fn payloads_come_and_go_and_layers_are_muted() {
     ask(&mut app, root, UsdChange::SetMask { prims: vec!["/More".to_owned()] });
     run_until(&mut app, "the mask", |world| !has(world, root, "/Heavy"));
     assert_eq!(prim(&app, root, "/More"), prim(&app, root, "/More"));
+}
+
+#[test]
+fn stages_that_refer_to_each_other_can_be_loaded_again() {
+    let text = |name: &str, other: &str, size: u32| {
+        format!("#usda 1.0\n(\n    subLayers = [@./{other}.usda@]\n)\ndef Cube \"{name}\"\n{{\n    double size = {size}\n}}\n")
+    };
+    let folder = folder(&[("a.usda", &text("A", "b", 1)), ("b.usda", &text("B", "a", 1))]);
+    let mut app = app(folder.path());
+    let (a, b) = (show(&mut app, "a.usda"), show(&mut app, "b.usda"));
+    write(folder.path(), "a.usda", &text("Since", "b", 1));
+    run_until(&mut app, "the saved layer", |world| has(world, a, "/Since"));
+    assert!(has(app.world(), b, "/B"));
 }

@@ -45,6 +45,9 @@ fn a_root_stands_where_its_transform_was() {
 }
 
 const INSTANCES: &str = r#"#usda 1.0
+(
+    metersPerUnit = 1
+)
 def Xform "Source"
 {
     def Cube "Shape"
@@ -94,6 +97,9 @@ fn a_point_instancer_draws_its_copies_and_not_its_prototypes() {
     let folder = folder(&[(
         "points.usda",
         r#"#usda 1.0
+(
+    metersPerUnit = 1
+)
 def PointInstancer "Many"
 {
     rel prototypes = [</Many/Protos/Box>, </Many/Protos/Group>]
@@ -137,6 +143,9 @@ fn a_sheared_prim_and_what_is_below_it_are_exactly_where_the_file_says() {
     let folder = folder(&[(
         "shear.usda",
         r#"#usda 1.0
+(
+    metersPerUnit = 1
+)
 def Xform "Sheared"
 {
     matrix4d xformOp:transform = ((1, 0, 0, 0), (0.5, 1, 0, 0), (0, 0.25, 2, 0), (3, 4, 5, 1))
@@ -165,6 +174,9 @@ fn a_prim_that_resets_its_stack_is_placed_by_itself() {
     let folder = folder(&[(
         "reset.usda",
         r#"#usda 1.0
+(
+    metersPerUnit = 1
+)
 def Xform "Moved"
 {
     double3 xformOp:translate = (100, 0, 0)
@@ -187,6 +199,9 @@ fn unknown_schemas_stay_with_their_attributes() {
     let folder = folder(&[(
         "unknown.usda",
         r#"#usda 1.0
+(
+    metersPerUnit = 1
+)
 def StudioGadget "Gadget" (
     customData = {
         string owner = "me"
@@ -213,6 +228,9 @@ fn what_is_hidden_or_for_another_purpose_is_not_seen() {
     let folder = folder(&[(
         "hidden.usda",
         r#"#usda 1.0
+(
+    metersPerUnit = 1
+)
 def Xform "Hidden"
 {
     token visibility = "invisible"
@@ -246,6 +264,9 @@ fn subsets_are_drawn_with_their_own_materials() {
     let folder = folder(&[(
         "subsets.usda",
         r#"#usda 1.0
+(
+    metersPerUnit = 1
+)
 def Xform "World"
 {
     def Mesh "Quads"

@@ -7,6 +7,7 @@ use studio_scene::stage::*;
 
 const MOVING: &str = r#"#usda 1.0
 (
+    metersPerUnit = 1
     startTimeCode = 0
     endTimeCode = 48
     timeCodesPerSecond = 24

@@ -187,11 +187,6 @@ impl TextureSet {
         self.made.is_empty()
     }
 
-    /// Lets go of the textures that `keep` does not want.
-    pub fn retain(&mut self, mut keep: impl FnMut(&TextureRecipe) -> bool) {
-        self.made.retain(|recipe, _| keep(recipe));
-    }
-
     /// A texture that is there.
     pub fn get(&self, recipe: &TextureRecipe) -> Option<&(Handle<Image>, TextureFacts)> {
         self.made.get(recipe)

@@ -76,14 +76,14 @@ impl Animated {
                 range.add(&prim.visible);
             }
             match &prim.data {
-                PrimData::Light(light) if look::light::is_animated(light) => {
+                PrimData::Light(light) if look::light_is_animated(light) => {
                     animated.lights.push(shown.entity);
                     range.add(&light.intensity);
                     range.add(&light.exposure);
                     range.add(&light.color);
                     range.add(&light.color_temperature_k);
                 }
-                PrimData::Camera(camera) if look::camera::is_animated(camera) => {
+                PrimData::Camera(camera) if look::camera_is_animated(camera) => {
                     animated.cameras.push(shown.entity);
                     for value in [
                         &camera.focal_length,
