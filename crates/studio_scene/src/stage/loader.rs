@@ -258,7 +258,7 @@ pub(super) fn make(
 /// The stage as plain data, with all that is wrong with it.
 pub(super) fn extract(host: &StageHost) -> Result<Taken, UsdError> {
     // What is edited meanwhile is looked at again.
-    let revision = host.revision()?;
+    let revision = host.revision();
     let Extracted { snapshot, issues } = host.extract(&ExtractOptions::default())?;
     let mut all = host.report()?.issues;
     all.extend(issues);

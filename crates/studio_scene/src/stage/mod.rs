@@ -102,7 +102,7 @@ impl Plugin for UsdPlugin {
             .register_asset_loader(loader)
             .init_resource::<project::PendingRoots>()
             .init_resource::<animate::PendingCopies>()
-            .init_resource::<live::Changing>()
+            .init_resource::<Changing>()
             .add_message::<UsdRequest>()
             .add_message::<UsdStageReady>()
             .add_message::<UsdPrimAdded>()
@@ -112,7 +112,7 @@ impl Plugin for UsdPlugin {
                 PreUpdate,
                 (
                     live::take_requests.run_if(on_message::<UsdRequest>),
-                    live::make_changes.run_if(live::Changing::any),
+                    live::make_changes.run_if(Changing::any),
                     project::find_changed_roots,
                     project::project_pending.run_if(project::PendingRoots::any),
                     time::advance_time,

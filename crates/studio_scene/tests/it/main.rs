@@ -4,6 +4,7 @@ mod changes;
 mod corpus;
 mod pictures;
 mod show;
+mod sync;
 mod time;
 
 use bevy::{asset::AssetPlugin, prelude::*, transform::TransformPlugin};

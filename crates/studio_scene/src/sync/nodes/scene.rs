@@ -141,10 +141,11 @@ fn open_scenes(
             continue;
         }
         let (load_payloads, refine_level) = (scene.load_payloads, scene.refine_level.min(UsdLoadSettings::MAX_REFINE_LEVEL));
-        let stage = assets.load_with_settings(scene.source.clone(), move |settings: &mut UsdLoadSettings| {
+        let settings = move |settings: &mut UsdLoadSettings| {
             settings.payloads = if load_payloads { UsdPayloads::All } else { UsdPayloads::None };
             settings.refine_level = refine_level;
-        });
+        };
+        let stage = assets.load_builder().with_settings(settings).load(scene.source.clone());
         let root = commands.spawn((UsdStageRoot(stage), UsdSync { edit_layer, ..default() }, Name::new(scene.source.clone()))).id();
         commands.entity(node).insert(SceneOf { root, opened, made_nodes: false });
     }
