@@ -235,6 +235,16 @@ impl Tables {
         if (index as usize) < self.paths.len() { Ok(()) } else { broken("a path is asked for that is not there") }
     }
 
+    /// As [`is_path`](Self::is_path), of a path that is not empty. Arcs to default prims have the empty one; elsewhere `openusd` 0.6 climbs from
+    /// it without an end.
+    pub(super) fn is_known_path(&self, index: u32) -> Checked<()> {
+        if self.paths.get(index as usize).is_some_and(|path| path.is_known) {
+            Ok(())
+        } else {
+            broken("a path is asked for that is not there")
+        }
+    }
+
     pub(super) fn token(&self, index: u32) -> &str {
         self.tokens.get(index as usize).map_or("", String::as_str)
     }

@@ -278,7 +278,7 @@ impl<'a> Values<'a> {
             58 => {
                 let count = at.count(8)?;
                 for _ in 0..2 * count {
-                    self.tables.is_path(at.u32()?)?;
+                    self.tables.is_known_path(at.u32()?)?;
                 }
                 Ok(count * 64)
             }
@@ -307,7 +307,7 @@ impl<'a> Values<'a> {
     }
 
     fn paths(&self, at: &mut Bytes<'_>) -> Checked<u64> {
-        self.indices(at, |tables, index| tables.is_path(index).map(|()| 64))
+        self.indices(at, |tables, index| tables.is_known_path(index).map(|()| 64))
     }
 
     fn payload(&self, at: &mut Bytes<'_>) -> Checked<u64> {

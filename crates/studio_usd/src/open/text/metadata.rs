@@ -185,6 +185,10 @@ impl<'a> Checker<'a> {
     }
 
     fn prim_path(&mut self, path: &str, prim: &str) -> Result<(), UsdError> {
+        if path.is_empty() {
+            // The default prim.
+            return Ok(());
+        }
         self.path(path, prim)?;
         if path.trim_start_matches("../").trim_start_matches("..").contains(['{', '.']) {
             return Err(self.tokens.error(format!("<{path}> is no path of a prim, as is needed here")));
@@ -196,7 +200,7 @@ impl<'a> Checker<'a> {
         let depth = path.bytes().filter(|byte| matches!(byte, b'/' | b'{' | b'[')).count();
         self.within(depth, 2 * self.budget.namespace_depth, "parts of a path", "namespace_depth")?;
         let here = prim.bytes().filter(|byte| matches!(byte, b'/' | b'}')).count();
-        if crate::open::is_sound(path, here) {
+        if !path.is_empty() && crate::open::is_sound(path, here) {
             return Ok(());
         }
         Err(self
