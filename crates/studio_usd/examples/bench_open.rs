@@ -7,6 +7,8 @@
 //! `open` is reading, checking and composing all prims; `extract` is everything after that, to plain data. usd-core's time is that of
 //! `Usd.Stage.Open` and one traversal, in the same run on the same file, without the start of Python.
 
+#![expect(clippy::print_stdout, reason = "the figures are the output")]
+
 use serde_json::json;
 use std::{
     fmt::Write as _,

@@ -1,4 +1,4 @@
-//! Which material is bound to a prim (UsdShade's rules): bindings of prims above hold for those below unless these have their own, or the
+//! Which material is bound to a prim (`UsdShade`'s rules): bindings of prims above hold for those below unless these have their own, or the
 //! one above is stronger than its descendants; bindings of collections go before direct ones; those for one purpose before those for all.
 //!
 //! A binding counts whether or not `MaterialBindingAPI` is applied: many exporters leave it out.

@@ -12,6 +12,9 @@ use crate::snapshot::{CurveBasis, CurveWrap, Curves, Interpolation, Primvar, Sam
 use glam::Vec3;
 use std::ops::{Add, Mul};
 
+/// Basis functions evaluated for one prim at most.
+const MAX_WEIGHTS: usize = 8_000_000;
+
 /// What all curves have.
 fn common<'a>(prim: &PrimReader<'a>, below: &Below<'a>) -> Curves {
     let curves = Curves {
@@ -131,7 +134,7 @@ pub(super) fn nurbs_curves<'a>(prim: &PrimReader<'a>, below: &Below<'a>) -> Curv
     let ranges = prim.uniform_or("ranges", VEC2S, Vec::new());
     let weights = prim.uniform_or("pointWeights", F64S, Vec::new());
     let (mut places, mut counts) = (Vec::new(), Vec::new());
-    let (mut at_point, mut at_knot) = (0_usize, 0_usize);
+    let (mut at_point, mut at_knot, mut spent) = (0_usize, 0_usize, 0_usize);
     for (curve, count) in curves.curve_vertex_counts.iter().enumerate() {
         let control_points = *count as usize;
         // One order stands for all, as some exporters write it.
@@ -140,11 +143,16 @@ pub(super) fn nurbs_curves<'a>(prim: &PrimReader<'a>, below: &Below<'a>) -> Curv
         let knots = knots.get(at_knot..end_knot).unwrap_or_default();
         let range = ranges.get(curve).map(|range| (f64::from(range.x), f64::from(range.y)));
         let direction = Direction { order, knots, control_points, range };
-        let along = match direction.check() {
+        let is_affordable = |()| {
+            spent = direction.cost().saturating_add(spent);
+            if spent <= MAX_WEIGHTS { Ok(()) } else { Err(format!("it takes more than {MAX_WEIGHTS} weights")) }
+        };
+        let along = match direction.check().and_then(is_affordable) {
             Ok(()) => direction.places(),
             Err(why) => {
                 prim.warn(format!("curve {curve} is no NURBS curve ({why}); its control points are joined by lines"));
-                (0..control_points.min(points_len(&curves))).map(|first| Place { first, weights: vec![1.0] }).collect()
+                let left = points_len(&curves).saturating_sub(at_point);
+                (0..control_points.min(left)).map(|first| Place { first, weights: vec![1.0] }).collect()
             }
         };
         counts.push(u32::try_from(along.len()).unwrap_or(u32::MAX));

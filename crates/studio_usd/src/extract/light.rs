@@ -1,4 +1,4 @@
-//! Lights: UsdLux, with its attributes' names before (`intensity`) and since (`inputs:intensity`) they became shader inputs.
+//! Lights: `UsdLux`, with its attributes' names before (`intensity`) and since (`inputs:intensity`) they became shader inputs.
 
 use super::{
     read::PrimReader,

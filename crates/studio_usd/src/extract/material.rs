@@ -1,4 +1,4 @@
-//! Materials: UsdPreviewSurface, and what of other surfaces can be said in its terms.
+//! Materials: `UsdPreviewSurface`, and what of other surfaces can be said in its terms.
 
 use super::{
     mtlx,

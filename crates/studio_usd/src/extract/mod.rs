@@ -1,7 +1,7 @@
 //! From a composed stage to plain data: everything that a [`StageSnapshot`] describes.
 //!
-//! `openusd` composes, but knows no schemas: what an attribute is when nobody wrote it is said here, by the published schemas of UsdGeom,
-//! UsdShade, UsdLux and UsdSkel. What has a wrong type or length is noted as an [`Issue`] and its fallback is used; the rest stays.
+//! `openusd` composes, but knows no schemas: what an attribute is when nobody wrote it is said here, by the published schemas of `UsdGeom`,
+//! `UsdShade`, `UsdLux` and `UsdSkel`. What has a wrong type or length is noted as an [`Issue`] and its fallback is used; the rest stays.
 
 mod binding;
 mod camera;
@@ -24,7 +24,11 @@ mod value;
 mod walk;
 mod xform;
 
-use crate::snapshot::{GeomSubset, Prim, PrimData, Prototype, Purpose, StageSnapshot, UpAxis, VariantSet, is_imageable};
+pub use crate::open::{Issue, IssueSeverity};
+
+use crate::snapshot::{
+    AttributeValue, GeomSubset, Prim, PrimData, Prototype, Purpose, StageSnapshot, UpAxis, VariantSet, is_imageable,
+};
 use binding::Bindings;
 use openusd::{
     sdf::{self, Value},
@@ -33,7 +37,7 @@ use openusd::{
 use primvars::Inherited;
 use read::{PrimReader, Reader, Scope};
 use skin::SkelBelow;
-use std::{rc::Rc, sync::Arc};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 /// How much is taken from a stage.
 #[derive(Clone, Debug)]
@@ -46,32 +50,6 @@ impl Default for ExtractOptions {
     fn default() -> Self {
         Self { max_prims: 4_000_000 }
     }
-}
-
-/// How bad an issue is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum IssueSeverity {
-    /// Nothing is lost.
-    Note,
-    /// Something is shown otherwise than it was meant.
-    Warning,
-    /// Something is missing from the stage.
-    Error,
-}
-
-/// Something in a file that is wrong, or that nothing here can do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Issue {
-    /// How bad it is.
-    pub severity: IssueSeverity,
-    /// The identifier of the layer to look into; empty if it is not known.
-    pub layer: String,
-    /// The line in it, from 1.
-    pub line: Option<u32>,
-    /// The path of the prim; empty if it is about the whole layer.
-    pub prim: String,
-    /// What is wrong, and what is done about it.
-    pub message: String,
 }
 
 /// A stage as plain data, and what was wrong with it.
@@ -122,7 +100,8 @@ fn stage_metadata(reader: &Reader<'_>) -> StageSnapshot {
     let frames_per_second = number("framesPerSecond");
     let root_layer = stage.root_layer().identifier().to_owned();
     let mut layers = stage.layer_identifiers();
-    layers.retain(|layer| *layer != root_layer);
+    let session_layer = stage.session_layer().map(|layer| layer.identifier().to_owned());
+    layers.retain(|layer| *layer != root_layer && Some(layer) != session_layer.as_ref());
     layers.insert(0, root_layer.clone());
     StageSnapshot {
         root_layer,
@@ -133,10 +112,38 @@ fn stage_metadata(reader: &Reader<'_>) -> StageSnapshot {
         frames_per_second: frames_per_second.unwrap_or(24.0),
         start_time_code: number("startTimeCode").unwrap_or(0.0),
         end_time_code: number("endTimeCode").unwrap_or(0.0),
-        default_prim: stage.default_prim().map(Into::into),
+        default_prim: default_prim(reader),
+        metadata: layer_metadata(stage),
         prims: Vec::new(),
         prototypes: Vec::new(),
     }
+}
+
+/// The default prim, if there is such a prim.
+fn default_prim(reader: &Reader<'_>) -> Option<String> {
+    let name = String::from(reader.stage.default_prim()?);
+    let path = if name.starts_with('/') { name.clone() } else { format!("/{name}") };
+    let is_there = sdf::Path::new(&path).is_ok_and(|path| reader.stage.prim(path).is_valid().unwrap_or(false));
+    if !is_there {
+        let message = format!("`defaultPrim` is `{name}`, but there is no such prim; the stage has no default prim");
+        reader.issue(IssueSeverity::Warning, &sdf::Path::abs_root(), message);
+    }
+    is_there.then_some(name)
+}
+
+/// What the root layer says of itself.
+fn layer_metadata(stage: &Stage) -> BTreeMap<String, AttributeValue> {
+    let mut metadata = BTreeMap::new();
+    if let Ok(Some(Value::Dictionary(entries))) = stage.custom_layer_data() {
+        read::flatten("customLayerData", entries, &mut |name, value| {
+            metadata.extend(value::any(value).map(|value| (name, value)));
+        });
+    }
+    for key in ["upAxis", "documentation", "comment", "framePrecision"] {
+        let value = stage.stage_metadata(key).ok().flatten().and_then(value::any);
+        metadata.extend(value.map(|value| (key.to_owned(), value)));
+    }
+    metadata
 }
 
 /// A prim's path as [`Prim::path`] has it.
@@ -257,8 +264,8 @@ fn authored_purpose(prim: &PrimReader<'_>, type_name: &str) -> Option<Purpose> {
         "proxy" => Some(Purpose::Proxy),
         "guide" => Some(Purpose::Guide),
         other => {
-            prim.warn(format!("`purpose` cannot be `{other}`; it is inherited"));
-            None
+            prim.warn(format!("`purpose` cannot be `{other}`; it is shown to nobody, as a guide"));
+            Some(Purpose::Guide)
         }
     }
 }

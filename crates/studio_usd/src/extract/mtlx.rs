@@ -1,5 +1,5 @@
-//! MaterialX nodes (ids `ND_…`): standard_surface, OpenPBR and glTF PBR surfaces in terms of UsdPreviewSurface, with constants, images and
-//! how images are placed. The names and defaults are those of the MaterialX node definitions.
+//! `MaterialX` nodes (ids `ND_…`): `standard_surface`, `OpenPBR` and glTF PBR surfaces in terms of `UsdPreviewSurface`, with constants, images and
+//! how images are placed. The names and defaults are those of the `MaterialX` node definitions.
 
 use super::{
     network::{COLOR, FIRST, Network, Source, VEC4_ANY, channels, shader_id},
@@ -26,7 +26,7 @@ struct Names {
     opacity: &'static str,
     normal: &'static str,
     occlusion: &'static str,
-    /// Weights of what UsdPreviewSurface has nothing for.
+    /// Weights of what `UsdPreviewSurface` has nothing for.
     others: &'static [&'static str],
 }
 
@@ -165,7 +165,7 @@ fn normal<'a>(network: &Network<'a>, shader: &Rc<PrimReader<'a>>, input: &str) -
     }
 }
 
-/// A texture or primvar by the MaterialX node that gives it.
+/// A texture or primvar by the `MaterialX` node that gives it.
 pub(super) fn input_source<'a>(
     network: &Network<'a>,
     node: &Rc<PrimReader<'a>>,
@@ -274,7 +274,7 @@ pub(super) enum UvStep {
     Unknown,
 }
 
-/// A MaterialX node on the way to texture coordinates.
+/// A `MaterialX` node on the way to texture coordinates.
 pub(super) fn uv_step<'a>(network: &Network<'a>, node: &Rc<PrimReader<'a>>, id: &str, transform: &mut UvTransform) -> UvStep {
     match id {
         "ND_texcoord_vector2" => {

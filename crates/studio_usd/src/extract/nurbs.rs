@@ -39,6 +39,11 @@ impl Direction<'_> {
         Ok(())
     }
 
+    /// At most this many numbers are in all places together.
+    pub fn cost(&self) -> usize {
+        self.knots.len().saturating_mul(PIECES_A_SPAN).saturating_mul(self.order)
+    }
+
     /// Places along the direction: the ends of each span, and some between. The direction has been checked.
     pub fn places(&self) -> Vec<Place> {
         let knot = |place: usize| self.knots.get(place).copied().unwrap_or_default();

@@ -11,8 +11,8 @@ use super::{
 use crate::snapshot::{Interpolation, Mesh, Primvar, Sampled, Subdivision, SubdivisionScheme};
 use std::ops::{Add, Mul};
 
-/// More quadrilaterals than this are not made of one patch.
-const MAX_FACES: usize = 4_000_000;
+/// Basis functions evaluated for one patch at most.
+const MAX_WEIGHTS: usize = 16_000_000;
 
 pub(super) fn nurbs_patch<'a>(prim: &PrimReader<'a>, below: &Below<'a>) -> Option<Mesh> {
     let whole = |name: &str| prim.uniform(name, F64).map_or(0, |number| number.max(0.0) as usize);
@@ -39,12 +39,12 @@ pub(super) fn nurbs_patch<'a>(prim: &PrimReader<'a>, below: &Below<'a>) -> Optio
     if prim.has("trimCurve:points") {
         prim.warn("trim curves are not evaluated; the whole patch is drawn".to_owned());
     }
-    let (along_u, along_v) = (u.places(), v.places());
-    let (columns, rows) = (along_u.len(), along_v.len());
-    if columns.saturating_mul(rows) > MAX_FACES {
-        prim.warn(format!("the patch would be drawn with more than {MAX_FACES} faces; it is not drawn"));
+    if u.cost().saturating_mul(v.cost()) > MAX_WEIGHTS {
+        prim.warn(format!("the patch takes more than {MAX_WEIGHTS} weights; it is not drawn"));
         return None;
     }
+    let (along_u, along_v) = (u.places(), v.places());
+    let (columns, rows) = (along_u.len(), along_v.len());
     let weights = prim.uniform_or("pointWeights", F64S, Vec::new());
     let places: Vec<Vec<(usize, f64)>> = along_v
         .iter()

@@ -5,7 +5,7 @@ use super::{
     value::{self, As, INDICES, TOKEN},
 };
 use crate::snapshot::{Interpolation, Primvar, Sampled};
-use openusd::{sdf::Value, tf::Token};
+use openusd::tf::Token;
 use std::rc::Rc;
 
 /// The constant primvars that a prim hands down to those below it.
@@ -76,10 +76,9 @@ fn interpolation(prim: &PrimReader<'_>, name: &str) -> Option<Interpolation> {
 
 /// How many elements of the array make one of the primvar.
 pub(super) fn element_size(prim: &PrimReader<'_>, name: &str) -> usize {
-    match prim.property_metadata(name, "elementSize") {
-        Some(Value::Int(size)) => usize::try_from(size).unwrap_or(1).max(1),
-        _ => 1,
-    }
+    let size = prim.property_metadata(name, "elementSize").and_then(value::f64).unwrap_or(1.0);
+    // Larger ones than this fit no array.
+    size.clamp(1.0, 65_536.0) as usize
 }
 
 /// A primvar of the prim or, if it is constant, of one above it. `name` is without `primvars:`.

@@ -5,7 +5,7 @@ use super::{
     binding::Collections,
     value::{self, As},
 };
-use crate::snapshot::{Attribute, Sampled};
+use crate::snapshot::{Attribute, AttributeValue, Sampled};
 use openusd::{
     sdf::{self, Value},
     tf::Token,
@@ -93,6 +93,9 @@ impl<'a> Reader<'a> {
 
 /// Types of which there is nothing between two values.
 const HELD_TYPES: [&str; 10] = ["bool", "uchar", "int", "uint", "int64", "uint64", "string", "token", "asset", "pathExpression"];
+
+/// Types of one number that need not be whole.
+const REAL_TYPES: [&str; 4] = ["half", "float", "double", "timecode"];
 
 /// How paths are written: absolute, or relative to the prototype that they are in.
 #[derive(Clone, Debug, Default)]
@@ -350,8 +353,14 @@ impl<'a> PrimReader<'a> {
     pub fn raw_attribute(&self, name: &str, type_name: String) -> Attribute {
         let raw = self.raw(name).unwrap_or(Raw { default: None, samples: Vec::new() });
         let held = self.reader.holds || HELD_TYPES.contains(&type_name.trim_end_matches("[]"));
-        let samples = raw.samples.into_iter().filter_map(|(time, value)| Some((time, value::any(value)?))).collect();
-        let value = Sampled { default: raw.default.and_then(value::any), samples, held };
+        // The text format writes whole numbers of floating types without a point, and samples are read by how they are written.
+        let is_real = REAL_TYPES.contains(&type_name.as_str());
+        let any = |value: Value| match value::any(value)? {
+            AttributeValue::Int(number) if is_real => Some(AttributeValue::Double(number as f64)),
+            value => Some(value),
+        };
+        let samples = raw.samples.into_iter().filter_map(|(time, value)| Some((time, any(value)?))).collect();
+        let value = Sampled { default: raw.default.and_then(any), samples, held };
         let connections = self.connections(name).iter().map(|path| self.scope.write(path)).collect();
         let is_custom = self.prim.attribute(name).is_custom().unwrap_or(false);
         Attribute { name: name.to_owned(), type_name, is_custom, value, connections }

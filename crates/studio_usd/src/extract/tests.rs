@@ -329,6 +329,19 @@ fn hermite_curves_become_bezier_curves_and_nurbs_polylines() {
 }
 
 #[test]
+fn curves_that_ask_for_more_points_than_there_are_get_no_more() {
+    let counts = vec!["2000000000"; 500].join(", ");
+    for kind in ["NurbsCurves", "HermiteCurves", "BasisCurves"] {
+        let extracted = open(&format!(
+            "def {kind} \"C\"\n{{\n int[] curveVertexCounts = [{counts}]\n point3f[] points = [(0, 0, 0), (1, 0, 0), (2, 0, 0)]\n}}\n"
+        ));
+        let PrimData::Curves(curves) = &prim(&extracted, "/C").data else { panic!() };
+        assert!(curves.points.default.as_ref().unwrap().len() <= 3, "{kind}");
+        assert!(said(&extracted, "but there are 3"));
+    }
+}
+
+#[test]
 fn patches_and_tetrahedra_become_meshes() {
     let extracted = open(
         "def NurbsPatch \"P\"\n{\n int uVertexCount = 2\n int vVertexCount = 2\n int uOrder = 2\n int vOrder = 2\n double[] uKnots = [0, 0, 1, 1]\n double[] vKnots = [0, 0, 1, 1]\n \

@@ -12,7 +12,7 @@ use openusd::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     hash::{Hash as _, Hasher},
 };
 
@@ -29,9 +29,8 @@ pub struct StageDiff {
     edits: Vec<SpecEdit>,
 }
 
-/// An edit of a spec.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct SpecEdit {
+struct SpecEdit {
     layer: String,
     path: String,
     kind: u32,
@@ -40,8 +39,8 @@ pub(super) struct SpecEdit {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum What {
-    /// The spec is made, with these fields and no others.
-    Create(BTreeMap<String, StageValue>),
+    /// The spec is made, with these fields and no others; `before` is a digest of what it was, 0 for nothing.
+    Create { fields: BTreeMap<String, StageValue>, before: u64 },
     /// A field is set; `before` is a digest of what it was, 0 for nothing.
     Set { field: String, value: StageValue, before: u64 },
     /// A field is taken out.
@@ -102,13 +101,19 @@ impl StageDiff {
 /// A digest of a value that is the same in every process; 0 for none.
 fn digest(value: Option<&Value>) -> u64 {
     let Some(value) = value else { return 0 };
-    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+    let mut hasher = Fnv::default();
     digest_into(value, &mut hasher);
     hasher.finish().max(1)
 }
 
 /// The hash of Fowler, Noll and Vo, FNV-1a with 64 bits: the standard library's may differ between programs.
 struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
 
 impl Hasher for Fnv {
     fn finish(&self) -> u64 {
@@ -140,6 +145,7 @@ fn spec_kind(kind: u32) -> Result<SpecType, UsdError> {
 }
 
 impl Live {
+    /// What is different from what was there before the changes after a revision: of each spec and field what it is now.
     pub(super) fn diff_since(&self, revision: u64) -> Result<StageDiff, UsdError> {
         let oldest = self.journal.front().map_or(1, |(revision, _)| *revision);
         if self.journal.len() >= JOURNAL && revision + 1 < oldest {
@@ -147,30 +153,45 @@ impl Live {
                 message: format!("revision {revision} is too long ago, {oldest} is the oldest; send the layers as a whole"),
             });
         }
-        // The last opinion of each field counts, against what was there before the first; specs that were made or taken out stay in order.
-        let mut edits: Vec<SpecEdit> = Vec::new();
-        let mut places: HashMap<(String, String, String), usize> = HashMap::new();
-        let newer = self.journal.iter().filter(|(at, _)| *at > revision).flat_map(|(_, edits)| edits);
-        for edit in newer {
-            let field = match &edit.what {
-                What::Set { field, .. } | What::Erase { field, .. } => field.clone(),
-                What::Create(_) | What::Remove => {
-                    edits.push(edit.clone());
-                    places.clear();
-                    continue;
+        let mut specs: BTreeMap<(&str, &str), Touched> = BTreeMap::new();
+        for touch in self.journal.iter().filter(|(at, _)| *at > revision).flat_map(|(_, touches)| touches) {
+            let before = if touch.field.is_none() { touch.before } else { 0 };
+            let spec = specs.entry((&touch.layer, &touch.path)).or_insert_with(|| Touched {
+                existed: touch.existed,
+                before,
+                ..Touched::default()
+            });
+            match &touch.field {
+                Some(field) => _ = spec.fields.entry(field).or_insert(touch.before),
+                None => spec.is_whole = true,
+            }
+        }
+        let mut edits = Vec::new();
+        for ((layer, path), touched) in specs {
+            let Some(data) = self.stage.layer(layer) else { continue };
+            let (data, at) = (data.data(), sdf::Path::from(path));
+            let field_of = |field: &str| data.try_field(&at, field).ok().flatten().and_then(|value| StageValue::from_usd(&value));
+            let edit =
+                |kind: SpecType, what: What| SpecEdit { layer: layer.to_owned(), path: path.to_owned(), kind: kind as u32, what };
+            match data.spec_type(&at) {
+                None if touched.existed => edits.push(edit(SpecType::Prim, What::Remove)),
+                None => {}
+                Some(kind) if touched.is_whole => {
+                    let names = data.list_fields(&at).unwrap_or_default();
+                    let fields = names.into_iter().filter(|field| !is_bookkeeping(field));
+                    let fields = fields.filter_map(|field| field_of(&field).map(|value| (field, value))).collect();
+                    edits.push(edit(kind, What::Create { fields, before: touched.before }));
                 }
-            };
-            let key = (edit.layer.clone(), edit.path.clone(), field);
-            match places.get(&key).and_then(|place| edits.get_mut(*place)) {
-                Some(place) => {
-                    let first = place.before();
-                    *place = edit.clone();
-                    place.set_before(first);
-                }
-                None => {
-                    places.insert(key, edits.len());
-                    edits.push(edit.clone());
-                }
+                Some(kind) => edits.extend(touched.fields.into_iter().map(|(field, before)| {
+                    let field = field.to_owned();
+                    edit(
+                        kind,
+                        match field_of(&field) {
+                            Some(value) => What::Set { field, value, before },
+                            None => What::Erase { field, before },
+                        },
+                    )
+                })),
             }
         }
         Ok(StageDiff { version: VERSION, root_layer: self.store.root().to_owned(), revision: self.revision, edits })
@@ -236,22 +257,15 @@ impl Live {
         let field_of = |field: &str| data.try_field(&path, field).ok().flatten().map(std::borrow::Cow::into_owned);
         let resolved = match &edit.what {
             What::Remove => data.has_spec(&path).then(|| Edit::RemoveSpec { path: path.clone() }),
-            What::Create(fields) => {
-                let there: BTreeMap<String, u64> = data
-                    .list_fields(&path)
-                    .unwrap_or_default()
-                    .into_iter()
-                    .filter(|field| !is_bookkeeping(field))
-                    .map(|field| (field.clone(), digest(field_of(&field).as_ref())))
-                    .collect();
-                let theirs: BTreeMap<String, u64> =
-                    fields.iter().map(|(field, value)| (field.clone(), digest(Some(&value.to_usd())))).collect();
-                let is_same = data.has_spec(&path) && there == theirs;
+            What::Create { fields, before } => {
+                let there = spec_digest(data, &path);
+                let fields: Vec<_> = fields.iter().map(|(field, value)| (field.as_str(), value.to_usd())).collect();
+                let is_same = data.has_spec(&path) && there == fields_digest(fields.iter().map(|(field, value)| (*field, value)));
                 // A bare `over` above what was edited is nobody's opinion.
-                let is_bare = there.keys().all(|field| field == "specifier");
-                let wins = is_same || !data.has_spec(&path) || is_bare || conflict("");
-                let fields =
-                    fields.iter().map(|(field, value)| FieldValue { field: field.as_str().into(), value: value.to_usd() });
+                let is_bare =
+                    data.list_fields(&path).unwrap_or_default().iter().all(|field| field == "specifier" || is_bookkeeping(field));
+                let wins = is_same || is_bare || there == *before || conflict("");
+                let fields = fields.into_iter().map(|(field, value)| FieldValue { field: field.into(), value });
                 (!is_same && wins).then(|| Edit::Create { path: path.clone(), spec_type: kind, fields: fields.collect() })
             }
             What::Set { field, value, before } => {
@@ -276,58 +290,59 @@ impl Live {
     }
 }
 
-impl SpecEdit {
-    fn before(&self) -> u64 {
-        match &self.what {
-            What::Set { before, .. } | What::Erase { before, .. } => *before,
-            What::Create(_) | What::Remove => 0,
-        }
+/// A digest of all that a spec says; 0 for no spec.
+fn spec_digest(data: &dyn sdf::AbstractData, path: &sdf::Path) -> u64 {
+    if !data.has_spec(path) {
+        return 0;
     }
-
-    fn set_before(&mut self, first: u64) {
-        if let What::Set { before, .. } | What::Erase { before, .. } = &mut self.what {
-            *before = first;
-        }
-    }
+    let names = data.list_fields(path).unwrap_or_default();
+    let fields: Vec<_> = names
+        .iter()
+        .filter(|field| !is_bookkeeping(field))
+        .filter_map(|field| Some((field.as_str(), data.try_field(path, field).ok()??)))
+        .collect();
+    fields_digest(fields.iter().map(|(field, value)| (*field, &**value)))
 }
 
-/// What a change did, as plain data.
-pub(super) fn spec_edits(done: &Done) -> Vec<SpecEdit> {
-    let mut before: HashMap<(&str, &str, &str), u64> = HashMap::new();
-    for edits in &done.inverse {
-        for edit in &edits.edits {
-            let (field, value) = match edit {
-                Edit::SetField { field, value, .. } => (field.as_str(), Some(value)),
-                Edit::EraseField { field, .. } => (field.as_str(), None),
-                Edit::Create { .. } | Edit::RemoveSpec { .. } => continue,
-            };
-            // The first of a change says what was before it.
-            before.entry((&edits.layer, edit.path().as_str(), field)).or_insert_with(|| digest(value));
-        }
-    }
-    let mut out = Vec::new();
-    for edits in &done.forward {
-        for edit in &edits.edits {
-            let before_of =
-                |field: &str| before.get(&(edits.layer.as_str(), edit.path().as_str(), field)).copied().unwrap_or_default();
-            let (kind, what) = match edit {
-                Edit::Create { spec_type, fields, .. } => {
-                    let fields = fields
-                        .iter()
-                        .filter_map(|field| Some((field.field.as_str().to_owned(), StageValue::from_usd(&field.value)?)));
-                    (*spec_type, What::Create(fields.collect()))
-                }
-                Edit::SetField { spec_type, field, value, .. } => {
-                    let Some(value) = StageValue::from_usd(value) else { continue };
-                    (*spec_type, What::Set { field: field.as_str().to_owned(), value, before: before_of(field.as_str()) })
-                }
-                Edit::EraseField { field, .. } => {
-                    (SpecType::Prim, What::Erase { field: field.as_str().to_owned(), before: before_of(field.as_str()) })
-                }
-                Edit::RemoveSpec { .. } => (SpecType::Prim, What::Remove),
-            };
-            out.push(SpecEdit { layer: edits.layer.clone(), path: edit.path().as_str().to_owned(), kind: kind as u32, what });
-        }
-    }
-    out
+fn fields_digest<'v>(fields: impl Iterator<Item = (&'v str, &'v Value)>) -> u64 {
+    let digests: BTreeMap<&str, u64> = fields.map(|(field, value)| (field, digest(Some(value)))).collect();
+    let mut hasher = Fnv::default();
+    digests.hash(&mut hasher);
+    hasher.finish().max(1)
+}
+
+/// What changes after a revision did to a spec.
+#[derive(Default)]
+struct Touched<'j> {
+    existed: bool,
+    before: u64,
+    is_whole: bool,
+    fields: BTreeMap<&'j str, u64>,
+}
+
+/// A spec, or a field of one, that a change touched, with a digest of what it was.
+pub(super) struct Touch {
+    layer: String,
+    path: String,
+    field: Option<String>,
+    existed: bool,
+    before: u64,
+}
+
+/// What a change touched.
+pub(super) fn touches(done: &Done) -> Vec<Touch> {
+    let all = done.inverse.iter().flat_map(|edits| edits.edits.iter().map(|edit| (&edits.layer, edit)));
+    let touches = all.map(|(layer, edit)| {
+        let (field, existed, before) = match edit {
+            Edit::SetField { field, value, .. } => (Some(field.as_str().to_owned()), true, digest(Some(value))),
+            Edit::EraseField { field, .. } => (Some(field.as_str().to_owned()), true, 0),
+            Edit::Create { fields, .. } => {
+                let fields = fields.iter().map(|field| (field.field.as_str(), &field.value));
+                (None, true, fields_digest(fields))
+            }
+            Edit::RemoveSpec { .. } => (None, false, 0),
+        };
+        Touch { layer: layer.clone(), path: edit.path().as_str().to_owned(), field, existed, before }
+    });
+    touches.collect()
 }

@@ -26,8 +26,6 @@ pub(super) struct LayerEdits {
 pub(super) struct Done {
     /// What takes it back, in the order it was made.
     pub(super) inverse: Vec<LayerEdits>,
-    /// What makes it again.
-    pub(super) forward: Vec<LayerEdits>,
     pub(super) change: StageChange,
     /// Whether something of it could not be read, so that it cannot be taken back.
     pub(super) is_final: bool,
@@ -68,19 +66,11 @@ impl StageSink for Recorder {
         }
     }
 
-    fn after_commit(&self, stage: &Stage, change: &CommittedChange<'_>) {
+    fn after_commit(&self, _stage: &Stage, change: &CommittedChange<'_>) {
         let mut current = self.current.borrow_mut();
         current.resynced.extend(change.resynced.iter().map(|path| path.as_str().to_owned()));
         current.paths.extend(change.changed_info_only.iter().map(|path| path.as_str().to_owned()));
-        for (layer, list) in change.layer_changes {
-            current.layers.insert(layer.clone());
-            let forward = stage.layer(layer).and_then(|edited| forward(edited.data(), list));
-            match forward {
-                Some(edits) if edits.is_empty() => {}
-                Some(edits) => current.done.forward.push(LayerEdits { layer: layer.clone(), edits }),
-                None => current.done.is_final = true,
-            }
-        }
+        current.layers.extend(change.layer_changes.iter().map(|(layer, _)| layer.clone()));
     }
 
     fn layer_muting_changed(&self, _stage: &Stage, layer: &str, _muted: bool) {
@@ -118,26 +108,6 @@ fn inverse(change: &PendingChange<'_>) -> Option<Vec<Edit>> {
         }
     }
     // What is above comes before what is below it.
-    edits.sort_by(|a, b| a.path().cmp(b.path()));
-    Some(edits)
-}
-
-/// What makes an edit again, read once it is made.
-fn forward(data: &dyn sdf::AbstractData, list: &sdf::ChangeList) -> Option<Vec<Edit>> {
-    let mut edits = Vec::new();
-    for (path, entry) in list.entries() {
-        match data.spec_type(path) {
-            Some(_) if entry.is_child_bookkeeping() => {}
-            Some(kind) if entry.flags.intersects(ChangeFlags::ADD) => edits.push(create(data, path, kind)?),
-            Some(kind) => {
-                for field in entry.authored_fields() {
-                    edits.push(set_or_erase(data, path, kind, field.as_str())?);
-                }
-            }
-            None if entry.flags.intersects(ChangeFlags::REMOVE) => edits.push(Edit::RemoveSpec { path: path.clone() }),
-            None => {}
-        }
-    }
     edits.sort_by(|a, b| a.path().cmp(b.path()));
     Some(edits)
 }

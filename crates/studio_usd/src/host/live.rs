@@ -2,12 +2,16 @@
 
 use super::{
     EditLayer, ReloadOutcome, StageChange, StageEdit,
-    diff::{SpecEdit, spec_edits},
+    diff::{Touch, touches},
     history::{Done, History, LayerEdits, Recorder},
+    save::encode,
 };
 use crate::{
     extract::{ExtractOptions, Extracted, extract},
-    open::{LayerStore, OpenOptions, OpenReport, Payloads, SESSION_LAYER, UsdError, open_with, prim_path, report, walk},
+    open::{
+        LayerStore, OpenOptions, OpenReport, Payloads, SESSION_LAYER, UsdError, extension, open_with, prim_path, report, walk,
+    },
+    write::LayerFormat,
 };
 use openusd::{
     pcp, sdf,
@@ -31,7 +35,7 @@ pub(super) struct Live {
     recorder: Recorder,
     history: History,
     /// Changes for others, with their revisions.
-    pub(super) journal: VecDeque<(u64, Vec<SpecEdit>)>,
+    pub(super) journal: VecDeque<(u64, Vec<Touch>)>,
     pub(super) revision: u64,
     /// Layers with edits that are not saved.
     pub(super) unsaved: BTreeSet<String>,
@@ -71,7 +75,11 @@ impl Live {
     }
 
     pub(super) fn extract(&mut self, options: &ExtractOptions) -> Result<Extracted, UsdError> {
-        self.timed(|live| Ok(extract(&live.stage, options)))
+        self.timed(|live| {
+            let mut extracted = extract(&live.stage, options);
+            extracted.snapshot.layers.retain(|layer| layer != SESSION_LAYER);
+            Ok(extracted)
+        })
     }
 
     pub(super) fn report(&mut self) -> Result<OpenReport, UsdError> {
@@ -110,9 +118,9 @@ impl Live {
         }
         self.revision += 1;
         done.change.revision = self.revision;
-        let edited = done.forward.iter().map(|edits| edits.layer.clone());
+        let edited = done.inverse.iter().map(|edits| edits.layer.clone());
         self.unsaved.extend(edited.filter(|layer| layer != SESSION_LAYER));
-        self.journal.push_back((self.revision, spec_edits(&done)));
+        self.journal.push_back((self.revision, touches(&done)));
         if self.journal.len() > JOURNAL {
             self.journal.pop_front();
         }
@@ -286,7 +294,20 @@ impl Live {
     pub(super) fn export(&self, layer: &EditLayer) -> Result<String, UsdError> {
         let identifier = self.layer_of(layer);
         let Some(layer) = self.stage.layer(&identifier) else { return Err(UsdError::NotFound { layer: identifier }) };
-        layer.export_to_string().map_err(|error| UsdError::Compose { layer: identifier.clone(), message: format!("{error:#}") })
+        let bytes = encode(layer.data(), LayerFormat::Usda);
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()));
+        text.map_err(|message| UsdError::Compose { layer: identifier.clone(), message })
+    }
+
+    /// A layer as its reader wants it, under the name that it is read by.
+    fn overlay(&self, layer: &EditLayer) -> Result<(String, Arc<[u8]>), UsdError> {
+        let identifier = self.layer_of(layer);
+        let Some(layer) = self.stage.layer(&identifier) else { return Err(UsdError::NotFound { layer: identifier }) };
+        // A package goes by its first layer.
+        let read_by = self.store.layer_of(&identifier)?.unwrap_or_else(|| identifier.clone());
+        let format = if extension(&read_by).eq_ignore_ascii_case("usdc") { LayerFormat::Usdc } else { LayerFormat::Usda };
+        let bytes = encode(layer.data(), format).map_err(|message| UsdError::Compose { layer: identifier, message })?;
+        Ok((read_by, bytes.into()))
     }
 
     pub(super) fn unsaved(&self) -> Vec<String> {
@@ -311,8 +332,8 @@ impl Live {
         let kept =
             self.unsaved.iter().filter(|layer| !replaced.contains_key(*layer)).map(|layer| EditLayer::Layer(layer.clone()));
         for layer in kept.chain([EditLayer::Session]) {
-            let text = self.export(&layer)?;
-            store.set_overlay(&self.layer_of(&layer), Some(text.into_bytes().into()));
+            let (identifier, bytes) = self.overlay(&layer)?;
+            store.set_overlay(&identifier, Some(bytes));
         }
         for (layer, bytes) in replaced {
             store.set_overlay(layer, bytes.clone());

@@ -30,6 +30,7 @@ use crate::{
 };
 use live::Live;
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
@@ -129,10 +130,10 @@ impl Shared {
             return;
         }
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = changes.len() >= CHANGES;
         match changes.last_mut() {
-            Some(_) if changes.len() < CHANGES => changes.push(change.clone()),
-            Some(last) => last.merge(change.clone()),
-            None => changes.push(change.clone()),
+            Some(last) if is_full => last.merge(change.clone()),
+            _ => changes.push(change.clone()),
         }
     }
 }
@@ -425,7 +426,7 @@ impl StageHost {
     /// # Errors
     /// As for [`reload`](Self::reload).
     pub fn replace_layer(&self, layer: &str, bytes: impl Into<Arc<[u8]>>) -> Result<ReloadOutcome, UsdError> {
-        let layers = vec![(layer.to_owned(), Some(bytes.into()))];
+        let layers = BTreeMap::from([(layer.to_owned(), Some(bytes.into()))]);
         self.request(move |live| live.reload(layers))
     }
 

@@ -1,15 +1,12 @@
 //! Saving layers: the file is the old one or the new one, never half of either.
 
 use super::{EditLayer, live::Live};
-use crate::open::UsdError;
-use openusd::sdf::{self, LayerRegistry};
-use std::{
-    fs::{self, File},
-    io::{self, Cursor, Write as _},
-    path::Path,
-    process,
-    sync::atomic::{AtomicU64, Ordering},
+use crate::{
+    open::UsdError,
+    write::{LayerFormat, to_bytes, write_atomically},
 };
+use openusd::sdf::{AbstractData, Data, Value};
+use std::{fs::File, io::Read as _, path::Path};
 
 impl Live {
     pub(super) fn save(&mut self) -> Result<Vec<String>, UsdError> {
@@ -31,58 +28,67 @@ impl Live {
         let identifier = self.layer_of(layer);
         let fail = |message: String| UsdError::Save { path: file.display().to_string(), message };
         let Some(layer) = self.stage.layer(&identifier) else { return Err(UsdError::NotFound { layer: identifier }) };
-        let bytes = encode(layer.data(), file).map_err(fail)?;
+        let format = format_of(file).map_err(fail)?;
+        let bytes = encode(layer.data(), format).map_err(fail)?;
         drop(layer);
         write_atomically(file, &bytes).map_err(|error| fail(error.to_string()))
     }
 }
 
-/// A layer in the format of a file: that of the extension, or for `.usd` that of the file that is there.
-fn encode(data: &dyn sdf::AbstractData, file: &Path) -> Result<Vec<u8>, String> {
+/// The format of a file: that of the extension, or for `.usd` that of the file that is there.
+fn format_of(file: &Path) -> Result<LayerFormat, String> {
     let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
-    let format = match extension.as_str() {
-        "usda" | "usdc" => extension.as_str(),
-        "usd" if is_binary(file) => "usdc",
-        "usd" => "usda",
-        _ => return Err("layers are saved as .usda, .usdc or .usd".into()),
-    };
-    let format = LayerRegistry::find_by_id(format).ok_or("the format is not known")?;
-    let mut bytes = Cursor::new(Vec::new());
-    format.write(data, &mut bytes).map_err(|error| format!("{error:#}"))?;
-    Ok(bytes.into_inner())
+    match extension.as_str() {
+        "usda" => Ok(LayerFormat::Usda),
+        "usdc" => Ok(LayerFormat::Usdc),
+        "usd" if is_binary(file) || !file.exists() => Ok(LayerFormat::Usdc),
+        "usd" => Ok(LayerFormat::Usda),
+        _ => Err("layers are saved as .usda, .usdc or .usd".into()),
+    }
 }
 
 fn is_binary(file: &Path) -> bool {
     let mut magic = [0; 8];
-    File::open(file).and_then(|mut file| io::Read::read_exact(&mut file, &mut magic)).is_ok_and(|()| magic == *b"PXR-USDC")
+    File::open(file).and_then(|mut file| file.read_exact(&mut magic)).is_ok_and(|()| magic == *b"PXR-USDC")
 }
 
-/// Writes beside the file, waits until it is on the disk, and puts it in the file's place.
-fn write_atomically(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    static SERIAL: AtomicU64 = AtomicU64::new(0);
-    let name = file.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::InvalidFilename)?;
-    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-    let beside = file.with_file_name(format!(".{name}.{}.{serial}.new", process::id()));
-    let written = write(&beside, bytes).and_then(|()| {
-        if let Ok(there) = fs::metadata(file) {
-            fs::set_permissions(&beside, there.permissions())?;
+/// A layer as bytes.
+pub(super) fn encode(data: &dyn AbstractData, format: LayerFormat) -> Result<Vec<u8>, String> {
+    let bytes = match format {
+        LayerFormat::Usda => to_bytes(&escaped(data)?, format),
+        _ => to_bytes(data, format),
+    };
+    bytes.map_err(|error| error.to_string())
+}
+
+/// The layer with its strings as text has to write them: `openusd` writes a backslash as it is, and every reader takes it for an escape.
+fn escaped(data: &dyn AbstractData) -> Result<Data, String> {
+    let mut copy = Data::from_abstract(data).map_err(|error| format!("{error:#}"))?;
+    for path in data.spec_paths() {
+        let Some(spec) = copy.spec_mut(&path) else { continue };
+        spec.fields.iter_mut().for_each(|(_, value)| escape(value));
+    }
+    Ok(copy)
+}
+
+fn escape(value: &mut Value) {
+    let double = |text: &mut String| {
+        if text.contains('\\') {
+            *text = text.replace('\\', r"\\");
         }
-        fs::rename(&beside, file)
-    });
-    if written.is_err() {
-        // What is not whole is not left behind.
-        _ = fs::remove_file(&beside);
-        return written;
+    };
+    match value {
+        Value::String(text) => double(text),
+        Value::StringVec(texts) => texts.iter_mut().for_each(double),
+        Value::Token(token) if token.as_str().contains('\\') => *token = token.as_str().replace('\\', r"\\").into(),
+        Value::TokenVec(tokens) => {
+            for token in tokens.iter_mut().filter(|token| token.as_str().contains('\\')) {
+                *token = token.as_str().replace('\\', r"\\").into();
+            }
+        }
+        Value::Dictionary(dictionary) => dictionary.values_mut().for_each(escape),
+        Value::ValueVec(values) => values.iter_mut().for_each(escape),
+        Value::TimeSamples(samples) => samples.iter_mut().for_each(|(_, value)| escape(value)),
+        _ => {}
     }
-    // The name is on the disk as well, where folders can be synced.
-    if let Some(Ok(folder)) = file.parent().map(File::open) {
-        _ = folder.sync_all();
-    }
-    Ok(())
-}
-
-fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::options().write(true).create_new(true).open(file)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }

@@ -348,7 +348,7 @@ fn a_stage_is_asked_from_many_threads() {
     fn is_shared<T: Send + Sync>() {}
     is_shared::<StageHost>();
     let host = host();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for thread in 0..4 {
             let host = &host;
             scope.spawn(move || {

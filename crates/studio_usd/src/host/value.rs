@@ -121,7 +121,7 @@ macro_rules! values {
             /// From `openusd`'s; `None` for what no layer holds.
             pub(crate) fn from_usd(value: &Value) -> Option<Self> {
                 Some(match value {
-                    $(Value::$name(value) => { let from: fn(_) -> $kind = $from; Self::$name(from(value.clone())) })*
+                    $(Value::$name(value) => Self::$name(convert(value, $from)),)*
                     other => return Self::from_other(other),
                 })
             }
@@ -129,12 +129,17 @@ macro_rules! values {
             /// To `openusd`'s.
             pub(crate) fn to_usd(&self) -> Value {
                 match self {
-                    $(Self::$name(value) => { let into: fn($kind) -> _ = $into; Value::$name(into(value.clone())) })*
+                    $(Self::$name(value) => Value::$name(convert(value, $into)),)*
                     other => other.to_other(),
                 }
             }
         }
     };
+}
+
+/// Takes a value first, so that its type is known where the change is written.
+fn convert<A: Clone, B>(value: &A, change: impl Fn(A) -> B) -> B {
+    change(value.clone())
 }
 
 fn wide<const N: usize>(numbers: [f32; N]) -> [Number; N] {
@@ -181,17 +186,17 @@ fn list_from<A: Default + Clone + PartialEq, B>(list: sdf::ListOp<A>, mut change
     }
 }
 
-fn list_to<A, B: Default + Clone + PartialEq>(list: ListEdit<A>, mut change: impl FnMut(A) -> B) -> sdf::ListOp<B> {
-    let mut all = |items: Vec<A>| items.into_iter().map(&mut change).collect::<Vec<B>>();
-    let mut out = sdf::ListOp::<B>::default();
-    out.explicit = list.explicit.is_some();
-    out.explicit_items = all(list.explicit.unwrap_or_default());
-    out.added_items = all(list.added);
-    out.prepended_items = all(list.prepended);
-    out.appended_items = all(list.appended);
-    out.deleted_items = all(list.deleted);
-    out.ordered_items = all(list.ordered);
-    out
+fn list_to<A, B: Default + Clone + PartialEq>(list: ListEdit<A>, change: impl Fn(A) -> B) -> sdf::ListOp<B> {
+    let all = |items: Vec<A>| items.into_iter().map(&change).collect::<Vec<B>>();
+    sdf::ListOp {
+        explicit: list.explicit.is_some(),
+        explicit_items: all(list.explicit.unwrap_or_default()),
+        added_items: all(list.added),
+        prepended_items: all(list.prepended),
+        appended_items: all(list.appended),
+        deleted_items: all(list.deleted),
+        ordered_items: all(list.ordered),
+    }
 }
 
 values! {
@@ -348,10 +353,7 @@ fn offset_from(offset: &sdf::LayerOffset) -> (Number, Number) {
 }
 
 fn offset_to((offset, scale): (Number, Number)) -> sdf::LayerOffset {
-    let mut out = sdf::LayerOffset::default();
-    out.offset = offset.0;
-    out.scale = scale.0;
-    out
+    sdf::LayerOffset { offset: offset.0, scale: scale.0 }
 }
 
 fn dictionary_from(dictionary: &HashMap<String, Value>) -> BTreeMap<String, StageValue> {

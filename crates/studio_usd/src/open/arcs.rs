@@ -120,6 +120,9 @@ impl Counter<'_> {
     /// Where the arcs of a prim lead.
     fn targets(&self, place: &Place) -> Vec<(&Fact, Place)> {
         let arcs = self.arcs.get(place).map(Vec::as_slice).unwrap_or_default();
+        // What a sublayer says of the prim counts as well.
+        let sublayers = self.sublayers.get(&place.0).into_iter().flatten();
+        let sublayers = sublayers.map(|(fact, layer)| (*fact, (layer.clone(), place.1.clone())));
         let targets = arcs.iter().filter(|fact| {
             matches!(
                 fact.kind,

@@ -101,17 +101,6 @@ impl LayerStore {
         };
     }
 
-    /// Forgets what was read of a file, and of everything in it if it is a package.
-    pub(crate) fn forget(&self, identifier: &str) {
-        let is_of = |other: &str| other == identifier || other.strip_prefix(identifier).is_some_and(|rest| rest.starts_with('['));
-        let mut state = self.state();
-        state.packages.retain(|other, _| !is_of(other));
-        state.checked.retain(|other, _| !is_of(other));
-        state.facts.retain(|other, _| !is_of(other));
-        state.failed.retain(|other, _| !is_of(other));
-        state.pending.clear();
-    }
-
     /// Drops what `openusd` has a copy of by now.
     pub(crate) fn release(&self) {
         let mut state = self.state();
@@ -202,7 +191,7 @@ impl LayerStore {
     }
 
     /// The layer that stands for an identifier: itself, or the first one of a package.
-    fn layer_of(&self, identifier: &str) -> Result<Option<String>, UsdError> {
+    pub(crate) fn layer_of(&self, identifier: &str) -> Result<Option<String>, UsdError> {
         let mut identifier = identifier.to_owned();
         while path::is_package(&identifier) {
             let Some(package) = self.package(&identifier)? else { return Ok(None) };

@@ -178,7 +178,7 @@ pub(super) fn check(bytes: &[u8], identifier: &str, budget: &Budget) -> Result<(
         return Err(UsdError::parse(identifier, None, "this is a binary layer; name it `.usdc` or `.usd`"));
     }
     if is_binary {
-        return Ok((None, crate_file::check(identifier, bytes, budget)?));
+        return crate_file::check(identifier, bytes, budget);
     }
     let checked = text::check(identifier, bytes, budget)?;
     Ok((checked.rewritten, checked.facts))

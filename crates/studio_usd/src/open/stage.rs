@@ -260,12 +260,28 @@ impl Context<'_> {
         self.facts_of(layer).and_then(|facts| facts.line_of(prim))
     }
 
+    /// Which layer says so, and where: the composer names the first layer of a stack, and a sublayer of it may have said it.
+    fn author(&self, asset: &str, layer: &str, prim: &str) -> (String, Option<u32>) {
+        let says = |facts: &LayerFacts| {
+            facts.references.iter().any(|fact| fact.asset == asset && (prim.is_empty() || fact.prim == prim))
+        };
+        if let Some(facts) = self.facts_of(layer).filter(|facts| says(facts)) {
+            return (layer.to_owned(), facts.line_of_reference(asset, prim));
+        }
+        match self.facts.iter().find(|(_, facts)| says(facts)) {
+            Some((layer, facts)) => (layer.clone(), facts.line_of_reference(asset, prim)),
+            None => (
+                layer.to_owned(),
+                self.facts_of(layer).and_then(|facts| facts.line_of_reference(asset, prim)).or_else(|| self.line(layer, prim)),
+            ),
+        }
+    }
+
     /// A file that a layer refers to and that is not there.
     fn unresolved(&self, asset: &str, layer: &str, prim: &str, what: &str, missing: &mut BTreeSet<String>) -> Issue {
         let written = asset.trim_start_matches(|c: char| c.is_control());
-        let line =
-            self.facts_of(layer).and_then(|facts| facts.line_of_reference(written, prim)).or_else(|| self.line(layer, prim));
-        let identifier = if asset == written { path::anchor(written, layer) } else { None };
+        let (layer, line) = self.author(written, layer, prim);
+        let identifier = if asset == written { path::anchor(written, &layer) } else { None };
         let message = match identifier {
             None => format!(
                 "{what} @{written}@ leads out of the folder or package that layers are read from; open the stage with a folder that holds all of it"
@@ -276,7 +292,7 @@ impl Context<'_> {
                 message
             }
         };
-        Issue { severity: IssueSeverity::Error, layer: layer.to_owned(), line, prim: prim.to_owned(), message }
+        Issue { severity: IssueSeverity::Error, layer, line, prim: prim.to_owned(), message }
     }
 
     /// A layer that is there and cannot be read: told about itself, for that is what has to be mended.

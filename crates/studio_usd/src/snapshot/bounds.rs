@@ -1,7 +1,5 @@
-//! The box around a stage, as `UsdGeomBBoxCache` computes it: purposes `default` and `render`, what is visible, authored extents first.
-//!
-//! Boxes of children are joined in the space of one of them, whichever is smaller (`GfBBox3d::Combine`); turned boxes therefore stay
-//! turned until the end, and the result is the same as that library's, rather than the tightest one.
+//! The box around a stage, as `UsdGeomBBoxCache` computes it: purposes `default` and `render`, what is visible, authored extents first,
+//! and what is below a prim that has an extent is taken to be in it.
 
 use super::{
     Attribute, AttributeValue, Bounds, Light, LightKind, PointInstancer, Prim, PrimData, Purpose, Sampled, Shape, Skeleton,
@@ -10,86 +8,38 @@ use super::{
 use glam::{DMat4, DQuat, DVec3, Vec3};
 use std::collections::{HashMap, HashSet};
 
-/// A box with the space it is in.
-#[derive(Clone, Copy, Debug)]
-struct Boxed {
-    range: Bounds,
-    matrix: DMat4,
-}
+/// Prims looked at for one box at most: instances of instances can be more than there is time for.
+const MAX_VISITS: usize = 20_000_000;
 
-/// Below this, a matrix has no inverse worth using.
-const SMALLEST_DETERMINANT: f64 = 1e-13;
+/// Instancers that copy instancers are followed this deep.
+const MAX_NESTED_INSTANCERS: usize = 16;
 
-impl Boxed {
-    fn new(range: Bounds) -> Option<Self> {
-        let is_box = range.min.is_finite() && range.max.is_finite() && range.min.cmple(range.max).all();
-        is_box.then_some(Self { range, matrix: DMat4::IDENTITY })
+impl Bounds {
+    /// The box, if it is one: not inside out, and of numbers.
+    fn checked(self) -> Option<Self> {
+        (self.min.is_finite() && self.max.is_finite() && self.min.cmple(self.max).all()).then_some(self)
     }
 
-    fn moved(self, matrix: DMat4) -> Self {
-        Self { range: self.range, matrix: matrix * self.matrix }
-    }
-
-    fn is_flat(&self) -> bool {
-        self.matrix.determinant().abs() <= SMALLEST_DETERMINANT
-    }
-
-    fn aligned(&self) -> Bounds {
+    /// The box along the axes around this one after it was moved.
+    #[must_use]
+    pub fn transformed(self, matrix: DMat4) -> Self {
         // The sum of the extremes of each column is the extreme of the sums (Arvo, Transforming Axis-Aligned Bounding Boxes).
-        let start = self.matrix.w_axis.truncate();
         let columns = [
-            (self.matrix.x_axis, self.range.min.x, self.range.max.x),
-            (self.matrix.y_axis, self.range.min.y, self.range.max.y),
-            (self.matrix.z_axis, self.range.min.z, self.range.max.z),
+            (matrix.x_axis, self.min.x, self.max.x),
+            (matrix.y_axis, self.min.y, self.max.y),
+            (matrix.z_axis, self.min.z, self.max.z),
         ];
-        columns.into_iter().fold(Bounds::point(start), |bounds, (column, low, high)| {
+        columns.into_iter().fold(Self::point(matrix.w_axis.truncate()), |bounds, (column, low, high)| {
             let (low, high) = (column.truncate() * low, column.truncate() * high);
-            Bounds { min: bounds.min + low.min(high), max: bounds.max + low.max(high) }
+            Self { min: bounds.min + low.min(high), max: bounds.max + low.max(high) }
         })
     }
-
-    fn volume(&self) -> f64 {
-        let size = self.range.max - self.range.min;
-        (size.x * size.y * size.z * self.matrix.determinant()).abs()
-    }
-
-    /// Both in the space of the first.
-    fn join_in_own_space(self, other: Self) -> Self {
-        let moved = other.moved(self.matrix.inverse());
-        Self { range: self.range.union(moved.aligned()), matrix: self.matrix }
-    }
-
-    fn join(self, other: Self) -> Self {
-        match (self.is_flat(), other.is_flat()) {
-            (true, true) => Self { range: self.aligned().union(other.aligned()), matrix: DMat4::IDENTITY },
-            (true, false) => other.join_in_own_space(self),
-            (false, true) => self.join_in_own_space(other),
-            (false, false) => {
-                let (first, second) = (self.join_in_own_space(other), other.join_in_own_space(self));
-                let (one, two) = (first.volume(), second.volume());
-                let is_same = (one - two).abs() <= 1e-10 * one.max(two);
-                if is_same || one < two { first } else { second }
-            }
-        }
-    }
 }
 
-fn join(one: Option<Boxed>, two: Option<Boxed>) -> Option<Boxed> {
+fn join(one: Option<Bounds>, two: Option<Bounds>) -> Option<Bounds> {
     match (one, two) {
-        (Some(one), Some(two)) => Some(one.join(two)),
+        (Some(one), Some(two)) => Some(one.union(two)),
         (one, two) => one.or(two),
-    }
-}
-
-/// The boxes of each purpose: default, render, proxy, guide.
-type ByPurpose = [Option<Boxed>; 4];
-
-fn slot(purpose: Purpose) -> usize {
-    match purpose {
-        Purpose::Default => 0,
-        Purpose::Render => 1,
-        Purpose::Proxy => 2,
-        Purpose::Guide => 3,
     }
 }
 
@@ -101,8 +51,11 @@ struct Cache<'a> {
     children: Vec<Vec<Vec<usize>>>,
     places: Vec<HashMap<&'a str, usize>>,
     time: f64,
-    /// The box of each prim in its own space. `None` inside while it is being computed: what depends on itself adds nothing.
-    done: HashMap<Place, Option<ByPurpose>>,
+    visits: usize,
+    /// Extents of instancers that were computed.
+    instancers: HashMap<Place, Option<Bounds>>,
+    /// Instancers that are being computed: one that copies itself adds nothing.
+    open: Vec<Place>,
 }
 
 impl StageSnapshot {
@@ -119,17 +72,12 @@ impl StageSnapshot {
                 .collect(),
             lists,
             time,
-            done: HashMap::new(),
+            visits: 0,
+            instancers: HashMap::new(),
+            open: Vec::new(),
         };
-        let roots: Vec<usize> =
-            self.prims.iter().enumerate().filter(|(_, prim)| prim.parent.is_none()).map(|(place, _)| place).collect();
-        let mut all = ByPurpose::default();
-        for root in roots {
-            cache.compute((0, root));
-            cache.add_child(&mut all, (0, root), DMat4::IDENTITY);
-        }
-        let [default, render, ..] = all;
-        join(default, render).map(|bounds| bounds.aligned())
+        let roots = self.prims.iter().enumerate().filter(|(_, prim)| prim.parent.is_none()).map(|(place, _)| (0, place));
+        roots.fold(None, |all, root| join(all, cache.around(root, true, &[Purpose::Default, Purpose::Render])))
     }
 }
 
@@ -148,120 +96,60 @@ impl<'a> Cache<'a> {
         self.lists.get(list)?.get(place)
     }
 
-    fn children(&self, (list, place): Place) -> Vec<Place> {
-        let children = self.children.get(list).and_then(|children| children.get(place));
-        children.map(|children| children.iter().map(|child| (list, *child)).collect()).unwrap_or_default()
-    }
-
-    /// Computes a prim's box, and before it those that it depends on. A list instead of calls, so depth costs no stack.
-    fn compute(&mut self, place: Place) {
-        let mut open = vec![(place, false)];
-        while let Some((place, is_ready)) = open.pop() {
-            if is_ready {
-                let bounds = self.bounds(place);
-                self.done.insert(place, Some(bounds));
-                continue;
-            }
-            if self.done.contains_key(&place) {
-                continue;
-            }
-            self.done.insert(place, None);
-            open.push((place, true));
-            open.extend(self.depends_on(place).into_iter().map(|place| (place, false)));
-        }
-    }
-
-    fn depends_on(&self, place: Place) -> Vec<Place> {
-        let Some(prim) = self.prim(place) else { return Vec::new() };
-        match &prim.data {
-            PrimData::PointInstancer(instancer) => self.prototypes(place.0, instancer).into_iter().flatten().collect(),
-            _ if is_leaf(prim) => Vec::new(),
-            _ => match prim.prototype {
-                Some(prototype) => vec![(prototype + 1, 0)],
-                None => self.children(place),
-            },
-        }
+    fn children(&self, (list, place): Place) -> impl Iterator<Item = Place> {
+        let children = self.children.get(list).and_then(|children| children.get(place)).cloned().unwrap_or_default();
+        children.into_iter().map(move |child| (list, child))
     }
 
     /// The prims that an instancer copies.
     fn prototypes(&self, list: usize, instancer: &PointInstancer) -> Vec<Option<Place>> {
         let find = |path: &String| {
-            let inner = path.strip_prefix("./").map(|path| (list, path)).unwrap_or((0, path));
-            let place = self.places.get(inner.0)?.get(inner.1)?;
-            Some((inner.0, *place))
+            let (list, path) = path.strip_prefix("./").map_or((0, path.as_str()), |path| (list, path));
+            Some((list, *self.places.get(list)?.get(path)?))
         };
         instancer.prototypes.iter().map(find).collect()
     }
 
-    /// Adds a child's box, moved to its parent's space. `world` is the parent's own place in the world.
-    fn add_child(&self, all: &mut ByPurpose, child: Place, world: DMat4) {
-        let Some(prim) = self.prim(child) else { return };
-        let Some(Some(bounds)) = self.done.get(&child) else { return };
-        let Some(xform) = &prim.xform else { return add(all, bounds, DMat4::IDENTITY) };
-        let mut matrix = xform.parent_from_prim(self.time);
-        if xform.resets_stack && world.determinant() != 0.0 {
-            matrix = world.inverse() * matrix;
-        }
-        add(all, bounds, matrix);
-    }
-
-    /// A prim's place in the world, or in its prototype.
-    fn world(&self, place: Place) -> DMat4 {
-        let mut matrix = DMat4::IDENTITY;
-        let mut here = self.prim(place);
-        while let Some(prim) = here {
-            if let Some(xform) = &prim.xform {
-                matrix = xform.parent_from_prim(self.time) * matrix;
-                if xform.resets_stack {
-                    break;
+    /// The box around a prim and all below it; with its own transform, or in its own space.
+    fn around(&mut self, place: Place, with_own: bool, purposes: &[Purpose]) -> Option<Bounds> {
+        let mut all: Option<Bounds> = None;
+        // A list instead of calls, so depth costs no stack. An instance's purpose is that of what says none of its own below it.
+        let mut open = vec![(place, DMat4::IDENTITY, Purpose::Default, with_own)];
+        while let Some((place, above, inherited, with_own)) = open.pop() {
+            self.visits += 1;
+            if self.visits > MAX_VISITS {
+                tracing::warn!("the box around the stage leaves out what is beyond {MAX_VISITS} prims");
+                break;
+            }
+            let Some(prim) = self.prim(place) else { continue };
+            if !prim.is_imageable() || !prim.visible.at(self.time).unwrap_or(true) {
+                continue;
+            }
+            let purpose = if prim.purpose == Purpose::Default { inherited } else { prim.purpose };
+            let matrix = match &prim.xform {
+                Some(xform) if with_own && xform.resets_stack => xform.parent_from_prim(self.time),
+                Some(xform) if with_own => above * xform.parent_from_prim(self.time),
+                _ => above,
+            };
+            if is_leaf(prim) {
+                if purposes.contains(&purpose) {
+                    let extent = authored_extent(prim, self.time).or_else(|| self.computed_extent(prim, place));
+                    all = join(all, extent.and_then(Bounds::checked).map(|extent| extent.transformed(matrix)));
                 }
+            } else if let Some(prototype) = prim.prototype {
+                // The prototype's root stands for the instance, whose transform is used already.
+                let below: Vec<Place> = self.children((prototype + 1, 0)).collect();
+                open.extend(below.into_iter().map(|child| (child, matrix, purpose, true)));
+            } else {
+                // What is inherited is in each prim's own purpose already, but for what an instance says.
+                open.extend(self.children(place).map(|child| (child, matrix, inherited, true)));
             }
-            // Parents come before their children, so this ends.
-            here = prim.parent.and_then(|parent| self.prim((place.0, parent)));
-        }
-        matrix
-    }
-
-    fn bounds(&self, place: Place) -> ByPurpose {
-        let mut all = ByPurpose::default();
-        let Some(prim) = self.prim(place) else { return all };
-        if !prim.is_imageable() || !prim.visible.at(self.time).unwrap_or(true) {
-            return all;
-        }
-        if is_leaf(prim) {
-            let range = authored_extent(prim, self.time).or_else(|| self.computed_extent(prim, place));
-            if let Some(slot) = all.get_mut(slot(prim.purpose)) {
-                *slot = range.and_then(Boxed::new);
-            }
-            return all;
-        }
-        if let Some(prototype) = prim.prototype {
-            // The prototype's root stands for the instance, which has a transform of its own.
-            if let Some(Some(bounds)) = self.done.get(&(prototype + 1, 0)) {
-                let mut bounds = *bounds;
-                if prim.purpose != Purpose::Default {
-                    // What says nothing of its own has the instance's purpose.
-                    let own = bounds.get_mut(0).and_then(Option::take);
-                    if let Some(slot) = bounds.get_mut(slot(prim.purpose)) {
-                        *slot = join(own, *slot);
-                    }
-                }
-                all = bounds;
-            }
-            return all;
-        }
-        let children = self.children(place);
-        let resets =
-            |child: &Place| self.prim(*child).and_then(|prim| prim.xform.as_ref()).is_some_and(|xform| xform.resets_stack);
-        let world = if children.iter().any(resets) { self.world(place) } else { DMat4::IDENTITY };
-        for child in children {
-            self.add_child(&mut all, child, world);
         }
         all
     }
 
     /// The extent that a prim's schema computes where the file says none.
-    fn computed_extent(&self, prim: &Prim, place: Place) -> Option<Bounds> {
+    fn computed_extent(&mut self, prim: &Prim, place: Place) -> Option<Bounds> {
         let time = self.time;
         match &prim.data {
             PrimData::Mesh(mesh) => around(&mesh.points.at(time)?, |_| 0.0),
@@ -288,25 +176,31 @@ impl<'a> Cache<'a> {
         }
     }
 
-    fn instancer_extent(&self, instancer: &PointInstancer, place: Place) -> Option<Bounds> {
-        let prototypes: Vec<Option<(Boxed, DMat4)>> = self
-            .prototypes(place.0, instancer)
-            .into_iter()
-            .map(|prototype| {
-                let prototype = prototype?;
-                let Some([default, render, proxy, _]) = self.done.get(&prototype)? else { return None };
-                let bounds = join(join(*default, *proxy), *render)?;
+    fn instancer_extent(&mut self, instancer: &PointInstancer, place: Place) -> Option<Bounds> {
+        if let Some(extent) = self.instancers.get(&place) {
+            return *extent;
+        }
+        if self.open.contains(&place) || self.open.len() >= MAX_NESTED_INSTANCERS {
+            return None;
+        }
+        self.open.push(place);
+        let mut prototypes: Vec<Option<(Bounds, DMat4)>> = Vec::new();
+        for prototype in self.prototypes(place.0, instancer) {
+            let found = prototype.and_then(|prototype| {
+                let bounds = self.around(prototype, false, &[Purpose::Default, Purpose::Render, Purpose::Proxy])?;
                 let xform = self.prim(prototype)?.xform.as_ref().map(|xform| xform.parent_from_prim(self.time));
                 Some((bounds, xform.unwrap_or_default()))
-            })
-            .collect();
-        let mut all: Option<Bounds> = None;
-        for (prototype, placement) in instancer.placements(self.time) {
-            let Some(Some((bounds, xform))) = prototypes.get(prototype as usize) else { continue };
-            let bounds = bounds.moved(placement.matrix() * *xform).aligned();
-            all = Some(all.map_or(bounds, |all| all.union(bounds)));
+            });
+            prototypes.push(found);
         }
-        all
+        self.open.pop();
+        let copies = instancer.placements(self.time).into_iter().filter_map(|(prototype, placement)| {
+            let (bounds, xform) = prototypes.get(prototype as usize)?.as_ref()?;
+            Some(bounds.transformed(placement.matrix() * *xform))
+        });
+        let extent = copies.reduce(Bounds::union);
+        self.instancers.insert(place, extent);
+        extent
     }
 
     /// The joints' places in the skeleton's space: as animated, or as at rest.
@@ -325,7 +219,7 @@ impl<'a> Cache<'a> {
     /// The joints of all skeletons below, widened by how far skinned meshes reach beyond the joints they are bound to.
     fn skel_root_extent(&self, place: Place) -> Option<Bounds> {
         let mut all: Option<Bounds> = None;
-        let mut open: Vec<(Place, DMat4)> = self.children(place).into_iter().map(|child| (child, DMat4::IDENTITY)).collect();
+        let mut open: Vec<(Place, DMat4)> = self.children(place).map(|child| (child, DMat4::IDENTITY)).collect();
         let mut padding = 0.0_f64;
         let mut seen = HashSet::new();
         while let Some((here, above)) = open.pop() {
@@ -338,7 +232,7 @@ impl<'a> Cache<'a> {
                 }
                 padding = padding.max(self.padding(skeleton, place));
             }
-            open.extend(self.children(here).into_iter().map(|child| (child, matrix)));
+            open.extend(self.children(here).map(|child| (child, matrix)));
         }
         all.map(|all| Bounds { min: all.min - padding, max: all.max + padding })
     }
@@ -347,26 +241,20 @@ impl<'a> Cache<'a> {
     fn padding(&self, skeleton: &Skeleton, root: Place) -> f64 {
         let Some(joints) = joints_extent(&skeleton.bind_transforms) else { return 0.0 };
         let mut padding = 0.0_f64;
-        let mut open = self.children(root);
+        let mut open: Vec<Place> = self.children(root).collect();
         while let Some(here) = open.pop() {
             let Some(prim) = self.prim(here) else { continue };
             if let PrimData::Mesh(mesh) = &prim.data
                 && let Some(skin) = &mesh.skin
-                && let Some(extent) = extent_of(&mesh.extent, self.time).and_then(Boxed::new)
+                && let Some(extent) = extent_of(&mesh.extent, self.time).and_then(Bounds::checked)
             {
-                let extent = extent.moved(skin.geom_bind_transform).aligned();
+                let extent = extent.transformed(skin.geom_bind_transform);
                 let beyond = (joints.min - extent.min).max(extent.max - joints.max);
                 padding = padding.max(beyond.max_element());
             }
             open.extend(self.children(here));
         }
         padding
-    }
-}
-
-fn add(all: &mut ByPurpose, bounds: &ByPurpose, matrix: DMat4) {
-    for (all, bounds) in all.iter_mut().zip(bounds) {
-        *all = join(*all, bounds.map(|bounds| bounds.moved(matrix)));
     }
 }
 

@@ -1,9 +1,9 @@
-//! Lights, as UsdLux has them.
+//! Lights, as `UsdLux` has them.
 
 use super::Sampled;
 use glam::Vec3;
 
-/// A light. Its photometric meaning is UsdLux's: `intensity * 2^exposure * color` is the luminance of its surface in nits (of a distant
+/// A light. Its photometric meaning is `UsdLux`'s: `intensity * 2^exposure * color` is the luminance of its surface in nits (of a distant
 /// light: the illuminance in lux is that times the solid angle of its disk), divided by the light's area if it is `normalize`d.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Light {

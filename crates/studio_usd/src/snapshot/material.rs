@@ -1,4 +1,4 @@
-//! Materials: the part of UsdPreviewSurface that can be told without a shader graph.
+//! Materials: the part of `UsdPreviewSurface` that can be told without a shader graph.
 
 use glam::{Vec2, Vec3, Vec4};
 

@@ -48,6 +48,8 @@ pub struct StageSnapshot {
     pub end_time_code: f64,
     /// The name of the default prim.
     pub default_prim: Option<String>,
+    /// What the root layer says of itself, dictionaries flattened: `customLayerData:ns:key`, `documentation`, `upAxis` as it is written.
+    pub metadata: BTreeMap<String, AttributeValue>,
     /// Every prim, parents before their children and siblings in order. Below an instance nothing is listed: see [`Prim::prototype`].
     pub prims: Vec<Prim>,
     /// What instances share.
@@ -65,6 +67,9 @@ pub enum UpAxis {
 }
 
 /// A subtree that instances share: composed once, its geometry and materials once in memory.
+///
+/// What an instance has from above it (visibility, purpose, material, constant primvars, skeleton) is its own and not in here: a prim of
+/// the prototype that says nothing has what the instance has.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Prototype {
     /// The prims of the subtree, its root first, with `parent` counting within this list. The root's path is the instance's own place;

@@ -22,6 +22,11 @@ impl<'a> Bytes<'a> {
         Ok(Self { all, at: at as usize })
     }
 
+    /// Where this is.
+    pub(super) fn place(&self) -> usize {
+        self.at
+    }
+
     pub(super) fn rest(&self) -> u64 {
         self.all.len().saturating_sub(self.at) as u64
     }

@@ -7,12 +7,13 @@
 
 mod bytes;
 mod facts;
+mod patch;
 mod tables;
 mod values;
 
 use super::{Budget, UsdError, scan::LayerFacts};
 use bytes::Bytes;
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 use tables::Tables;
 
 /// What every binary layer begins with.
@@ -34,16 +35,17 @@ fn within(found: u64, allowed: u64, what: &str, budget: &'static str) -> Checked
     if found <= allowed { Ok(()) } else { Err(Refusal::Over { what: what.to_owned(), found, allowed, budget }) }
 }
 
-/// Checks a layer, and says what it refers to.
+/// Checks a layer: the bytes to read, if those of the file cannot be read as they are, and what it refers to.
 ///
 /// # Errors
 /// [`UsdError::Parse`] and [`UsdError::OverBudget`], without a line, for there are none.
-pub(super) fn check(layer: &str, bytes: &[u8], budget: &Budget) -> Result<LayerFacts, UsdError> {
+pub(super) fn check(layer: &str, bytes: &[u8], budget: &Budget) -> Result<(Option<Arc<[u8]>>, LayerFacts), UsdError> {
     let checked = Layer::open(bytes, budget).and_then(|mut layer| {
         let tables = layer.tables()?;
         let mut values = values::Values::new(&layer, &tables);
         values.check_all()?;
-        facts::facts(&layer, &tables)
+        let facts = facts::facts(&layer, &tables)?;
+        Ok((patch::patch(&layer, &tables, &values.misread), facts))
     });
     checked.map_err(|refusal| match refusal {
         Refusal::Broken(message) => UsdError::parse(layer, None, format!("{message}; the file is damaged, write it again")),

@@ -1,6 +1,6 @@
 //! The values of a binary layer.
 
-use super::{Checked, Layer, broken, bytes::Bytes, tables::Tables, within};
+use super::{Checked, Layer, broken, bytes::Bytes, patch::is_misread, tables::Tables, within};
 use std::collections::HashMap;
 
 /// Numbers of types, from Pixar's `crateDataTypes.h`.
@@ -50,11 +50,13 @@ pub(super) struct Values<'a> {
     tables: &'a Tables,
     /// Bytes that each value comes to; `None` while it is being followed.
     sizes: HashMap<u64, Option<u64>>,
+    /// Where values within values are that have to be changed.
+    pub(super) misread: Vec<usize>,
 }
 
 impl<'a> Values<'a> {
     pub(super) fn new(layer: &'a Layer<'a>, tables: &'a Tables) -> Self {
-        Self { layer, tables, sizes: HashMap::new() }
+        Self { layer, tables, sizes: HashMap::new(), misread: Vec::new() }
     }
 
     /// Follows every value that a spec has. Values may be shared; counted they are for each spec, for that is what memory they come to.
@@ -117,10 +119,7 @@ impl<'a> Values<'a> {
             kind::STRING | kind::ASSET_PATH | kind::STRING_VECTOR | kind::PATH_EXPRESSION => {
                 let mut at = self.at(rep)?;
                 if rep.payload() == 0 {
-                    // `openusd` 0.6 takes the beginning of the file for a count here.
-                    return broken(
-                        "an empty array of strings or assets cannot be read from the binary format; write the layer as text, or leave the array out",
-                    );
+                    return Ok(0);
                 }
                 return self.strings(&mut at);
             }
@@ -147,7 +146,7 @@ impl<'a> Values<'a> {
             27 => 32,      // double4
             28 | 30 => 16, // float4, int4
             29 => 8,       // half4
-            kind::TIME_SAMPLES | kind::DICTIONARY..=47 | 49..=55 | 58 => {
+            kind::DICTIONARY..=47 | 49..=55 | 58 => {
                 return broken("a value is said to be an array that cannot be one");
             }
             // The reader refuses what it does not know.
@@ -329,13 +328,23 @@ impl<'a> Values<'a> {
         Ok(size)
     }
 
+    /// A value within another.
+    fn inner(&mut self, at: &mut Bytes<'a>) -> Checked<Rep> {
+        let place = at.place();
+        let rep = Rep(at.u64()?);
+        if is_misread(rep) {
+            self.misread.push(place);
+        }
+        Ok(rep)
+    }
+
     fn dictionary(&mut self, at: &mut Bytes<'a>, depth: usize) -> Checked<u64> {
         let count = at.count(20)?;
         let mut size = 0_u64;
         for _ in 0..count {
             self.tables.is_string(at.u32()?)?;
             at.jump()?;
-            let rep = Rep(at.u64()?);
+            let rep = self.inner(at)?;
             size = size.saturating_add(64).saturating_add(self.value(rep, depth + 1)?);
             within(size, self.layer.budget.decompressed_bytes, "bytes of a dictionary", "decompressed_bytes")?;
         }
@@ -353,7 +362,7 @@ impl<'a> Values<'a> {
         at.jump()?;
         let count = at.count(8)?;
         for _ in 0..count {
-            let rep = Rep(at.u64()?);
+            let rep = self.inner(&mut at)?;
             size = size.saturating_add(self.value(rep, depth + 1)?);
             within(size, self.layer.budget.decompressed_bytes, "bytes of samples", "decompressed_bytes")?;
         }

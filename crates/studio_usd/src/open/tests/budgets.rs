@@ -1,4 +1,4 @@
-use super::*;
+use super::{packages::Zip, *};
 use std::time::{Duration, Instant};
 
 const CUBE: &str = "#usda 1.0\n(\n  defaultPrim = \"C\"\n)\ndef Cube \"C\" {}\n";
@@ -47,14 +47,14 @@ fn every_budget_is_kept_and_says_which_one_to_raise() {
 
 #[test]
 fn packages_within_packages_end_somewhere() {
-    let mut package = super::packages::Zip::new().file("a.usda", b"#usda 1.0\n").finish();
+    let mut package = Zip::new().file("a.usda", b"#usda 1.0\n").finish();
     for _ in 0..6 {
-        package = super::packages::Zip::new().file("p.usdz", &package).finish();
+        package = Zip::new().file("p.usdz", &package).finish();
     }
     let source = Arc::new(MemorySource::new([("p.usdz", package)]));
     let error = open_stage(source, "p.usdz", &OpenOptions::default()).map(drop).unwrap_err();
     assert!(matches!(error, UsdError::OverBudget { budget: "package_depth", .. }), "{error}");
-    let many = super::packages::Zip::new().file("a.usda", b"#usda 1.0\n").file("b.usda", b"").finish();
+    let many = Zip::new().file("a.usda", b"#usda 1.0\n").file("b.usda", b"").finish();
     let options = OpenOptions { budget: Budget { package_entries: 1, ..Budget::default() }, ..OpenOptions::default() };
     let error = open_stage(Arc::new(MemorySource::new([("p.usdz", many)])), "p.usdz", &options).map(drop).unwrap_err();
     assert!(matches!(error, UsdError::OverBudget { budget: "package_entries", .. }), "{error}");

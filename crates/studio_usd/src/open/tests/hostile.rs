@@ -1,6 +1,6 @@
 //! Files that were changed at random: never a panic, never a hang, memory within the budget. `PROPTEST_CASES` asks for more of them.
 
-use super::*;
+use super::{packages::Zip, *};
 use crate::{extract::ExtractOptions, host::StageHost};
 use openusd::{sdf::FileFormat as _, usda, usdc::UsdcFileFormat};
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ static FILES: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| {
     let mut bytes = std::io::Cursor::new(Vec::new());
     UsdcFileFormat.write(&usda::parse(&without).unwrap(), &mut bytes).unwrap();
     files.push(("root.usdc".to_owned(), bytes.clone().into_inner()));
-    let package = super::packages::Zip::new().file("a.usdc", &bytes.into_inner()).file("t.png", b"png").finish();
+    let package = Zip::new().file("a.usdc", &bytes.into_inner()).file("t.png", b"png").finish();
     files.push(("root.usdz".to_owned(), package));
     if let Some(folder) = corpus() {
         let mut pending = vec![folder];

@@ -133,3 +133,22 @@ fn a_root_that_is_not_there_or_no_layer_says_so() {
     let picture = open_stage(memory(&[("a.png", "x")]), "a.png", &OpenOptions::default()).map(drop).unwrap_err();
     assert!(picture.to_string().contains(".usda"), "{picture}");
 }
+
+/// Each as a field of its own, within a dictionary and within samples; the file is by usd-core 26.11.
+#[test]
+fn empty_arrays_of_strings_and_assets_open_from_binary_layers() {
+    use openusd::sdf::Value;
+    let bytes = include_bytes!("../../../tests/fixtures/empty_arrays.usdc");
+    let source = Arc::new(MemorySource::new([("root.usdc", bytes.to_vec())]));
+    let opened = open_stage(source, "root.usdc", &OpenOptions::default()).unwrap();
+    let get = |path: &str| opened.stage.attribute(path).get::<Value>().unwrap();
+    let is_empty = |value: Option<Value>| matches!(value, Some(Value::TokenVec(tokens)) if tokens.is_empty());
+    assert!(is_empty(get("/P.a")) && is_empty(get("/P.s")) && is_empty(get("/P.k")));
+    assert_eq!(get("/P.z"), Some(Value::Int(5)));
+    assert!(matches!(get("/P.b"), Some(Value::AssetPathVec(assets)) if assets.len() == 1));
+    let samples = opened.stage.time_samples("/P.t").unwrap().unwrap();
+    assert_eq!(samples[0], (1.0, Value::TokenVec(Vec::new())));
+    assert_eq!(samples[1], (2.0, Value::StringVec(vec!["x".into()])));
+    let custom = opened.stage.prim("/P").custom_data().unwrap();
+    assert!(matches!(custom, Some(Value::Dictionary(custom)) if custom.get("after") == Some(&Value::Int(7))));
+}

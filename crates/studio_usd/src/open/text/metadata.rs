@@ -25,6 +25,7 @@ impl<'a> Checker<'a> {
     pub(super) fn layer_metadata(&mut self) -> Result<(), UsdError> {
         self.block("", |checker, name| match name {
             "subLayers" => checker.arcs("", ReferenceKind::SubLayer),
+            "relocates" => checker.relocates(),
             "framesPerSecond" => {
                 let token = checker.tokens.next()?;
                 let rate = match &token {
@@ -47,6 +48,7 @@ impl<'a> Checker<'a> {
             "payload" => checker.arcs(path, ReferenceKind::Payload),
             "inherits" => checker.arcs(path, ReferenceKind::Inherit),
             "specializes" => checker.arcs(path, ReferenceKind::Specialize),
+            "relocates" => checker.relocates(),
             "kind" => match checker.tokens.next()? {
                 Token::String(_) => Ok(()),
                 other => Err(checker.tokens.error(format!("kind is {}; it has to be a string", describe(&other)))),
@@ -117,6 +119,24 @@ impl<'a> Checker<'a> {
             };
         }
         self.anything(prim)
+    }
+
+    /// Prims that are moved: `{ <from>: <to> }`.
+    fn relocates(&mut self) -> Result<(), UsdError> {
+        self.expect('{')?;
+        while !self.take_close('}')? {
+            for _ in 0..2 {
+                match self.tokens.next()? {
+                    Token::PathRef(path) => self.prim_path(path)?,
+                    other => return Err(self.tokens.error(format!("a path is expected here, not {}", describe(&other)))),
+                }
+                if self.tokens.is_next(':') {
+                    self.tokens.next()?;
+                }
+            }
+            self.separators()?;
+        }
+        Ok(())
     }
 
     /// Sublayers, references and payloads, inherits and specializes.

@@ -333,7 +333,12 @@ impl<'a> Checker<'a> {
                     None => return Err(self.tokens.error(format!("a key is expected here, not {}", describe(&other)))),
                 },
             };
-            self.expect('=')?;
+            // Substitutions are written with a colon.
+            if self.tokens.is_next(':') {
+                self.tokens.next().map(drop)?
+            } else {
+                self.expect('=')?
+            }
             clips.notice(key, self.tokens.peek());
             match &kind {
                 Some(kind) => self.typed_value(kind, prim)?,
