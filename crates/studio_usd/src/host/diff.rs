@@ -240,6 +240,14 @@ impl Live {
     ) -> Result<Option<(String, Edit)>, UsdError> {
         let kind = spec_kind(edit.kind)?;
         let path = sdf::path(&edit.path).map_err(|_| UsdError::Diff { message: format!("`{}` is no path", edit.path) })?;
+        let is_fine = match &edit.what {
+            What::Create { fields, .. } => fields.values().all(StageValue::has_sound_paths),
+            What::Set { value, .. } => value.has_sound_paths(),
+            What::Erase { .. } | What::Remove => true,
+        };
+        if !is_fine || !edit.path.starts_with('/') || !crate::open::is_sound(&edit.path, 0) {
+            return Err(UsdError::Diff { message: format!("<{}> is no path, or holds one that is none", edit.path) });
+        }
         let Some(layer) = self.stage.layer(&edit.layer) else {
             return Err(UsdError::Diff { message: format!("the layer {} is not part of this stage", edit.layer) });
         };

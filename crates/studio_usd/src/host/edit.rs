@@ -131,11 +131,19 @@ impl StageEdit {
         if path == "/" && !matches!(self, Self::SetMetadata { .. }) {
             return Err(fail(path, "the root itself cannot be edited; name a prim below it"));
         }
+        if let Self::SetRelationship { targets: Some(targets), .. } | Self::SetConnections { targets: Some(targets), .. } = self
+            && let Some(target) = targets.iter().find(|target| !target.starts_with('/') || !crate::open::is_sound(target, 0))
+        {
+            return Err(fail(path, &format!("<{target}> is no absolute path")));
+        }
         match self {
             Self::SetAttribute { time: Some(time), .. } | Self::ClearAttribute { time: Some(time), .. } if !time.is_finite() => {
                 Err(fail(path, "the time of a sample has to be a number"))
             }
             Self::MovePrim { to, .. } => crate::open::prim_path(to).map(drop),
+            Self::SetMetadata { value: Some(value), .. } | Self::SetAttribute { value, .. } if !value.has_sound_paths() => {
+                Err(fail(path, "the value holds paths that are none, or values within values too deep"))
+            }
             Self::SetMetadata { key, .. } if key.is_empty() || key.split(':').any(str::is_empty) => {
                 Err(fail(path, "the metadata has no name"))
             }

@@ -14,11 +14,26 @@ fn host() -> StageHost {
     StageHost::open(source(), "root.usda", &OpenOptions::default()).unwrap()
 }
 
-/// Everything that a stage says: its layers as text, and its prims.
+/// Everything that a stage says: its layers as text, and its prims. New prims and properties of one parent may come in another order.
 fn all_of(host: &StageHost) -> Vec<String> {
-    let mut all = vec![host.export_layer(&EditLayer::Session).unwrap(), host.export_layer(&EditLayer::Root).unwrap()];
-    let snapshot = host.extract(&ExtractOptions::default()).unwrap().snapshot;
-    all.extend(snapshot.prims.iter().map(|prim| format!("{prim:?}")));
+    let mut all = Vec::new();
+    for layer in [EditLayer::Session, EditLayer::Root] {
+        let text = host.export_layer(&layer).unwrap();
+        let mut lines: Vec<_> = text.lines().map(str::trim).collect();
+        lines.sort_unstable();
+        all.push(lines.join("\n"));
+    }
+    let mut prims: Vec<_> = host.extract(&ExtractOptions::default()).unwrap().snapshot.prims;
+    prims.iter_mut().for_each(|prim| prim.attributes.sort_by(|a, b| a.name.cmp(&b.name)));
+    let prims = prims.iter().map(|prim| {
+        format!(
+            "{} {} {:?} {:?} {:?} {:?}",
+            prim.path, prim.type_name, prim.variant_sets, prim.attributes, prim.relationships, prim.data
+        )
+    });
+    let mut prims: Vec<_> = prims.collect();
+    prims.sort_unstable();
+    all.extend(prims);
     all
 }
 

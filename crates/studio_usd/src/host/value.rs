@@ -1,5 +1,6 @@
 //! Values of any type as plain data that can be written down and read again.
 
+use crate::open::is_sound;
 use openusd::{
     gf,
     sdf::{self, Value},
@@ -373,7 +374,44 @@ fn payload_to(target: ArcTarget) -> sdf::Payload {
     sdf::Payload { asset_path: target.asset, prim_path: sdf::Path::from(target.prim), layer_offset: target.offset.map(offset_to) }
 }
 
+/// Values within values that are followed.
+const NESTING: usize = 64;
+
+fn are_sound<'p>(paths: impl IntoIterator<Item = &'p String>) -> bool {
+    // Relative paths are not anchored any more here.
+    paths.into_iter().all(|path| is_sound(path, 0))
+}
+
+impl<T> ListEdit<T> {
+    fn items(&self) -> impl Iterator<Item = &T> {
+        let lists = [&self.added, &self.prepended, &self.appended, &self.deleted, &self.ordered];
+        self.explicit.iter().chain(lists).flatten()
+    }
+}
+
 impl StageValue {
+    /// Whether every path in it can be followed, and it goes only so deep: it may come from anywhere.
+    pub(crate) fn has_sound_paths(&self) -> bool {
+        self.is_sound(0)
+    }
+
+    fn is_sound(&self, depth: usize) -> bool {
+        let is_target =
+            |target: &ArcTarget| is_sound(&target.prim, 0) && target.custom_data.values().all(|value| value.is_sound(depth + 1));
+        depth < NESTING
+            && match self {
+                Self::PathListOp(list) => are_sound(list.items()),
+                Self::PathVec(paths) => are_sound(paths),
+                Self::Relocates(moves) => moves.iter().all(|(from, to)| is_sound(from, 0) && is_sound(to, 0)),
+                Self::References(list) | Self::Payloads(list) => list.items().all(is_target),
+                Self::Payload(target) => is_target(target),
+                Self::Dictionary(dictionary) => dictionary.values().all(|value| value.is_sound(depth + 1)),
+                Self::List(values) => values.iter().all(|value| value.is_sound(depth + 1)),
+                Self::TimeSamples(samples) => samples.iter().all(|(_, value)| value.is_sound(depth + 1)),
+                _ => true,
+            }
+    }
+
     fn from_other(value: &Value) -> Option<Self> {
         Some(match value {
             Value::ValueBlock => Self::Blocked,

@@ -132,18 +132,15 @@ impl Counter<'_> {
         targets
             .filter_map(|fact| {
                 let layer = if fact.asset.is_empty() { place.0.clone() } else { path::anchor(&fact.asset, &place.0)? };
-                // The layer of a package has a longer name.
-                let layer = if self.layers.contains_key(&layer) {
-                    layer
-                } else {
-                    self.layers
-                        .range(layer.clone()..)
-                        .next()
-                        .filter(|(other, _)| other.starts_with(&layer))
-                        .map(|(other, _)| other.clone())?
+                // The layer of a package has a longer name. One that is not read yet counts for itself.
+                let of_package = || self.layers.range(layer.clone()..).next().filter(|(other, _)| other.starts_with(&layer));
+                let layer = match self.layers.contains_key(&layer) {
+                    true => layer,
+                    false => of_package().map_or(layer.clone(), |(other, _)| other.clone()),
                 };
+                let default_prim = || self.layers.get(&layer).and_then(|facts| facts.default_prim.clone()).unwrap_or_default();
                 let target = match fact.target.as_str() {
-                    "" => format!("/{}", self.layers.get(&layer)?.default_prim.as_deref()?),
+                    "" => format!("/{}", default_prim()),
                     target if target.starts_with('/') => target.to_owned(),
                     target => format!("{}/{target}", place.1),
                 };

@@ -26,6 +26,27 @@ pub fn anchor(written: &str, anchored_to: &str) -> Option<String> {
     join(folder_of(anchored_to), written)
 }
 
+/// Whether a path of prims or properties can be followed from a prim so many levels deep. `openusd` 0.6 climbs without an end where `..` leads
+/// above the root.
+pub(crate) fn is_sound(path: &str, depth: usize) -> bool {
+    let mut rest = path;
+    let mut up = 0;
+    while let Some(behind) = rest.strip_prefix("..") {
+        up += 1;
+        rest = match behind.strip_prefix('/') {
+            Some(behind) => behind,
+            None if behind.is_empty() || behind.starts_with('.') => behind,
+            None => return false,
+        };
+        if behind.starts_with('.') {
+            break;
+        }
+    }
+    let is_known = |c: char| c.is_alphanumeric() || matches!(c, '_' | '/' | '.' | ':' | '{' | '}' | '=' | '[' | ']' | '-' | '|');
+    let is_odd = rest.contains("..") || rest.contains("//") || rest.contains("/.") || rest.len() > 1 && rest.ends_with('/');
+    up <= depth && !is_odd && rest.chars().all(is_known)
+}
+
 /// Splits `package.usdz[inside]` at its outermost package.
 pub fn package_of(identifier: &str) -> Option<(&str, &str)> {
     let inside = identifier.strip_suffix(']')?;
@@ -116,6 +137,18 @@ mod tests {
             ["/etc/passwd", "../x.usda", "a/../../x.usda", r"C:\x.usda", "file:///x", "http://h/x.usda", r"\\h\x", "a\0b", ""]
         {
             assert_eq!(anchor(written, "a.usda"), None, "{written}");
+        }
+    }
+
+    #[test]
+    fn paths_that_climb_above_the_root_are_not_followed() {
+        for path in
+            ["", "/", "/A/B.c:d", "../B", "../../B.x", "..", "A", ".x", "../.x", "/A{v=x}B", "/A{v=.x}B", "/A.rel[/B].attr"]
+        {
+            assert!(is_sound(path, 2), "{path}");
+        }
+        for path in ["../../../B", "/A/../B", "/..", "//A", "/A/", "/A/./B", "A..B", "/A B", "../../../..", "..A"] {
+            assert!(!is_sound(path, 2), "{path}");
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{
     Issue, IssueSeverity, LayerSource, LayerStore, OpenOptions, Payloads, StoreResolver, UsdError, VariantChoice, path,
     path::SESSION_LAYER,
-    scan::{LayerFacts, is_layer},
+    scan::{Fact, LayerFacts, ReferenceKind, is_layer},
 };
 use openusd::{
     pcp, sdf,
@@ -232,6 +232,7 @@ pub(crate) fn report(stage: &Stage, store: &LayerStore, prims: usize) -> Result<
     let context = Context { store, facts: &facts, failed: &failed };
     let mut missing = BTreeSet::new();
     let mut issues: Vec<Issue> = stage.composition_errors().iter().map(|error| context.issue(error, &mut missing)).collect();
+    issues.extend(context.nowhere(stage, &issues));
     issues.extend(facts.iter().filter(|(layer, _)| *layer != SESSION_LAYER).flat_map(|(layer, facts)| facts.issues(layer)));
     issues
         .sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| (&a.layer, a.line, &a.prim).cmp(&(&b.layer, b.line, &b.prim))));
@@ -352,6 +353,34 @@ impl Context<'_> {
             | E::InvalidPrimPath { site_path, .. } => known(&self.layer_with(site_path.as_str()), site_path),
             _ => known(self.store.root(), &sdf::Path::abs_root()),
         }
+    }
+
+    /// References within the stage to prims that are not there, which the composer takes for empty ones.
+    fn nowhere(&self, stage: &Stage, known: &[Issue]) -> Vec<Issue> {
+        if !stage.mask().is_all() {
+            // What is masked is not there either.
+            return Vec::new();
+        }
+        let stack = stage.layer_stack();
+        let facts = stack.iter().filter_map(|layer| Some((layer, self.facts_of(layer)?)));
+        let arcs = facts.flat_map(|(layer, facts)| facts.references.iter().map(move |fact| (layer, fact)));
+        let arcs = arcs.filter(|(_, fact)| {
+            let is_arc = matches!(fact.kind, ReferenceKind::Reference | ReferenceKind::Payload);
+            is_arc && fact.asset.is_empty() && fact.target.starts_with('/') && !fact.prim.contains('{')
+        });
+        let is_missing = |fact: &Fact| {
+            let is_there = stage.prim(fact.target.as_str()).is_valid().unwrap_or(true);
+            !is_there && !known.iter().any(|issue| issue.prim == fact.prim)
+        };
+        arcs.filter(|(_, fact)| is_missing(fact))
+            .map(|(layer, fact)| Issue {
+                severity: IssueSeverity::Error,
+                layer: layer.clone(),
+                line: fact.line,
+                prim: fact.prim.clone(),
+                message: format!("refers to <{}>, and there is no such prim; make it, or take the reference out", fact.target),
+            })
+            .collect()
     }
 
     /// The first layer that says something about a prim, the root before others.

@@ -34,7 +34,8 @@ impl<'a> Reader<'a> {
 
     fn field(&mut self, name: &str, rep: Rep, path: u32) -> Checked<()> {
         match (name, rep.kind()) {
-            ("subLayers", kind::STRING_VECTOR) => {
+            // Written either way.
+            ("subLayers", kind::STRING_VECTOR | kind::STRING) if rep.payload() > 0 => {
                 for asset in self.strings(rep)? {
                     self.refers(path, asset, String::new(), ReferenceKind::SubLayer);
                 }
@@ -123,6 +124,8 @@ impl<'a> Reader<'a> {
     /// Assets in values, in dictionaries and in samples.
     fn assets(&mut self, rep: Rep, path: u32, depth: usize) -> Checked<()> {
         match rep.kind() {
+            // An empty array has no place in the file.
+            kind::ASSET_PATH if rep.is_array() && rep.payload() == 0 => {}
             kind::ASSET_PATH if rep.is_array() => {
                 for asset in self.strings(rep)? {
                     self.asset(asset, path);

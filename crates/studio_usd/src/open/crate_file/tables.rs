@@ -191,7 +191,8 @@ impl Tables {
         if token.is_empty() || token.chars().any(is_bad) || token == "." || above.is_property && !path.is_property && !is_nested {
             return broken(format!("`{}` is no part of a path", token.chars().take(40).collect::<String>()));
         }
-        if !path.is_property && !is_nested && token.contains(['.', '{', '}', '[', ']']) {
+        let is_odd = token.contains("..") || path.is_property && !is_nested && token.contains(['.', '{', '}', '[', ']']);
+        if is_odd || !path.is_property && !is_nested && token.contains(['.', '{', '}', '[', ']']) {
             return broken(format!("`{}` is no name for a prim", token.chars().take(40).collect::<String>()));
         }
         Ok(token.len() as u64)
@@ -232,6 +233,16 @@ impl Tables {
 
     pub(super) fn is_path(&self, index: u32) -> Checked<()> {
         if (index as usize) < self.paths.len() { Ok(()) } else { broken("a path is asked for that is not there") }
+    }
+
+    /// As [`is_path`](Self::is_path), of a path that is not empty. Arcs to default prims have the empty one; elsewhere `openusd` 0.6 climbs from
+    /// it without an end.
+    pub(super) fn is_known_path(&self, index: u32) -> Checked<()> {
+        if self.paths.get(index as usize).is_some_and(|path| path.is_known) {
+            Ok(())
+        } else {
+            broken("a path is asked for that is not there")
+        }
     }
 
     pub(super) fn token(&self, index: u32) -> &str {

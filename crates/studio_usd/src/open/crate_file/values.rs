@@ -108,6 +108,9 @@ impl<'a> Values<'a> {
         if rep.is_inlined() {
             return broken("an array is said to be within its field");
         }
+        if rep.is_compressed() && !matches!(rep.kind(), 3..=9 | 48 | 56) {
+            return broken("an array is said to be compressed that cannot be");
+        }
         let width = match rep.kind() {
             1 | 2 => 1,
             3 | 4 => return self.numbers(rep, 4, true),
@@ -152,9 +155,6 @@ impl<'a> Values<'a> {
             // The reader refuses what it does not know.
             _ => return Ok(0),
         };
-        if rep.is_compressed() {
-            return broken("an array is said to be compressed that cannot be");
-        }
         let (count, at) = self.length(rep)?;
         at.has(count, width)?;
         Ok(count.saturating_mul(width))
@@ -278,7 +278,7 @@ impl<'a> Values<'a> {
             58 => {
                 let count = at.count(8)?;
                 for _ in 0..2 * count {
-                    self.tables.is_path(at.u32()?)?;
+                    self.tables.is_known_path(at.u32()?)?;
                 }
                 Ok(count * 64)
             }
@@ -307,7 +307,7 @@ impl<'a> Values<'a> {
     }
 
     fn paths(&self, at: &mut Bytes<'_>) -> Checked<u64> {
-        self.indices(at, |tables, index| tables.is_path(index).map(|()| 64))
+        self.indices(at, |tables, index| tables.is_known_path(index).map(|()| 64))
     }
 
     fn payload(&self, at: &mut Bytes<'_>) -> Checked<u64> {

@@ -185,3 +185,19 @@ fn files_that_are_not_there_are_reported_where_they_are_named() {
 fn escapes_are_worked_in_as_pixar_s_parser_does() {
     assert_eq!(super::super::text::unescape(r#"a\tb\\n\x41\101\"\q"#), "a\tb\\nAA\"q");
 }
+
+/// `openusd` climbs from these until its stack ends, which no program survives.
+#[test]
+fn paths_that_lead_above_the_root_are_refused_on_their_line() {
+    for body in [
+        "rel r = <../../..>",
+        "rel r = </P/../../..>",
+        "float x.connect = <../../../..>",
+        "def \"C\" (inherits = <../../../x>) {}",
+        "rel r = <//P>",
+    ] {
+        let error = open(&[("root.usda", &layer("", body))]).map(|_| ()).expect_err(body);
+        assert_eq!(error.line(), Some(4), "{body}: {error}");
+    }
+    open(&[("root.usda", &layer("", "rel r = <../P.x>\n    float x.connect = <.y>"))]).map(drop).unwrap();
+}

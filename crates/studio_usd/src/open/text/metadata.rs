@@ -25,7 +25,7 @@ impl<'a> Checker<'a> {
     pub(super) fn layer_metadata(&mut self) -> Result<(), UsdError> {
         self.block("", |checker, name| match name {
             "subLayers" => checker.arcs("", ReferenceKind::SubLayer),
-            "relocates" => checker.relocates(),
+            "relocates" => checker.relocates(""),
             "framesPerSecond" => {
                 let token = checker.tokens.next()?;
                 let rate = match &token {
@@ -48,7 +48,7 @@ impl<'a> Checker<'a> {
             "payload" => checker.arcs(path, ReferenceKind::Payload),
             "inherits" => checker.arcs(path, ReferenceKind::Inherit),
             "specializes" => checker.arcs(path, ReferenceKind::Specialize),
-            "relocates" => checker.relocates(),
+            "relocates" => checker.relocates(path),
             "kind" => match checker.tokens.next()? {
                 Token::String(_) => Ok(()),
                 other => Err(checker.tokens.error(format!("kind is {}; it has to be a string", describe(&other)))),
@@ -122,12 +122,12 @@ impl<'a> Checker<'a> {
     }
 
     /// Prims that are moved: `{ <from>: <to> }`.
-    fn relocates(&mut self) -> Result<(), UsdError> {
+    fn relocates(&mut self, prim: &str) -> Result<(), UsdError> {
         self.expect('{')?;
         while !self.take_close('}')? {
             for _ in 0..2 {
                 match self.tokens.next()? {
-                    Token::PathRef(path) => self.prim_path(path)?,
+                    Token::PathRef(path) => self.prim_path(path, prim)?,
                     other => return Err(self.tokens.error(format!("a path is expected here, not {}", describe(&other)))),
                 }
                 if self.tokens.is_next(':') {
@@ -163,12 +163,12 @@ impl<'a> Checker<'a> {
                 if let Some(Token::PathRef(path)) = self.tokens.peek() {
                     target = *path;
                     self.tokens.next()?;
-                    self.prim_path(target)?;
+                    self.prim_path(target, prim)?;
                 }
                 self.refers(prim, asset, target, kind);
             }
             Token::PathRef(path) if kind != ReferenceKind::SubLayer => {
-                self.prim_path(path)?;
+                self.prim_path(path, prim)?;
                 self.refers(prim, "", path, kind);
             }
             other => {
@@ -184,23 +184,28 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    fn prim_path(&mut self, path: &str) -> Result<(), UsdError> {
-        self.path(path)?;
-        if path.contains(['{', '.']) && !path.starts_with("..") {
+    fn prim_path(&mut self, path: &str, prim: &str) -> Result<(), UsdError> {
+        if path.is_empty() {
+            // The default prim.
+            return Ok(());
+        }
+        self.path(path, prim)?;
+        if path.trim_start_matches("../").trim_start_matches("..").contains(['{', '.']) {
             return Err(self.tokens.error(format!("<{path}> is no path of a prim, as is needed here")));
         }
         Ok(())
     }
 
-    fn path(&mut self, path: &str) -> Result<(), UsdError> {
+    fn path(&mut self, path: &str, prim: &str) -> Result<(), UsdError> {
         let depth = path.bytes().filter(|byte| matches!(byte, b'/' | b'{' | b'[')).count();
         self.within(depth, 2 * self.budget.namespace_depth, "parts of a path", "namespace_depth")?;
-        let is_known =
-            |c: char| c.is_alphanumeric() || matches!(c, '_' | '/' | '.' | ':' | '{' | '}' | '=' | '[' | ']' | '-' | '|');
-        if path.chars().all(is_known) {
+        let here = prim.bytes().filter(|byte| matches!(byte, b'/' | b'}')).count();
+        if !path.is_empty() && crate::open::is_sound(path, here) {
             return Ok(());
         }
-        Err(self.tokens.error(format!("<{}> is no path", path.chars().take(60).collect::<String>())))
+        Err(self
+            .tokens
+            .error(format!("<{}> is no path that can be followed from here", path.chars().take(60).collect::<String>())))
     }
 
     /// A value of which the type is not written: one token, a list, a dictionary, or what stands behind an arc in brackets.
@@ -239,7 +244,7 @@ impl<'a> Checker<'a> {
             }
             Token::Punctuation('-' | '+') => self.tokens.next().map(drop),
             Token::Punctuation(mark) => Err(self.tokens.error(format!("a value is expected here, not `{mark}`"))),
-            Token::PathRef(path) => self.path(path),
+            Token::PathRef(path) => self.path(path, prim),
             Token::AssetRef(path) => {
                 self.asset(path, prim);
                 Ok(())
