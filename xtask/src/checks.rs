@@ -7,6 +7,7 @@ use crate::{
     project::Project,
     setup,
     summary::{Outcome, Summary},
+    usd,
 };
 use std::{process::ExitCode, time::Duration};
 
@@ -93,7 +94,11 @@ fn not_built() -> Outcome {
 
 fn tests(runner: &Runner) -> (Outcome, Option<TestCounts>) {
     let mut counts = TestCounts::default();
-    let result = runner.run_with(&Job::new("cargo test --workspace --no-fail-fast", TESTS), |line| counts.read_line(line));
+    let mut job = Job::new("cargo test --workspace --no-fail-fast", TESTS);
+    if let Some(python) = usd::python(runner) {
+        job = job.env(usd::PYTHON, python.to_string_lossy());
+    }
+    let result = runner.run_with(&job, |line| counts.read_line(line));
     counts.close();
     (result.into(), Some(counts))
 }

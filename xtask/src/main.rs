@@ -16,6 +16,7 @@ mod project;
 mod setup;
 mod summary;
 mod table;
+mod usd;
 
 use crate::{
     cli::{Cli, Command},

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeSet,
     env, fmt, fs,
     io::{BufRead, BufReader, IsTerminal, Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     thread,
@@ -33,6 +33,11 @@ impl Job {
     pub fn new(line: &str, limit: Duration) -> Self {
         let mut words = line.split(' ').map(str::to_owned);
         Self { program: words.next().unwrap_or_default(), args: words.collect(), envs: Vec::new(), limit }
+    }
+
+    /// A program at a path, which may have spaces in it.
+    pub fn program(path: &Path, limit: Duration) -> Self {
+        Self { program: path.to_string_lossy().into_owned(), args: Vec::new(), envs: Vec::new(), limit }
     }
 
     /// Adds arguments.

@@ -33,6 +33,11 @@ impl Project {
         Ok(Self { root, target_dir })
     }
 
+    /// A folder for what can be made again, outside of the checkout; `None` where there is no home.
+    pub fn cache_dir() -> Option<PathBuf> {
+        cache_dir(env::var_os("XDG_CACHE_HOME").map(PathBuf::from), env::home_dir())
+    }
+
     /// The names of the examples of the root package, sorted; bench programs are not among them.
     ///
     /// # Errors
@@ -77,8 +82,13 @@ fn target_dir(already_set: bool, ci: bool, cache_home: Option<PathBuf>, home: Op
     if already_set || !ci {
         return None;
     }
+    Some(cache_dir(cache_home, home)?.join("target"))
+}
+
+/// The project's folder for what can be made again, by the XDG Base Directory Specification.
+fn cache_dir(cache_home: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
     let cache = cache_home.filter(|path| path.is_absolute()).or_else(|| home.map(|home| home.join(".cache")))?;
-    Some(cache.join("neural-studio").join("target"))
+    Some(cache.join("neural-studio"))
 }
 
 /// Cargo's rule for programs in a folder: `NAME.rs`, or `NAME/main.rs`.

@@ -24,7 +24,13 @@ impl Animated<'_> {
     }
 }
 
-fn put_values(layer: &mut LayerBuilder, prim: &Path, name: &str, type_name: &str, values: Vec<(f64, Value)>) -> Result<Option<Path>, WriteError> {
+fn put_values(
+    layer: &mut LayerBuilder,
+    prim: &Path,
+    name: &str,
+    type_name: &str,
+    values: Vec<(f64, Value)>,
+) -> Result<Option<Path>, WriteError> {
     let Some((_, first)) = values.first() else { return Ok(None) };
     if values.iter().all(|(_, value)| value == first) {
         let first = first.clone();

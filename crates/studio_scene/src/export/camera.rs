@@ -42,7 +42,13 @@ impl Film {
         let film = if matrix.z_axis.w != 0.0 {
             let focal_length = FILM_HEIGHT / window.y;
             let middle = matrix.z_axis.truncate().truncate() * window / 2.0;
-            Self { is_orthographic: false, focal_length, aperture: window * focal_length, offset: middle * focal_length, clipping }
+            Self {
+                is_orthographic: false,
+                focal_length,
+                aperture: window * focal_length,
+                offset: middle * focal_length,
+                clipping,
+            }
         } else {
             let middle = -matrix.w_axis.truncate().truncate() * window / 2.0;
             Self { is_orthographic: true, focal_length: 0.5, aperture: window * 10.0, offset: middle * 10.0, clipping }
@@ -53,7 +59,13 @@ impl Film {
 }
 
 /// Writes a camera's attributes.
-pub(super) fn write(layer: &mut LayerBuilder, prim: &Path, states: &Animated<'_>, entity: Entity, name: &str) -> Result<(), ExportError> {
+pub(super) fn write(
+    layer: &mut LayerBuilder,
+    prim: &Path,
+    states: &Animated<'_>,
+    entity: Entity,
+    name: &str,
+) -> Result<(), ExportError> {
     let cameras = states.0.iter().filter_map(|(_, state)| state.camera);
     if cameras.into_iter().any(|camera| Film::new(&camera).is_none()) {
         return Err(ExportError::NotFinite { entity, name: name.to_owned(), what: "the projection" });
@@ -69,5 +81,8 @@ pub(super) fn write(layer: &mut LayerBuilder, prim: &Path, states: &Animated<'_>
     put("horizontalApertureOffset", "float", &|film| Value::Float(film.offset.x))?;
     put("verticalApertureOffset", "float", &|film| Value::Float(film.offset.y))?;
     put("clippingRange", "float2", &|film| Value::Vec2f(gf::vec2f(film.clipping.x, film.clipping.y)))?;
+    // Bevy multiplies luminance by `1 / (1.2 * 2^EV100)`, USD by `2^exposure`.
+    let stops = |state: &EntityState| state.camera.and_then(|camera| camera.ev100).filter(|ev100| ev100.is_finite());
+    states.put(layer, prim, "exposure", "float", |state| stops(state).map(|ev100| Value::Float(-ev100 - 1.2_f32.log2())))?;
     Ok(())
 }

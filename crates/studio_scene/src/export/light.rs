@@ -1,7 +1,7 @@
-//! Lights: Bevy's to UsdLux, the inverse of `look`'s photometry.
+//! Lights: Bevy's to `UsdLux`, the inverse of `look`'s photometry.
 //!
 //! Every light is `normalize`d, so its size does not change how bright it is. A surface then gives off `π L` lumens, where `L` is
-//! `inputs:intensity` (UsdLux, `LightAPI`); so `L` is the flux by π. Of a distant light it is the illuminance itself.
+//! `inputs:intensity` (`UsdLux`, `LightAPI`); so `L` is the flux by π. Of a distant light it is the illuminance itself.
 
 use super::{ExportError, animated::Animated, picture::vec3f, state::LightState};
 use bevy::{light::RectLight, prelude::*};
@@ -45,7 +45,13 @@ fn is_finite(light: &LightState) -> bool {
 }
 
 /// Writes a light's attributes.
-pub(super) fn write(layer: &mut LayerBuilder, prim: &Path, states: &Animated<'_>, entity: Entity, name: &str) -> Result<(), ExportError> {
+pub(super) fn write(
+    layer: &mut LayerBuilder,
+    prim: &Path,
+    states: &Animated<'_>,
+    entity: Entity,
+    name: &str,
+) -> Result<(), ExportError> {
     if states.0.iter().filter_map(|(_, state)| state.light.as_ref()).any(|light| !is_finite(light)) {
         return Err(ExportError::NotFinite { entity, name: name.to_owned(), what: "the light" });
     }

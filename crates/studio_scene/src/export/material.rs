@@ -118,12 +118,24 @@ impl Writer<'_> {
         self.layer.connect(&material_path, "outputs:surface", "token", output)?;
 
         let color = material.base_color.to_linear();
-        let base = self.texture(material.base_color_texture.as_ref(), "BaseColor", &material.base_color_channel, color.to_vec4(), Vec4::ZERO)?;
+        let base = self.texture(
+            material.base_color_texture.as_ref(),
+            "BaseColor",
+            &material.base_color_channel,
+            color.to_vec4(),
+            Vec4::ZERO,
+        )?;
         self.color(&surface, "inputs:diffuseColor", color.to_vec3(), base.as_ref())?;
         self.opacity(&surface, material, color.alpha, base.as_ref())?;
 
         let emissive = material.emissive.to_vec3();
-        let texture = self.texture(material.emissive_texture.as_ref(), "Emissive", &material.emissive_channel, emissive.extend(1.0), Vec4::ZERO)?;
+        let texture = self.texture(
+            material.emissive_texture.as_ref(),
+            "Emissive",
+            &material.emissive_channel,
+            emissive.extend(1.0),
+            Vec4::ZERO,
+        )?;
         if emissive != Vec3::ZERO {
             self.color(&surface, "inputs:emissiveColor", emissive, texture.as_ref())?;
         }
@@ -139,7 +151,8 @@ impl Writer<'_> {
         self.number(&surface, "inputs:roughness", material.perceptual_roughness, texture.as_ref(), "g")?;
         self.number(&surface, "inputs:metallic", material.metallic, texture.as_ref(), "b")?;
 
-        let texture = self.texture(material.occlusion_texture.as_ref(), "Occlusion", &material.occlusion_channel, Vec4::ONE, Vec4::ZERO)?;
+        let texture =
+            self.texture(material.occlusion_texture.as_ref(), "Occlusion", &material.occlusion_channel, Vec4::ONE, Vec4::ZERO)?;
         if texture.is_some() {
             self.number(&surface, "inputs:occlusion", 1.0, texture.as_ref(), "r")?;
         }
@@ -147,7 +160,9 @@ impl Writer<'_> {
         // Directions are stored as 0 to 1.
         let up = if material.flip_normal_map_y { -1.0 } else { 1.0 };
         let (scale, bias) = (Vec4::new(2.0, 2.0 * up, 2.0, 1.0), Vec4::new(-1.0, -up, -1.0, 0.0));
-        if let Some(texture) = self.texture(material.normal_map_texture.as_ref(), "Normal", &material.normal_map_channel, scale, bias)? {
+        if let Some(texture) =
+            self.texture(material.normal_map_texture.as_ref(), "Normal", &material.normal_map_channel, scale, bias)?
+        {
             let output = self.layer.declare(&texture, "outputs:rgb", "float3")?;
             self.layer.connect(&surface, "inputs:normal", "normal3f", output)?;
         }
@@ -176,7 +191,13 @@ impl Writer<'_> {
         }
     }
 
-    fn opacity(&mut self, surface: &Path, material: &StandardMaterial, alpha: f32, base: Option<&Path>) -> Result<(), WriteError> {
+    fn opacity(
+        &mut self,
+        surface: &Path,
+        material: &StandardMaterial,
+        alpha: f32,
+        base: Option<&Path>,
+    ) -> Result<(), WriteError> {
         let threshold = match material.alpha_mode {
             AlphaMode::Opaque => return Ok(()),
             // A threshold of 0 would mean that there is none.
@@ -204,7 +225,14 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn number(&mut self, surface: &Path, input: &str, number: f32, texture: Option<&Path>, channel: &str) -> Result<(), WriteError> {
+    fn number(
+        &mut self,
+        surface: &Path,
+        input: &str,
+        number: f32,
+        texture: Option<&Path>,
+        channel: &str,
+    ) -> Result<(), WriteError> {
         match texture {
             Some(texture) => {
                 let output = self.layer.declare(texture, &format!("outputs:{channel}"), "float")?;

@@ -41,7 +41,8 @@ pub(super) fn read<'a>(mesh: &'a Mesh, entity: Entity, name: &str) -> Result<Sha
         indices: reader.triangles(points.len())?,
         morphs: reader.morphs(points.len())?,
     };
-    let lengths = [shape.normals.map(<[_]>::len), shape.uvs[0].map(<[_]>::len), shape.uvs[1].map(<[_]>::len), shape.colors.map(<[_]>::len)];
+    let lengths =
+        [shape.normals.map(<[_]>::len), shape.uvs[0].map(<[_]>::len), shape.uvs[1].map(<[_]>::len), shape.colors.map(<[_]>::len)];
     if lengths.iter().flatten().any(|length| *length != points.len()) {
         return Err(wrong("its attributes are of different lengths".to_owned()));
     }
@@ -107,12 +108,16 @@ impl<'a> Reader<'a, '_> {
         }
         let indices: Vec<i32> = indices.into_iter().map(|index| index as i32).collect();
         match self.mesh.primitive_topology() {
-            PrimitiveTopology::TriangleList if indices.len() % 3 == 0 => Ok(indices),
-            PrimitiveTopology::TriangleList => Err((self.wrong)("its indices are not triangles: their number is no multiple of 3".to_owned())),
+            PrimitiveTopology::TriangleList if indices.len().is_multiple_of(3) => Ok(indices),
+            PrimitiveTopology::TriangleList => {
+                Err((self.wrong)("its indices are not triangles: their number is no multiple of 3".to_owned()))
+            }
             PrimitiveTopology::TriangleStrip => Ok(indices
                 .windows(3)
                 .enumerate()
-                .filter_map(|(at, corners)| <[i32; 3]>::try_from(corners).ok().map(|[a, b, c]| if at % 2 == 0 { [a, b, c] } else { [b, a, c] }))
+                .filter_map(|(at, corners)| {
+                    <[i32; 3]>::try_from(corners).ok().map(|[a, b, c]| if at % 2 == 0 { [a, b, c] } else { [b, a, c] })
+                })
                 .flatten()
                 .collect()),
             topology => Err((self.wrong)(format!("{topology:?} is not a surface; leave it out with `NotExported`"))),
@@ -122,7 +127,7 @@ impl<'a> Reader<'a, '_> {
     fn morphs(&self, points: usize) -> Result<Vec<(String, &'a [MorphAttributes])>, ExportError> {
         let Some(morphs) = self.mesh.morph_targets().filter(|_| points > 0) else { return Ok(Vec::new()) };
         let names = self.mesh.morph_target_names().unwrap_or_default();
-        if morphs.len() % points != 0 {
+        if !morphs.len().is_multiple_of(points) {
             return Err((self.wrong)("its morph targets have another number of vertices".to_owned()));
         }
         let mut unique = UniqueNames::default();
@@ -183,7 +188,8 @@ impl Shape<'_> {
                 .zip(vertices.iter())
                 .filter(|(_, vertex)| vertex.position != Vec3::ZERO || vertex.normal != Vec3::ZERO)
                 .collect();
-            let offsets = |of: fn(&MorphAttributes) -> Vec3| Value::Vec3fVec(moved.iter().map(|(_, vertex)| vec3f(of(vertex))).collect());
+            let offsets =
+                |of: fn(&MorphAttributes) -> Vec3| Value::Vec3fVec(moved.iter().map(|(_, vertex)| vec3f(of(vertex))).collect());
             layer.uniform(&path, "offsets", "vector3f[]", offsets(|vertex| vertex.position))?;
             layer.uniform(&path, "normalOffsets", "vector3f[]", offsets(|vertex| vertex.normal))?;
             layer.uniform(&path, "pointIndices", "int[]", Value::IntVec(moved.iter().map(|(point, _)| *point).collect()))?;

@@ -12,6 +12,7 @@
 //! | a camera with any projection | `Camera` with apertures and their offsets |
 //! | `Visibility::Hidden` | `visibility = "invisible"` |
 //! | morph targets | `BlendShape`s with their weights |
+//! | `SkinnedMesh` | `Skeleton` with one `SkelAnimation` of where its joints are |
 //!
 //! The stage has Y up, metres, and its default prim around everything. What has no counterpart is told in [`ExportedScene::notes`].
 
@@ -24,6 +25,7 @@ mod mesh;
 mod picture;
 mod plugin;
 mod scene;
+mod skin;
 mod state;
 
 pub use error::ExportError;

@@ -27,7 +27,9 @@ fn dynamic(picture: &Image) -> Result<DynamicImage, String> {
     let texel = match picture.texture_descriptor.format {
         TextureFormat::R8Unorm => 1,
         TextureFormat::Rg8Unorm => 2,
-        TextureFormat::Rgba8Unorm | TextureFormat::Rgba8UnormSrgb | TextureFormat::Bgra8Unorm | TextureFormat::Bgra8UnormSrgb => 4,
+        TextureFormat::Rgba8Unorm | TextureFormat::Rgba8UnormSrgb | TextureFormat::Bgra8Unorm | TextureFormat::Bgra8UnormSrgb => {
+            4
+        }
         format => return Err(format!("PNG does not have the pixel format {format:?}")),
     };
     // What follows are smaller versions of the same picture.
@@ -35,7 +37,10 @@ fn dynamic(picture: &Image) -> Result<DynamicImage, String> {
     let data = data.get(..bytes).ok_or("it has fewer bytes than pixels")?.to_vec();
     if picture.texture_descriptor.format == TextureFormat::Rg8Unorm {
         // PNG's second channel would be opacity.
-        let wide = data.chunks_exact(2).flat_map(|pair| [pair.first().copied().unwrap_or(0), pair.last().copied().unwrap_or(0), 0]).collect();
+        let wide = data
+            .chunks_exact(2)
+            .flat_map(|pair| [pair.first().copied().unwrap_or(0), pair.last().copied().unwrap_or(0), 0])
+            .collect();
         let picture = image::RgbImage::from_raw(size.x, size.y, wide).ok_or("it has fewer bytes than pixels")?;
         return Ok(DynamicImage::ImageRgb8(picture));
     }

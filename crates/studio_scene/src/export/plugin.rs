@@ -57,7 +57,8 @@ impl Plugin for UsdExportPlugin {
 struct Exporting(Vec<(PathBuf, Task<Result<Vec<String>, ExportError>>)>);
 
 fn export_scenes(world: &mut World) {
-    let wanted: Vec<ExportUsd> = world.get_resource_mut::<Messages<ExportUsd>>().map(|mut messages| messages.drain().collect()).unwrap_or_default();
+    let wanted: Vec<ExportUsd> =
+        world.get_resource_mut::<Messages<ExportUsd>>().map(|mut messages| messages.drain().collect()).unwrap_or_default();
     for ExportUsd { root, path, options } in wanted {
         let scene = UsdExport { root, options }.export(world);
         let target = path.clone();

@@ -7,15 +7,11 @@ use super::{
     material::{Looks, TEXTURES},
     mesh,
     picture::vec3f,
+    skin::{self, Skin},
     state::{self, EntityState, Recording},
 };
 use bevy::{mesh::skinning::SkinnedMesh, prelude::*};
-use std::{
-    collections::HashMap,
-    fs,
-    path::Path as FilePath,
-    sync::Arc,
-};
+use std::{collections::HashMap, fs, path::Path as FilePath, sync::Arc};
 use studio_usd::write::{
     LayerBuilder, LayerFormat, Package, UniqueNames, WriteError, gf, prim_name,
     sdf::{AbstractData, AssetPath, Data, Path, Specifier, Value},
@@ -86,7 +82,10 @@ impl ExportedScene {
             let folder = path.with_file_name(&name);
             fs::create_dir_all(&folder).map_err(|source| WriteError::Io { path: folder.clone(), source })?;
             for texture in &self.textures {
-                write_atomically(&folder.join(texture.path.trim_start_matches(TEXTURES).trim_start_matches('/')), &texture.bytes)?;
+                write_atomically(
+                    &folder.join(texture.path.trim_start_matches(TEXTURES).trim_start_matches('/')),
+                    &texture.bytes,
+                )?;
             }
         }
         Ok(name)
@@ -102,10 +101,10 @@ impl ExportedScene {
 fn change_assets(layer: &mut Data, change: &dyn Fn(&str) -> Option<String>) {
     for path in layer.spec_paths() {
         for (_, value) in layer.spec_mut(&path).into_iter().flat_map(|spec| &mut spec.fields) {
-            if let Value::AssetPath(asset) = value {
-                if let Some(changed) = change(asset.as_str()) {
-                    *asset = AssetPath::new(changed);
-                }
+            if let Value::AssetPath(asset) = value
+                && let Some(changed) = change(asset.as_str())
+            {
+                *asset = AssetPath::new(changed);
             }
         }
     }
@@ -178,8 +177,10 @@ enum Part {
 
 impl Exporter<'_> {
     fn count_uses(&mut self, entities: &[Entity]) {
-        for key in entities.iter().filter_map(|entity| self.shape_key(*entity)) {
-            *self.uses.entry(key).or_default() += 1;
+        for entity in entities {
+            if let Some(key) = self.shape_key(*entity) {
+                *self.uses.entry(key).or_default() += 1;
+            }
         }
     }
 
@@ -189,7 +190,8 @@ impl Exporter<'_> {
 
     fn is_double_sided(&self, entity: Entity) -> bool {
         let materials = self.world.get_resource::<Assets<StandardMaterial>>();
-        let material = self.world.get::<MeshMaterial3d<StandardMaterial>>(entity).and_then(|material| materials?.get(&material.0));
+        let material =
+            self.world.get::<MeshMaterial3d<StandardMaterial>>(entity).and_then(|material| materials?.get(&material.0));
         material.is_some_and(|material| material.double_sided || material.cull_mode.is_none())
     }
 
@@ -212,7 +214,10 @@ impl Exporter<'_> {
     }
 
     fn named(&self, entities: &[Entity], parent: &str, names: &mut UniqueNames) -> Vec<(Entity, String)> {
-        entities.iter().map(|entity| (*entity, format!("{parent}/{}", names.take(&state::name_of(self.world, *entity))))).collect()
+        entities
+            .iter()
+            .map(|entity| (*entity, format!("{parent}/{}", names.take(&state::name_of(self.world, *entity)))))
+            .collect()
     }
 
     /// Writes an entity. What it is goes onto its own prim if that is one thing and there is nothing below, otherwise below it.
@@ -316,11 +321,11 @@ impl Exporter<'_> {
         let handle = self.world.get::<Mesh3d>(entity).map(|mesh| &mesh.0).ok_or_else(|| wrong("it is gone"))?;
         let meshes = self.world.get_resource::<Assets<Mesh>>();
         let mesh = meshes.and_then(|meshes| meshes.get(handle)).ok_or_else(|| wrong("it is not loaded yet; wait until it is"))?;
-        if self.world.get::<SkinnedMesh>(entity).is_some() {
-            self.looks.notes.push(format!("{name}: its skin is left out, it stands as it was bound"));
-        }
         let key = (handle.id(), self.is_double_sided(entity));
-        let is_shared = self.options.instances && self.uses.get(&key).is_some_and(|uses| *uses > 1) && !mesh.has_morph_targets();
+        let is_shared = self.options.instances
+            && self.uses.get(&key).is_some_and(|uses| *uses > 1)
+            && !mesh.has_morph_targets()
+            && self.world.get::<SkinnedMesh>(entity).is_none();
         let prim = if is_shared {
             let prototype = self.prototype(key, mesh, entity, name)?;
             let prim = self.layer.define(path, "Xform")?;
@@ -328,7 +333,8 @@ impl Exporter<'_> {
             prim
         } else {
             let shape = mesh::read(mesh, entity, name)?;
-            self.alone(&shape, path, key.1, states)?
+            let skin = Skin::read(self.world, self.recording, mesh, entity, name)?;
+            self.alone(&shape, skin.as_ref(), path, key.1, states)?
         };
         if let Some(material) = self.world.get::<MeshMaterial3d<StandardMaterial>>(entity) {
             let scope = format!("{}/Materials", self.root);
@@ -340,9 +346,16 @@ impl Exporter<'_> {
         Ok(prim)
     }
 
-    /// A mesh of its own. One with blend shapes stands below a `SkelRoot` with the animation that drives them.
-    fn alone(&mut self, shape: &mesh::Shape<'_>, path: &str, double_sided: bool, states: &Animated<'_>) -> Result<Path, ExportError> {
-        if shape.morphs.is_empty() {
+    /// A mesh of its own. One with a skin or blend shapes stands below a `SkelRoot` with its skeleton and the animation that drives both.
+    fn alone(
+        &mut self,
+        shape: &mesh::Shape<'_>,
+        skin: Option<&Skin<'_>>,
+        path: &str,
+        double_sided: bool,
+        states: &Animated<'_>,
+    ) -> Result<Path, ExportError> {
+        if shape.morphs.is_empty() && skin.is_none() {
             let prim = self.layer.define(path, "Mesh")?;
             shape.write(&mut self.layer, &prim, double_sided)?;
             return Ok(prim);
@@ -351,23 +364,26 @@ impl Exporter<'_> {
         let prim = self.layer.define(&format!("{path}/Mesh"), "Mesh")?;
         shape.write(&mut self.layer, &prim, double_sided)?;
         let names = shape.write_morphs(&mut self.layer, &prim)?;
-        // Blend shapes are driven through a skeleton, even one without joints that matter.
         let skeleton = self.layer.define(&format!("{path}/Skeleton"), "Skeleton")?;
-        let animation = self.layer.define(&format!("{path}/Weights"), "SkelAnimation")?;
-        let identity = || Value::Matrix4dVec(vec![gf::Matrix4d([1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0])]);
-        self.layer.uniform(&skeleton, "joints", "token[]", Value::token_vec(["Root"]))?;
-        self.layer.uniform(&skeleton, "bindTransforms", "matrix4d[]", identity())?;
-        self.layer.uniform(&skeleton, "restTransforms", "matrix4d[]", identity())?;
-        let count = names.len();
-        self.layer.uniform(&animation, "blendShapes", "token[]", Value::token_vec(names))?;
-        states.put(&mut self.layer, &animation, "blendShapeWeights", "float[]", |state| {
-            let mut weights = state.weights.clone();
-            weights.resize(count, 0.0);
-            Some(Value::FloatVec(weights))
-        })?;
+        let animation = self.layer.define(&format!("{path}/Animation"), "SkelAnimation")?;
+        match skin {
+            Some(skin) => skin.write(&mut self.layer, &prim, &skeleton, &animation)?,
+            // Blend shapes are driven through a skeleton, even one whose joint holds nothing.
+            None => skin::write_no_joints(&mut self.layer, &skeleton)?,
+        }
+        if !names.is_empty() {
+            let count = names.len();
+            self.layer.uniform(&animation, "blendShapes", "token[]", Value::token_vec(names))?;
+            states.put(&mut self.layer, &animation, "blendShapeWeights", "float[]", |state| {
+                let mut weights = state.weights.clone();
+                weights.resize(count, 0.0);
+                Some(Value::FloatVec(weights))
+            })?;
+        }
         self.layer.relationship(&skeleton, "skel:animationSource", vec![animation])?;
         self.layer.apply_schema(&skeleton, "SkelBindingAPI")?;
         self.layer.relationship(&prim, "skel:skeleton", vec![skeleton])?;
+        self.layer.apply_schema(&prim, "SkelBindingAPI")?;
         Ok(root)
     }
 

@@ -2,6 +2,7 @@
 
 use super::{ExportError, NotExported, UsdExport};
 use bevy::{
+    camera::Exposure,
     ecs::hierarchy::{ChildOf, Children},
     light::RectLight,
     mesh::morph::MorphWeights,
@@ -37,6 +38,8 @@ pub(super) struct CameraState {
     pub clip_from_view: Mat4,
     pub near: f32,
     pub far: f32,
+    /// At ISO 100, if the camera has one of its own.
+    pub ev100: Option<f32>,
 }
 
 /// Entities as they were at some times.
@@ -146,7 +149,8 @@ pub(super) fn roots(world: &World, root: Option<Entity>) -> Result<Vec<Entity>, 
         let parent = world.get::<ChildOf>(*entity).map(ChildOf::parent);
         parent.is_none_or(|parent| world.get::<Transform>(parent).is_none())
     };
-    let mut roots: Vec<Entity> = query.iter(world).map(|(entity, _)| entity).filter(is_root).filter(|entity| is_exported(world, *entity)).collect();
+    let mut roots: Vec<Entity> =
+        query.iter(world).map(|(entity, _)| entity).filter(is_root).filter(|entity| is_exported(world, *entity)).collect();
     roots.sort();
     Ok(roots)
 }
@@ -169,7 +173,7 @@ fn light(world: &World, entity: Entity) -> Option<LightState> {
         return Some(LightState::Spot(*light));
     }
     if let Some(light) = world.get::<DirectionalLight>(entity) {
-        return Some(LightState::Directional(light.clone()));
+        return Some(LightState::Directional(*light));
     }
     world.get::<RectLight>(entity).map(|light| LightState::Rect(*light))
 }
@@ -184,10 +188,14 @@ fn camera(world: &World, entity: Entity) -> Option<CameraState> {
         // Depth is 1 at the near plane: of perspective `near / distance`, of parallel lines linear.
         Projection::Custom(custom) => {
             let (scale, offset) = (clip_from_view.z_axis.z, clip_from_view.w_axis.z);
-            if clip_from_view.z_axis.w != 0.0 { (offset / (1.0 + scale), custom.far()) } else { ((offset - 1.0) / scale, custom.far()) }
+            if clip_from_view.z_axis.w != 0.0 {
+                (offset / (1.0 + scale), custom.far())
+            } else {
+                ((offset - 1.0) / scale, custom.far())
+            }
         }
     };
-    Some(CameraState { clip_from_view, near, far })
+    Some(CameraState { clip_from_view, near, far, ev100: world.get::<Exposure>(entity).map(|exposure| exposure.ev100) })
 }
 
 /// An entity as it is.

@@ -365,7 +365,9 @@ fn the_corpus_file_formats_all_show_one_picture() {
         assert_eq!((picture.width, picture.height), (256, 256));
         if name.contains("cmyk") {
             // Ink has another range than light. Without its profile each colour is (255 - ink) (255 - black) / 255.
-            for (x, y, expected) in [(128, 128, [55, 255, 0]), (20, 20, [255, 66, 0]), (128, 200, [182, 204, 0])] {
+            for (x, y, expected) in
+                [(128, 128, [55, 255, 0]), (20, 20, [255, 66, 0]), (60, 128, [182, 204, 0]), (200, 128, [38, 254, 196])]
+            {
                 let color = encoded(&picture, x, y) * 255.0;
                 assert!(
                     color.abs_diff_eq(Vec3::from(expected.map(|byte: u8| f32::from(byte))), 4.0),

@@ -238,10 +238,10 @@ impl Flattener<'_> {
         if times.is_empty() {
             return Ok(Vec::new());
         }
-        if let Some(samples) = attribute.time_samples().map_err(said)? {
-            if samples.iter().map(|(time, _)| *time).eq(times.iter().copied()) {
-                return Ok(samples.into_iter().map(|(time, value)| (time, anchored(value))).collect());
-            }
+        if let Some(samples) = attribute.time_samples().map_err(said)?
+            && samples.iter().map(|(time, _)| *time).eq(times.iter().copied())
+        {
+            return Ok(samples.into_iter().map(|(time, value)| (time, anchored(value))).collect());
         }
         let at = |time: f64| {
             let value = attribute.get_at::<Value>(TimeCode::new(time)).map_err(said)?;
@@ -295,10 +295,10 @@ impl Flattener<'_> {
     fn moved(&self, path: &Path) -> Path {
         let text = path.as_str();
         for (source, target) in &self.pending {
-            if let Some(rest) = text.strip_prefix(source.as_str()) {
-                if rest.is_empty() || rest.starts_with(['/', '.']) {
-                    return Path::new(&format!("{target}{rest}")).unwrap_or_else(|_| path.clone());
-                }
+            if let Some(rest) = text.strip_prefix(source.as_str())
+                && (rest.is_empty() || rest.starts_with(['/', '.']))
+            {
+                return Path::new(&format!("{target}{rest}")).unwrap_or_else(|_| path.clone());
             }
         }
         path.clone()

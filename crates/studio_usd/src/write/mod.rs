@@ -23,7 +23,7 @@ pub use text::to_text;
 pub use types::retyped;
 
 /// The types that layers are made of.
-pub use openusd::{gf, sdf};
+pub use openusd::{gf, sdf, usd};
 
 use openusd::sdf::AbstractData;
 use std::path::{Path, PathBuf};

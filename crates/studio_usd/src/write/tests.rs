@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use super::*;
 use openusd::{
     ar::{DefaultResolver, Resolver as _},
@@ -231,7 +233,7 @@ fn a_file_that_cannot_be_replaced_stays_as_it_was() {
 
 #[test]
 fn formats_follow_the_extension() {
-    let of = |path: &str| LayerFormat::of_path(std::path::Path::new(path));
+    let of = |path: &str| LayerFormat::of_path(Path::new(path));
     assert_eq!(of("a.USDA").unwrap(), LayerFormat::Usda);
     assert_eq!(of("a.usd").unwrap(), LayerFormat::Usdc);
     assert_eq!(of("a.usdz").unwrap(), LayerFormat::Usdz);
@@ -239,7 +241,7 @@ fn formats_follow_the_extension() {
 }
 
 /// A stage of several layers: a sublayer with an offset, references, a variant, instances, clips, a texture.
-fn composed(folder: &std::path::Path) -> Stage {
+fn composed(folder: &Path) -> Stage {
     let file = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
     file(
         "chair.usda",
@@ -254,8 +256,12 @@ def Xform "Chair" (
 )
 {
     variantSet "color" = {
-        "red" { color3f inputs:tint = (1, 0, 0) }
-        "blue" { color3f inputs:tint = (0, 0, 1) }
+        "red" {
+            color3f inputs:tint = (1, 0, 0)
+        }
+        "blue" {
+            color3f inputs:tint = (0, 0, 1)
+        }
     }
     def Mesh "Seat" ( prepend apiSchemas = ["MaterialBindingAPI"] )
     {
@@ -311,7 +317,9 @@ over "World"
     }
     def "Off" ( active = false )
     {
-        def "Below" {}
+        def "Below"
+        {
+        }
     }
     def Xform "Ball" ( clips = { dictionary default = {
         asset[] assetPaths = [@clip.usda@]
@@ -339,8 +347,7 @@ fn a_flattened_stage_says_what_the_composed_one_did() {
     write_atomically(&path, &to_crate(&layer).unwrap()).unwrap();
     let flat = Stage::open(path.to_str().unwrap()).unwrap();
     assert_eq!(flat.layer_count(), 1);
-    let number =
-        |stage: &Stage, path: &str, time: f64| stage.attribute(path).get_at::<Value>(openusd::usd::TimeCode::new(time)).unwrap();
+    let number = |stage: &Stage, path: &str, time: f64| stage.attribute(path).get_at::<Value>(usd::TimeCode::new(time)).unwrap();
     for (path, time) in [
         ("/World.xformOp:translate", 105.0),
         ("/World/A.xformOp:translate", 0.0),
@@ -399,7 +406,7 @@ fn a_packaged_stage_brings_its_textures_and_says_what_is_missing() {
     assert!(packaged.left_out[0].0.ends_with("wood.png"));
 }
 
-fn composed_without_picture(folder: &std::path::Path) -> Stage {
+fn composed_without_picture(folder: &Path) -> Stage {
     Stage::open(folder.join("root.usda").to_str().unwrap()).unwrap()
 }
 
@@ -408,4 +415,40 @@ fn a_layer_that_reads_others_is_flattened_first() {
     let layer = usda::parse("#usda 1.0\ndef \"A\" ( prepend references = @b.usda@ ) {}\n").unwrap();
     let error = package(&layer, &mut |_| Ok(None)).unwrap_err().to_string();
     assert!(error.contains("b.usda") && error.contains("flatten"), "{error}");
+}
+
+/// What usd-core finds in a file: see `tests/usd/check.py`. `None` where it is absent and nobody asked for it.
+fn found_by_usd_core(file: &Path) -> Option<serde_json::Value> {
+    let Some(python) = std::env::var_os("NEURAL_STUDIO_USD_PYTHON").filter(|python| !python.is_empty()) else {
+        let ci = std::env::var("CI").is_ok_and(|value| value == "true" || value == "1");
+        assert!(!ci, "usd-core is absent: `cargo xtask test` installs it and sets NEURAL_STUDIO_USD_PYTHON");
+        println!("skipped: usd-core absent");
+        return None;
+    };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/usd/check.py");
+    let output = std::process::Command::new(python).arg(script).arg(file).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[test]
+fn usd_core_finds_the_same_in_a_flattened_stage_as_in_its_layers() {
+    let folder = tempfile::tempdir().unwrap();
+    let stage = composed(folder.path());
+    let Some(source) = found_by_usd_core(&folder.path().join("root.usda")) else { return };
+    assert_eq!(source["prims"].as_array().unwrap().len(), 14);
+    let Flattened { layer, .. } = flatten(&stage).unwrap();
+    for name in ["flat.usda", "flat.usdc", "flat.usdz"] {
+        let file = folder.path().join(name);
+        write_atomically(&file, &to_bytes(&layer, LayerFormat::of_path(&file).unwrap()).unwrap()).unwrap();
+        let found = found_by_usd_core(&file).unwrap();
+        let told = |found: &serde_json::Value| {
+            let mut prims = found["prims"].clone();
+            // Asset paths are resolved ones in one layer.
+            prims.as_array_mut().unwrap().iter_mut().for_each(|prim| prim["surface"] = serde_json::Value::Null);
+            prims
+        };
+        assert_eq!(told(&found), told(&source), "{name}");
+        assert_eq!((&found["up_axis"], &found["meters_per_unit"]), (&source["up_axis"], &source["meters_per_unit"]), "{name}");
+    }
 }
