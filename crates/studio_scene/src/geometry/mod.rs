@@ -24,6 +24,7 @@ mod primvar;
 mod shapes;
 mod skin;
 mod subdivide;
+mod tangents;
 mod triangulate;
 mod update;
 

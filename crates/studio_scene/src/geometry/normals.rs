@@ -16,7 +16,7 @@ pub(crate) fn face_normals(polygons: &Polygons, points: &[Vec3], left_handed: bo
     (0..polygons.face_count()).map(|face| direction(polygons.area_normal(face, points) * sign)).collect()
 }
 
-/// A normal for each point: those of the faces around it, weighted by their areas. Faces that are not drawn take part, too, as OpenSubdiv's
+/// A normal for each point: those of the faces around it, weighted by their areas. Faces that are not drawn take part, too, as `OpenSubdiv`'s
 /// holes do in the surface.
 pub(crate) fn smooth_normals(polygons: &Polygons, points: &[Vec3], left_handed: bool) -> Vec<Vec3> {
     let sign = if left_handed { -1.0 } else { 1.0 };

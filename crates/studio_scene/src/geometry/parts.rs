@@ -8,6 +8,7 @@ use super::{
     primvar::{Channel, Elements, Place, resolve_or_note},
     skin::Skin,
     subdivide::{Blend, FaceVarying, Refined, refine, refine_face_varying},
+    tangents::insert_tangents,
     triangulate::{EAR_TESTS, Triangulator},
     update::{MeshUpdate, MovedPoints, NormalRule, Surface},
 };
@@ -96,7 +97,7 @@ pub fn mesh_parts(mesh: &snapshot::Mesh, options: &MeshOptions) -> Result<Vec<Me
         }
         let mut part_notes = Vec::new();
         let is_translucent = has_colors && builder.vertices.iter().any(|vertex| vertex.color.w < 1.0);
-        let mut made = builder.mesh(&corners, has_colors, options, &mut part_notes);
+        let mut made = builder.mesh(&corners, has_colors, options);
         let point_of_vertex: Vec<u32> = builder.vertices.iter().map(|vertex| vertex.point).collect();
         let part_skin = skin.as_ref().map(|skin| skin.insert(&mut made, &point_of_vertex));
         let normal_of_vertex: Vec<u32> = builder.vertices.iter().map(|vertex| vertex.normal_source).collect();
@@ -436,7 +437,7 @@ impl Builder {
         new
     }
 
-    fn mesh(&self, corners: &Corners, has_colors: bool, options: &MeshOptions, notes: &mut Vec<String>) -> Mesh {
+    fn mesh(&self, corners: &Corners, has_colors: bool, options: &MeshOptions) -> Mesh {
         let mut mesh = Mesh::new(PrimitiveTopology::TriangleList, options.asset_usage);
         let position = |vertex: &Vertex| corners.moved.points.get(vertex.point as usize).copied().unwrap_or_default().to_array();
         mesh.insert_attribute(Mesh::ATTRIBUTE_POSITION, self.vertices.iter().map(position).collect::<Vec<_>>());
@@ -451,11 +452,8 @@ impl Builder {
             mesh.insert_attribute(Mesh::ATTRIBUTE_COLOR, colors);
         }
         mesh.insert_indices(Indices::U32(self.indices.clone()));
-        if options.tangents
-            && !corners.uvs.is_empty()
-            && let Err(error) = mesh.generate_tangents()
-        {
-            notes.push(format!("there are no tangents: {error}"));
+        if options.tangents {
+            insert_tangents(&mut mesh);
         }
         mesh
     }

@@ -1,6 +1,6 @@
 //! Meshes that are made rather than read: shapes, tubes, balls.
 
-use super::{MeshAnimation, MeshOptions, MeshPart};
+use super::{MeshAnimation, MeshOptions, MeshPart, tangents::insert_tangents};
 use bevy::{
     math::{Vec2, Vec3, Vec4},
     mesh::{Indices, Mesh, PrimitiveTopology},
@@ -38,11 +38,10 @@ impl Plain {
     }
 
     /// The part that is this mesh.
-    pub fn part(self, options: &MeshOptions, double_sided: bool, is_animated: bool, mut notes: Vec<String>) -> MeshPart {
+    pub fn part(self, options: &MeshOptions, double_sided: bool, is_animated: bool, notes: Vec<String>) -> MeshPart {
         let mut mesh = Mesh::new(PrimitiveTopology::TriangleList, options.asset_usage);
         let has_colors = !self.colors.is_empty();
         let is_translucent = self.colors.iter().any(|[_, _, _, alpha]| *alpha < 1.0);
-        let is_empty = self.indices.is_empty();
         mesh.insert_attribute(Mesh::ATTRIBUTE_POSITION, self.positions);
         mesh.insert_attribute(Mesh::ATTRIBUTE_NORMAL, self.normals);
         mesh.insert_attribute(Mesh::ATTRIBUTE_UV_0, self.uvs);
@@ -50,11 +49,8 @@ impl Plain {
             mesh.insert_attribute(Mesh::ATTRIBUTE_COLOR, self.colors);
         }
         mesh.insert_indices(Indices::U32(self.indices));
-        if options.tangents
-            && !is_empty
-            && let Err(error) = mesh.generate_tangents()
-        {
-            notes.push(format!("there are no tangents: {error}"));
+        if options.tangents {
+            insert_tangents(&mut mesh);
         }
         MeshPart {
             mesh,

@@ -5,6 +5,7 @@ use super::{
     normals::{direction, face_normals, smooth_normals},
     primvar::{Elements, resolve},
     subdivide::Refined,
+    tangents::insert_tangents,
 };
 use bevy::{
     math::Vec3,
@@ -136,7 +137,7 @@ pub fn update_points(mesh: &mut Mesh, update: &MeshUpdate, moved: &MovedPoints) 
         Err(error) => return Err(GeometryError::Update(error.to_string())),
     }
     if mesh.contains_attribute(Mesh::ATTRIBUTE_TANGENT) {
-        mesh.generate_tangents().map_err(|error| GeometryError::Update(error.to_string()))?;
+        insert_tangents(mesh);
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use studio_usd::snapshot::{BlendShape, SkelAnimation, SkinBinding};
 /// The weight of each morph target of a part at a time: what `MorphWeights` has to be.
 ///
 /// The animation's weights are found by the names of its blend shapes; shapes that it does not name have none. Where a shape has others on
-/// the way to it, the two around the weight share it, as UsdSkel has it; weights below the first and above the last go on along the
+/// the way to it, the two around the weight share it, as `UsdSkel` has it; weights below the first and above the last go on along the
 /// outermost pair.
 pub fn morph_weights(
     targets: &[MorphTarget],

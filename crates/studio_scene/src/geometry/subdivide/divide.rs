@@ -6,7 +6,7 @@ use super::{
 };
 use crate::geometry::{GeometryError, polygons::Polygons};
 
-/// How much of the middles of triangles goes to their edges where `triangleSubdivisionRule` is `smooth`: OpenSubdiv's constant.
+/// How much of the middles of triangles goes to their edges where `triangleSubdivisionRule` is `smooth`: `OpenSubdiv`'s constant.
 const SMOOTH_TRIANGLE_WEIGHT: f32 = 0.470;
 
 /// Divides all faces once: the table of weights, the faces after, and for each of them the face it was part of.

@@ -1,6 +1,6 @@
 //! Values on the corners of faces, refined with the surface.
 //!
-//! Corners of a point that have the same index are one value, as in OpenSubdiv; where indices differ across an edge the values have a border
+//! Corners of a point that have the same index are one value, as in `OpenSubdiv`; where indices differ across an edge the values have a border
 //! there. Inside, values are as smooth as the surface, its creases included. At borders `faceVaryingLinearInterpolation` says what happens:
 //!
 //! - `all`: nothing is smooth, values are linear within the file's faces. Exact.
@@ -9,7 +9,7 @@
 //!   or more meet in a point; with `cornersPlus2` also the ends of borders inside the surface and those beside a value that stays.
 //! - `boundaries`: borders are straight and stay. Exact.
 //!
-//! Where a crease of the surface meets a border of values, the value stays there; OpenSubdiv lets it slide along the border.
+//! Where a crease of the surface meets a border of values, the value stays there; `OpenSubdiv` lets it slide along the border.
 
 use super::{
     Blend, Refined, Scheme, divide,

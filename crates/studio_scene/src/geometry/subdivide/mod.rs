@@ -1,7 +1,7 @@
 //! Subdivision surfaces, refined by level.
 //!
-//! The rules are OpenSubdiv's (its `Sdc` masks), with uniform creases: Catmull and Clark 1978 and Loop 1987 inside, cubic B-spline curves
-//! along creases and borders (Hoppe et al. 1994), sharpness that falls by one a level with blended rules in between (DeRose, Kass and Truong
+//! The rules are `OpenSubdiv`'s (its `Sdc` masks), with uniform creases: Catmull and Clark 1978 and Loop 1987 inside, cubic B-spline curves
+//! along creases and borders (Hoppe et al. 1994), sharpness that falls by one a level with blended rules in between (`DeRose`, Kass and Truong
 //! 1998). Points are those of the refined polygons, as Hydra draws them, and not moved on to the limit.
 //!
 //! A level is a table of weights, so all that belongs to points is refined by the same [`Level::refine`]: positions now and at other times,

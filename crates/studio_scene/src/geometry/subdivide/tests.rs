@@ -129,6 +129,18 @@ fn loops_scheme_divides_an_octahedron_by_its_weights() {
 }
 
 #[test]
+fn triangles_are_rounder_where_the_file_asks_for_it() {
+    let corners = vec![Vec3::X, Vec3::Y, Vec3::NEG_X, Vec3::NEG_Y, Vec3::Z, Vec3::NEG_Z];
+    let faces = vec![0, 1, 4, 1, 2, 4, 2, 3, 4, 3, 0, 4, 1, 0, 5, 2, 1, 5, 3, 2, 5, 0, 3, 5];
+    let mesh = polygons(corners, vec![3; 8], faces);
+    // Half of the ends and 0.25 of both middles, or 0.03 of the ends and 0.47 of the middles.
+    let plain = surface(mesh.clone(), 1, |_| ());
+    assert_eq!(count(&plain, [0.25 + 0.25 * 2.0 / 3.0, 0.25 + 0.25 * 2.0 / 3.0, 0.0]), 12);
+    let smooth = surface(mesh, 1, |subdivision| subdivision.smooth_triangles = true);
+    assert_eq!(count(&smooth, [0.03 + 0.47 * 2.0 / 3.0, 0.03 + 0.47 * 2.0 / 3.0, 0.0]), 12);
+}
+
+#[test]
 fn faces_of_many_corners_become_quads_and_holes_stay_open() {
     let corners = (0..5).map(|at| Vec3::new((at as f32 * 1.25).cos(), (at as f32 * 1.25).sin(), 0.0)).collect();
     let mut pentagon = polygons(corners, vec![5], (0..5).collect());
@@ -239,7 +251,7 @@ fn creases_that_are_not_there_are_noted() {
     assert!(made.notes[0].starts_with("creases are left out"), "{:?}", made.notes);
 }
 
-/// Points and coordinates that OpenSubdiv makes of small meshes with creases, corners, borders and islands of coordinates.
+/// Points and coordinates that `OpenSubdiv` makes of small meshes with creases, corners, borders and islands of coordinates.
 #[test]
 fn points_and_coordinates_are_those_of_opensubdiv() {
     let cases: serde_json::Map<String, serde_json::Value> = serde_json::from_str(include_str!("opensubdiv.json")).expect("JSON");

@@ -1,6 +1,7 @@
 //! Curves.
 
 use super::*;
+use proptest::prelude::*;
 use std::f32::consts::PI;
 use studio_usd::snapshot::{CurveBasis, CurveWrap, Curves};
 
@@ -131,4 +132,43 @@ fn curves_stay_within_the_budget_and_short_ones_are_noted() {
     assert!(triangles(&made.mesh).len() <= 20_000 && !made.notes.is_empty());
     let tight = MeshOptions { max_triangles: 500, ..options() };
     assert!(triangles(&curves_mesh(&many, &tight).expect("curves").mesh).len() <= 500);
+}
+
+proptest! {
+    /// Nothing in a file breaks the program, and what comes out can be drawn.
+    #[test]
+    fn no_numbers_break_curves(
+        coordinates in proptest::collection::vec(prop_oneof![Just(0.0_f32), -1e3_f32..1e3], 0..60),
+        counts in proptest::collection::vec(0_u32..8, 0..6),
+        cubic in any::<bool>(),
+        basis in 0..3_usize,
+        wrap in 0..3_usize,
+        widths in proptest::collection::vec(-1.0_f32..2.0, 0..24),
+        interpolation in 0..5_usize,
+        ribbons in any::<bool>(),
+        max_triangles in 0..200_usize,
+    ) {
+        let interpolation = [Interpolation::Constant, Interpolation::Uniform, Interpolation::Varying, Interpolation::Vertex, Interpolation::FaceVarying][interpolation];
+        let shades = widths.iter().map(|width| Vec3::splat(*width)).collect();
+        let curves = Curves {
+            points: coordinates.chunks_exact(3).map(Vec3::from_slice).collect::<Vec<_>>().into(),
+            curve_vertex_counts: counts,
+            cubic,
+            basis: [CurveBasis::Bezier, CurveBasis::Bspline, CurveBasis::CatmullRom][basis],
+            wrap: [CurveWrap::Nonperiodic, CurveWrap::Periodic, CurveWrap::Pinned][wrap],
+            normals: ribbons.then(|| primvar("normals", Interpolation::Constant, vec![Vec3::Y])),
+            display_color: Some(primvar("displayColor", interpolation, shades)),
+            widths: Some(primvar("widths", interpolation, widths)),
+            ..Default::default()
+        };
+        if let Ok(made) = curves_mesh(&curves, &MeshOptions { max_triangles, tangents: true, ..Default::default() }) {
+            let count = made.mesh.count_vertices();
+            prop_assert!(triangles(&made.mesh).len() <= max_triangles.max(1));
+            prop_assert!(triangles(&made.mesh).iter().flatten().all(|index| (*index as usize) < count));
+            prop_assert!(positions(&made.mesh).iter().all(|position| position.is_finite()));
+            prop_assert!(normals(&made.mesh).iter().all(|normal| normal.is_normalized()));
+            prop_assert_eq!(made.point_of_vertex.len(), count);
+            prop_assert!(!made.has_colors || colors(&made.mesh).len() == count);
+        }
+    }
 }

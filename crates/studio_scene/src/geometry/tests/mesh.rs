@@ -164,6 +164,27 @@ fn tangents_follow_the_coordinates_and_mirrored_faces_do_not_share_them() {
 }
 
 #[test]
+fn tangents_are_those_that_normal_maps_are_baked_for() {
+    let mut mesh = grid(12, 9);
+    let Some(points) = mesh.points.default.take() else { unreachable!() };
+    let bumpy: Vec<Vec3> = points.iter().map(|at| *at + Vec3::Z * (at.x * 1.3).sin() * (at.y * 0.9).cos()).collect();
+    let st = points.iter().map(|at| Vec2::new(at.x * 0.1 + at.y * 0.03, at.y * 0.2 + (at.x * 0.7).sin() * 0.05));
+    mesh.uvs = vec![primvar("st", Interpolation::Vertex, st.collect())];
+    mesh.points = bumpy.into();
+    mesh.subdivision.scheme = SubdivisionScheme::CatmullClark;
+    let tangents = |mesh: &Mesh| match mesh.attribute(Mesh::ATTRIBUTE_TANGENT) {
+        Some(VertexAttributeValues::Float32x4(tangents)) => tangents.clone(),
+        other => panic!("no tangents: {other:?}"),
+    };
+    let made = only(mesh_parts(&mesh, &MeshOptions { tangents: true, ..Default::default() }).expect("a mesh"));
+    let ours = tangents(&made.mesh);
+    let reference = made.mesh.with_generated_tangents().expect("tangents");
+    for (ours, reference) in ours.iter().zip(tangents(&reference)) {
+        assert!(bevy::math::Vec4::from_array(*ours).abs_diff_eq(reference.into(), 2e-3), "{ours:?} {reference:?}");
+    }
+}
+
+#[test]
 fn a_face_of_very_many_concave_corners_ends_in_time() {
     // A comb: every second corner is concave.
     let teeth = 20_000;

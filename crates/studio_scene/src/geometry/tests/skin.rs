@@ -3,6 +3,7 @@
 use super::*;
 use crate::skeleton;
 use bevy::math::{DMat4, DVec3};
+use proptest::prelude::*;
 use std::sync::Arc;
 use studio_usd::snapshot::{BlendShape, SkelAnimation, Skeleton, SkinBinding};
 
@@ -186,4 +187,37 @@ fn weights_are_shared_with_the_shapes_on_the_way() {
     assert_eq!(weights(1.0), [1.0, 0.0]);
     assert_eq!(weights(1.5), [2.0, -1.0], "beyond the end the last pair goes on");
     assert_eq!(skeleton::morph_weights(&made.morph_targets, &binding, &options.blend_shapes, None, 0.0), [0.0, 0.0]);
+}
+
+proptest! {
+    /// Whatever a binding says, weights add up to one and joints are those that are listed.
+    #[test]
+    fn no_numbers_break_a_skin(
+        indices in proptest::collection::vec(0_u32..5, 0..40),
+        weights in proptest::collection::vec(prop_oneof![Just(f32::NAN), Just(f32::INFINITY), -1.0_f32..2.0], 0..40),
+        width in 0..12_usize,
+        named in any::<bool>(),
+        constant in any::<bool>(),
+        level in 0..3_u8,
+    ) {
+        let (mut mesh, mut options) = bound(SkinBinding {
+            joints: if named { vec!["a/b".into(), "x".into(), "a".into()] } else { Vec::new() },
+            joint_indices: indices,
+            joint_weights: weights,
+            influences_per_point: width,
+            interpolation: if constant { Interpolation::Constant } else { Interpolation::Vertex },
+            ..Default::default()
+        });
+        mesh.subdivision.scheme = SubdivisionScheme::CatmullClark;
+        options.refine_level = level;
+        let made = only(mesh_parts(&mesh, &options).expect("a mesh"));
+        if let Some(skin) = &made.skin {
+            for (joints, weights) in holds(&made.mesh) {
+                prop_assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{weights:?}");
+                prop_assert!(joints.iter().zip(weights).all(|(joint, weight)| weight == 0.0 || (*joint as usize) < skin.joints.len()));
+            }
+            prop_assert!(skin.joints.iter().all(|joint| *joint < 3));
+            prop_assert_eq!(skin.joints.len(), skin.inverse_bindposes.len());
+        }
+    }
 }
