@@ -35,7 +35,7 @@ use std::f32::consts::{FRAC_PI_2, PI, TAU};
 #[reflect(Component)]
 pub struct StageView;
 
-/// A sky. [`DomeMaps`] beside it are its picture.
+/// A sky. [`DomeMaps`] beside it are its picture; without them it is plain, also where the picture could not be read.
 #[derive(Component, Clone, Debug, PartialEq)]
 #[require(Transform, Visibility)]
 pub struct DomeLight {

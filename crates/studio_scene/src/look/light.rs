@@ -1,6 +1,6 @@
-//! Lights: UsdLux to Bevy's lights, in photometric units.
+//! Lights: `UsdLux` to Bevy's lights, in photometric units.
 //!
-//! | UsdLux | Bevy | What differs |
+//! | `UsdLux` | Bevy | What differs |
 //! |---|---|---|
 //! | `SphereLight` | [`PointLight`] | nothing, from its surface on outwards |
 //! | `SphereLight`, shaped | [`SpotLight`] | how the edge of the cone falls off |
@@ -271,7 +271,10 @@ pub fn insert_light(entity: &mut EntityCommands, light: &snapshot::Light, option
     remove_light(entity);
     let scale = Vec3::splat(options.meters_per_unit as f32);
     insert_made(entity, self::light(light, options, scale), options);
-    entity.insert(UsdLight { light: light.clone(), options: options.clone() });
+    // What is not drawn does not count as a light: the stage is lit from the camera then.
+    if !matches!(light.kind, LightKind::Other) {
+        entity.insert(UsdLight { light: light.clone(), options: options.clone() });
+    }
     notes(light, options)
 }
 

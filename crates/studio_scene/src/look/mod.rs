@@ -1,7 +1,7 @@
 //! Materials, textures, lights and cameras: from a stage's plain data to Bevy's components.
 //!
 //! - [`material`](fn@material): `UsdPreviewSurface` to [`StandardMaterial`](bevy::pbr::StandardMaterial), with textures made by [`texture`].
-//! - [`insert_light`]: UsdLux to Bevy's lights in photometric units; [`dome`]: skies.
+//! - [`insert_light`]: `UsdLux` to Bevy's lights in photometric units; [`dome`]: skies.
 //! - [`insert_camera`]: film back, focus, exposure.
 //!
 //! [`LookPlugin`] keeps lights, eyes and skies as their prims' components say.

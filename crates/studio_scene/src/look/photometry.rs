@@ -1,6 +1,6 @@
-//! Light in numbers: from UsdLux's luminance to lumens, candela and lux.
+//! Light in numbers: from `UsdLux`'s luminance to lumens, candela and lux.
 //!
-//! A light's surface has the luminance `L = intensity * 2^exposure` nits in every direction (UsdLux, `LightAPI`). So a surface of area `A`
+//! A light's surface has the luminance `L = intensity * 2^exposure` nits in every direction (`UsdLux`, `LightAPI`). So a surface of area `A`
 //! gives off `π L A` lumens (Lambert's law), a ball of radius r has the intensity `L π r²` candela towards every side, and a flat surface
 //! `L A cos θ`. A distant light of angular diameter `α` gives a surface that faces it `L π sin²(α/2)` lux.
 //!
@@ -77,7 +77,7 @@ pub fn illuminance_lx(light: &Light, time: f64, angle_deg: f32) -> f64 {
 }
 
 /// The linear Rec. 709 colour of a black body, scaled to a luminance of 1; colours outside of the gamut are clipped. Temperatures are kept
-/// to 1,000 to 10,000 kelvin, as UsdLux does.
+/// to 1,000 to 10,000 kelvin, as `UsdLux` does.
 ///
 /// Planck's law, summed over the CIE 1931 colour matching functions in the approximation of Wyman, Sloan and Shirley ("Simple Analytic
 /// Approximations to the CIE XYZ Color Matching Functions", Journal of Computer Graphics Techniques 2(2), 2013), then the matrix of

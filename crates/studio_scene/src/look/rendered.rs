@@ -1,4 +1,5 @@
 //! What Bevy draws, against what light should do: one app without a window, on any Vulkan device.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 use crate::look::{camera::Eyes, photometry, texture::Number};
