@@ -20,6 +20,7 @@ use bevy::{
     render::{
         Extract,
         renderer::{FlushCommands, RenderDevice, RenderQueue},
+        view::ViewTarget,
     },
 };
 use std::{
@@ -273,7 +274,7 @@ impl GpuBacklog {
 /// Runs the graph's GPU nodes: see the module's documentation.
 pub(crate) fn run_gpu_graph(
     world: &mut World,
-    cameras: &mut QueryState<&'static FilmsFor>,
+    cameras: &mut QueryState<(&'static FilmsFor, Has<ViewTarget>)>,
     flush: &mut SystemState<FlushCommands<'static>>,
 ) {
     withhold_cameras(world, cameras);

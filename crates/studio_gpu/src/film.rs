@@ -15,10 +15,12 @@ use bevy::{
     },
     prelude::*,
     render::{
+        Extract,
         camera::{ExtractedCamera, SortedCameras},
         extract_component::ExtractComponent,
         render_resource::PipelineCache,
         renderer::{CurrentView, FlushCommands},
+        view::ViewTarget,
     },
 };
 use parking_lot::Mutex;
@@ -71,6 +73,8 @@ const PIPELINE_WAIT: Duration = Duration::from_secs(20);
 #[derive(Resource, Default)]
 pub(crate) struct FilmCameras {
     of_node: EntityHashMap<Vec<Entity>>,
+    /// How many cameras each node has in the main world.
+    expected: EntityHashMap<usize>,
     /// Nodes that have made a picture: live, these no longer wait for pipelines.
     rolling: EntityHashSet,
     compiling_since: Option<Instant>,
@@ -81,10 +85,12 @@ pub(crate) struct FilmCameras {
 }
 
 impl FilmCameras {
-    /// Whether a node's cameras can show everything that is to be seen. Until a node's first picture, and offline always, they
+    /// Whether all of a node's cameras are there, and can show everything that is to be seen. Until a node's first picture, and offline always, they
     /// wait until every pipeline is compiled: what is still being compiled would be missing from the picture.
     pub(crate) fn can_roll(&self, node: Entity, live: bool) -> bool {
-        !self.compiling || (live && self.rolling.contains(&node))
+        let there = self.of_node.get(&node).map_or(0, Vec::len);
+        let complete = there > 0 && self.expected.get(&node) == Some(&there);
+        complete && (!self.compiling || (live && self.rolling.contains(&node)))
     }
 
     pub(crate) fn forget(&mut self, node: Entity) {
@@ -92,15 +98,26 @@ impl FilmCameras {
     }
 }
 
+/// Counts the cameras that nodes have: not all of them may have reached the render world.
+pub(crate) fn count_cameras(cameras: Extract<Query<&FilmsFor>>, mut films: ResMut<FilmCameras>) {
+    films.expected.clear();
+    for FilmsFor(node) in &cameras {
+        *films.expected.entry(*node).or_default() += 1;
+    }
+}
+
 /// Takes the cameras that film for nodes out of Bevy's round.
-pub(crate) fn withhold_cameras(world: &mut World, query: &mut QueryState<&'static FilmsFor>) {
+pub(crate) fn withhold_cameras(world: &mut World, query: &mut QueryState<(&'static FilmsFor, Has<ViewTarget>)>) {
     world.resource_scope(|world, mut films: Mut<FilmCameras>| {
         films.of_node.values_mut().for_each(Vec::clear);
         films.shadows_are_drawn = false;
         world.resource_scope(|world, mut sorted: Mut<SortedCameras>| {
             sorted.0.retain(|camera| match query.get(world, camera.entity) {
-                Ok(FilmsFor(node)) => {
-                    films.of_node.entry(*node).or_default().push(camera.entity);
+                Ok((FilmsFor(node), has_target)) => {
+                    // A camera without a target yet renders nothing.
+                    if has_target {
+                        films.of_node.entry(*node).or_default().push(camera.entity);
+                    }
                     false
                 }
                 Err(_) => true,

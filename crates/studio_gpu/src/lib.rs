@@ -112,7 +112,7 @@ impl Plugin for StudioGpuPlugin {
             .init_resource::<film::FilmCameras>()
             .init_resource::<preview::Previews>()
             .add_systems(RenderStartup, driver::start_epoch)
-            .add_systems(ExtractSchedule, (driver::extract_graph, preview::extract_previews))
+            .add_systems(ExtractSchedule, (driver::extract_graph, film::count_cameras, preview::extract_previews))
             .add_systems(
                 RenderGraph,
                 (

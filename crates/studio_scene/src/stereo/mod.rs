@@ -51,6 +51,7 @@ pub struct SceneViewPlugin;
 impl Plugin for SceneViewPlugin {
     fn build(&self, app: &mut App) {
         app.register_type::<StereoRig>()
+            .init_resource::<view::SceneViews>()
             .add_message::<AssetEvent<Rig>>()
             .add_camera_node::<SceneView, _>(view::run_scene_view)
             .add_systems(Startup, |mut commands: Commands| {

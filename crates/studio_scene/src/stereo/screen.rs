@@ -27,6 +27,7 @@ pub enum ScreenLight {
 #[reflect(Component, Default, Node)]
 pub struct VideoScreen {
     /// The name of the object, or its path through the scene such as `/World/Monitor`. What lies below it shows the picture too.
+    /// Empty: none yet.
     pub screen: String,
     /// How the picture lies on the material.
     pub light: ScreenLight,
@@ -52,9 +53,12 @@ impl NodeKind for VideoScreen {
     }
 }
 
-/// On a node: what it has put on the scene.
-#[derive(Component)]
-pub(super) struct ScreenOn {
+/// What each node has put on the scene.
+#[derive(Resource, Default)]
+struct HungScreens(EntityHashMap<ScreenOn>);
+
+/// What a node has put on the scene.
+struct ScreenOn {
     settings: VideoScreen,
     image: Handle<Image>,
     size: UVec2,
@@ -68,16 +72,17 @@ pub(super) struct ScreenOn {
 struct Screens(EntityHashMap<AssetId<Image>>);
 
 pub(super) fn plugin(app: &mut App) {
-    app.add_gpu_node::<VideoScreen, _>(run_video_screen).add_systems(Update, hang_screens.in_set(StudioSystems::Send));
+    app.init_resource::<HungScreens>()
+        .add_gpu_node::<VideoScreen, _>(run_video_screen)
+        .add_systems(Update, hang_screens.in_set(StudioSystems::Send));
     let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return };
     render_app.init_resource::<Screens>().add_systems(ExtractSchedule, extract_screens);
 }
 
 /// Gives objects materials that show pictures, when the first picture has come, and again when its size or the settings change.
 fn hang_screens(
-    nodes: Query<(Entity, &VideoScreen, Option<&ScreenOn>)>,
-    mut gone: RemovedComponents<VideoScreen>,
-    orphans: Query<&ScreenOn, Without<VideoScreen>>,
+    nodes: Query<(Entity, &VideoScreen)>,
+    mut hung: ResMut<HungScreens>,
     links: GraphLinks,
     pins: Query<&PinFrame>,
     viewpoints: Viewpoints,
@@ -90,16 +95,18 @@ fn hang_screens(
     mut commands: Commands,
 ) {
     let (Some(mut images), Some(mut materials)) = (images, materials) else { return };
-    for node in gone.read() {
-        failed.remove(&node);
-        if let Ok(on) = orphans.get(node) {
+    hung.0.retain(|node, on| {
+        let stays = nodes.get(*node).is_ok_and(|(_, settings)| !settings.screen.is_empty());
+        if !stays {
+            failed.remove(node);
             take_down(on, &mut surfaces);
-            commands.entity(node).try_remove::<ScreenOn>();
         }
-    }
-    for (node, settings, present) in &nodes {
+        stays
+    });
+    for (node, settings) in &nodes {
+        let present = hung.0.get(&node);
         let frame = links.source(node, "frame").and_then(|pin| pins.get(pin).ok()).and_then(PinFrame::get);
-        let Some(frame) = frame else { continue };
+        let Some(frame) = frame.filter(|_| !settings.screen.is_empty()) else { continue };
         let (size, stereo) = (frame.picture.size, frame.stereo);
         // Objects that came anew, with a reloaded stage, have their own material again.
         let hangs = |on: &ScreenOn| on.objects.iter().all(|(object, _)| surfaces.contains(*object));
@@ -131,9 +138,8 @@ fn hang_screens(
         }
         failed.remove(&node);
         // The picture that is there already is drawn at once: of a still, no other comes.
-        let mut node = commands.entity(node);
-        node.insert(ScreenOn { settings: settings.clone(), image, size, stereo, objects });
-        node.queue(|mut node: EntityWorldMut| {
+        hung.0.insert(node, ScreenOn { settings: settings.clone(), image, size, stereo, objects });
+        commands.entity(node).queue(|mut node: EntityWorldMut| {
             if let Some(mut settings) = node.get_mut::<VideoScreen>() {
                 settings.set_changed();
             }
@@ -184,9 +190,9 @@ fn put_on(material: &mut StandardMaterial, settings: &VideoScreen, image: &Handl
     }
 }
 
-fn extract_screens(nodes: Extract<Query<(Entity, &ScreenOn)>>, mut screens: ResMut<Screens>) {
+fn extract_screens(hung: Extract<Res<HungScreens>>, mut screens: ResMut<Screens>) {
     screens.0.clear();
-    screens.0.extend(nodes.iter().map(|(node, on)| (node, on.image.id())));
+    screens.0.extend(hung.0.iter().map(|(node, on)| (*node, on.image.id())));
 }
 
 fn run_video_screen(

@@ -54,17 +54,17 @@ pub(super) struct Filming {
     samples: u32,
 }
 
-/// On a node: its cameras.
-#[derive(Component)]
-pub(super) struct SceneCameras {
+/// The cameras of each node.
+#[derive(Resource, Default)]
+pub(super) struct SceneViews(EntityHashMap<SceneCameras>);
+
+/// A node's cameras.
+struct SceneCameras {
     made_for: MadeFor,
     cameras: Vec<Entity>,
     filming: Arc<Filming>,
+    pace: Pace,
 }
-
-/// On a node: its pace.
-#[derive(Component, Default)]
-pub(super) struct ScenePace(Pace);
 
 /// Cameras of different nodes lie apart, so that none comes between two that share shadow maps.
 static NEXT_ORDER: AtomicU32 = AtomicU32::new(1);
@@ -89,9 +89,8 @@ enum SceneViewError {
 
 /// Makes, changes and removes the cameras of nodes.
 pub(super) fn make_cameras(
-    nodes: Query<(Entity, &SceneView, Option<&SceneCameras>)>,
-    mut gone: RemovedComponents<SceneView>,
-    orphans: Query<&SceneCameras, Without<SceneView>>,
+    nodes: Query<(Entity, &SceneView)>,
+    mut scene_views: ResMut<SceneViews>,
     viewpoints: Viewpoints,
     rigs: Option<Res<Assets<Rig>>>,
     device: Option<Res<RenderDevice>>,
@@ -102,16 +101,18 @@ pub(super) fn make_cameras(
     mut commands: Commands,
 ) {
     let (Some(device), Some(mut views)) = (device, views) else { return };
-    for node in gone.read() {
-        failed.remove(&node);
-        if let Ok(present) = orphans.get(node) {
+    scene_views.0.retain(|node, present| {
+        let stays = nodes.contains(*node);
+        if !stays {
+            failed.remove(node);
             dismiss(present, &mut views, &mut commands);
-            commands.entity(node).try_remove::<(SceneCameras, ScenePace)>();
         }
-    }
+        stays
+    });
     let new_device = device.is_changed() && !device.is_added();
     let rigs_changed = rig_events.read().count() > 0;
-    for (node, settings, present) in &nodes {
+    for (node, settings) in &nodes {
+        let present = scene_views.0.get(&node);
         let made_for = match find(settings, present, &viewpoints) {
             Ok(made_for) => made_for,
             Err(error) => {
@@ -134,9 +135,9 @@ pub(super) fn make_cameras(
                     dismiss(present, &mut views, &mut commands);
                 }
                 let cameras = spawn_cameras(node, &made_for, &filming, &mut commands);
-                let state = SceneCameras { made_for, cameras, filming: Arc::new(filming) };
+                let pace = present.map(|present| present.pace).unwrap_or_default();
+                scene_views.0.insert(node, SceneCameras { made_for, cameras, filming: Arc::new(filming), pace });
                 let mut node = commands.entity(node);
-                node.insert(state).insert_if_new(ScenePace::default());
                 // A still that sets the pace came before the cameras, and no other comes.
                 node.queue(|mut node: EntityWorldMut| {
                     if let Some(mut settings) = node.get_mut::<SceneView>() {
@@ -286,7 +287,8 @@ fn spawn_cameras(node: Entity, made_for: &MadeFor, filming: &Filming, commands: 
 
 /// Calls for pictures where a node's own pace says so, and has cameras sleep whose node does not run.
 pub(super) fn call_for_pictures(
-    mut nodes: Query<(Entity, &SceneView, &SceneCameras, &mut ScenePace, &CameraCue)>,
+    nodes: Query<(&SceneView, &CameraCue)>,
+    mut scene_views: ResMut<SceneViews>,
     mut cameras: Query<&mut Camera>,
     links: GraphLinks,
     clock: Res<StudioClock>,
@@ -294,7 +296,8 @@ pub(super) fn call_for_pictures(
     mut time: ResMut<StudioTime>,
 ) {
     let now = Instant::now();
-    for (node, settings, present, mut pace, cue) in &mut nodes {
+    for (node, present) in &mut scene_views.0 {
+        let (node, Ok((settings, cue))) = (*node, nodes.get(*node)) else { continue };
         let runs = links.runs(node);
         for camera in &present.cameras {
             if let Ok(mut camera) = cameras.get_mut(*camera)
@@ -306,11 +309,11 @@ pub(super) fn call_for_pictures(
         if !runs || links.source(node, "pace").is_some() {
             continue;
         }
-        let (stamp, next) = pace.0.due(*clock, settings.fps, now);
+        let (stamp, next) = present.pace.due(*clock, settings.fps, now);
         if let Some(stamp) = stamp
             && cue.call(stamp)
         {
-            pace.0.taken();
+            present.pace.taken();
             time.note_frame(stamp.pts);
         }
         if let Some(next) = next {
@@ -323,9 +326,9 @@ pub(super) fn call_for_pictures(
 #[derive(Resource, Default)]
 pub(super) struct FilmingNodes(EntityHashMap<Arc<Filming>>);
 
-pub(super) fn extract_filming(nodes: Extract<Query<(Entity, &SceneCameras)>>, mut known: ResMut<FilmingNodes>) {
+pub(super) fn extract_filming(views: Extract<Res<SceneViews>>, mut known: ResMut<FilmingNodes>) {
     known.0.clear();
-    known.0.extend(nodes.iter().map(|(node, present)| (node, present.filming.clone())));
+    known.0.extend(views.0.iter().map(|(node, present)| (*node, present.filming.clone())));
 }
 
 /// A node's passes, for what they were made.
