@@ -136,8 +136,8 @@ struct Shown {
 }
 
 @fragment
-fn backdrop(varying: Varying) -> Shown {
-    let along = varying.at * 0.5 + 0.5;
+fn backdrop(from_vertex: Varying) -> Shown {
+    let along = from_vertex.at * 0.5 + 0.5;
     let sides = values.frustum;
     let ray = turned(values.world_from_view, vec3(mix(sides.x, sides.y, along.x), mix(sides.z, sides.w, along.y), -1.0));
     var direction = normalize(turned(values.picture_from_world, ray));

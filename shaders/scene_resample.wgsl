@@ -14,7 +14,7 @@ struct Picture {
     // Width and height of the result, samples of a pixel across and down, kind: 0 flat, 1 cube, 2 strips, 3 lenses.
     size: vec4<u32>,
     // Stereo layout: 0 mono, 1 top and bottom, 2 side by side; strips.
-    layout: vec4<u32>,
+    arrangement: vec4<u32>,
     // Longitude in radians; azimuth, elevation limits of the bands of strips.
     angles: vec4<f32>,
 }
@@ -72,7 +72,7 @@ fn face_of(direction: vec3<f32>) -> u32 {
 
 // The strip that shows an azimuth at an elevation to an eye.
 fn strip_of(azimuth: f32, elevation: f32, eye: u32) -> u32 {
-    let strips = picture.layout.y;
+    let strips = picture.arrangement.y;
     if abs(elevation) >= picture.angles.z {
         return 6u * strips + select(0u, 1u, elevation < 0.0);
     }
@@ -155,11 +155,11 @@ fn resample(@builtin(global_invocation_id) id: vec3<u32>) {
     var part = size;
     var at = id.xy;
     var eye = 0u;
-    if picture.layout.x == 1u {
+    if picture.arrangement.x == 1u {
         part.y = size.y / 2u;
         eye = min(at.y / part.y, 1u);
         at.y = min(at.y - eye * part.y, part.y - 1u);
-    } else if picture.layout.x == 2u {
+    } else if picture.arrangement.x == 2u {
         part.x = size.x / 2u;
         eye = min(at.x / part.x, 1u);
         at.x = min(at.x - eye * part.x, part.x - 1u);

@@ -5,8 +5,9 @@
 //! omni-directional stereo content", 2015) the eyes stand on a circle of the diameter of the distance between them, and look
 //! along its tangents: at azimuth `φ` the left eye stands `ipd / 2` to the left of the middle, as seen when looking towards
 //! `φ`. A point at azimuth `α` and horizontal distance `d` then appears at `φ = α ± asin(ipd / 2d)`, to the right for the left
-//! eye. The circle is cut into strips; within a strip the eye stands still, which is exact in the strip's middle and wrong by
-//! no more than `ipd / 2 · (1 − cos(strip / 2))` at its edges.
+//! eye. The circle is cut into strips; within a strip the eye stands still. That is exact in the strip's middle; at its edges the
+//! eye stands `ipd / 2 · (1 − cos(strip / 2))` too far in, and `ipd / 2 · sin(strip / 2)` too far ahead or behind, so that what is
+//! near and above or below the horizon steps up or down a little from strip to strip. More strips make both smaller.
 //!
 //! **Poles.** Straight up there is no left and right. The eyes stand on the full circle up to [`MIDDLE_DEG`] of elevation, on one
 //! of half the diameter up to [`FADE_DEG`], and in the middle above: there both eyes see the same, from one picture.

@@ -35,7 +35,7 @@ pub(super) struct LensMap {
 #[repr(C)]
 struct PictureParameters {
     size: [u32; 4],
-    layout: [u32; 4],
+    arrangement: [u32; 4],
     angles: [f32; 4],
 }
 
@@ -84,7 +84,7 @@ impl ResamplePass {
         let limits = [super::plan::MIDDLE_DEG, super::plan::FADE_DEG].map(f32::to_radians);
         let parameters = PictureParameters {
             size: UVec4::new(size.x, size.y, samples, kind).to_array(),
-            layout: [layout, strips, 0, 0],
+            arrangement: [layout, strips, 0, 0],
             angles: Vec4::new(longitude, limits[0], limits[1], 0.0).to_array(),
         };
         let picture = parameter_buffer::<PictureParameters>(device, "scene resample");
