@@ -423,7 +423,8 @@ fn due(
         return None;
     }
     // Without pictures on inputs, a node that films goes by its cue.
-    if !(generations.is_empty() && cue.is_some()) && !inputs_are_due(node, &generations, compiled.join, live) {
+    let called = generations.is_empty() && cue.is_some();
+    if !called && !inputs_are_due(node, &generations, compiled.join, live) {
         return None;
     }
     node.seen = generations;

@@ -1,6 +1,5 @@
 //! When a scene's pictures are due where no picture on an input sets the pace.
 
-use bevy::prelude::*;
 use std::time::{Duration, Instant};
 use studio_frame::prelude::*;
 use studio_graph::prelude::*;

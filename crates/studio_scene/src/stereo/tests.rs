@@ -3,7 +3,7 @@
 use super::*;
 use bevy::render::renderer::{RenderDevice, RenderQueue};
 use bevy::{
-    app::PluginsState, camera::visibility::RenderLayers, render::RenderPlugin,
+    app::PluginsState, camera::visibility::RenderLayers, pbr::ViewLightEntities, render::RenderPlugin,
     render::pipelined_rendering::PipelinedRenderingPlugin, winit::WinitPlugin,
 };
 use core::f32::consts::{PI, TAU};
@@ -326,6 +326,12 @@ fn the_eyes_of_flat_stereo_see_the_right_parallax_and_share_their_shadows() {
     assert!(same > 30.0 && same > other + 6.0, "{same} dB");
     let sharing = lit.app.world_mut().query::<&SharesShadowsOf>().iter(lit.app.world()).count();
     assert_eq!(sharing, 1);
+    // Of the three cameras, the one that shares has no cascades drawn.
+    let render = lit.app.get_sub_app_mut(RenderApp).expect("a GPU").world_mut();
+    let mut cascades: Vec<usize> =
+        render.query_filtered::<&ViewLightEntities, With<FilmsFor>>().iter(render).map(|view| view.lights.len()).collect();
+    cascades.sort_unstable();
+    assert_eq!(cascades, [0, 4, 4]);
 }
 
 /// Directions with the faces' and strips' edges and corners among them: azimuth and elevation in degrees.
