@@ -40,7 +40,7 @@ struct Size {
 }
 
 const HEADSET: Size = Size { eye: UVec2::new(2064, 2208), side: 8, segments: 128, frames: 300 };
-const SOFTWARE: Size = Size { eye: UVec2::new(258, 276), side: 8, segments: 24, frames: 12 };
+const SOFTWARE: Size = Size { eye: UVec2::new(258, 276), side: 8, segments: 24, frames: 6 };
 
 fn app() -> App {
     let mut app = App::new();

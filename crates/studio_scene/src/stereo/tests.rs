@@ -106,6 +106,7 @@ impl Studio {
                 .build()
                 .disable::<WinitPlugin>()
                 .disable::<PipelinedRenderingPlugin>()
+                .disable::<bevy::log::LogPlugin>()
                 .set(RenderPlugin { synchronous_pipeline_compilation: true, ..default() })
                 .set(window),
         )
