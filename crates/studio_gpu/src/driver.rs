@@ -8,6 +8,7 @@ use crate::{
     film::{CameraCue, FilmCameras, FilmsFor, film, withhold_cameras},
     frame::{GpuFrame, PinFrame, SourceFrame, activity},
     node::GpuNodeRun,
+    parts::{GraphPart, GraphParts},
     timer::{GpuTimer, NodeTimes},
     upload::Uploader,
 };
@@ -129,36 +130,6 @@ pub(crate) struct GpuGraph {
     packets: EntityHashMap<PacketBus>,
     cues: EntityHashMap<CameraCue>,
     parts: GraphParts,
-}
-
-/// The places of the nodes that run, by the part in which they do: one more than the filming nodes before them, at most.
-#[derive(Default, Clone)]
-struct GraphParts {
-    /// For each part: the nodes that do not film, then those that do.
-    parts: Arc<[(Vec<usize>, Vec<usize>)]>,
-    made_for: Option<(u64, u64)>,
-}
-
-impl GraphParts {
-    fn of(nodes: &[CompiledNode], films: impl Fn(Entity) -> bool) -> Vec<(Vec<usize>, Vec<usize>)> {
-        let mut parts = vec![(Vec::new(), Vec::new())];
-        let mut part_of_pin: EntityHashMap<usize> = EntityHashMap::default();
-        for (place, compiled) in nodes.iter().enumerate() {
-            let sources = compiled.inputs.iter().filter_map(|(_, source)| part_of_pin.get(&(*source)?));
-            let part = sources.max().copied().unwrap_or_default();
-            let films = films(compiled.node);
-            let behind = part + usize::from(films);
-            part_of_pin.extend(compiled.outputs.iter().map(|(_, pin)| (*pin, behind)).filter(|(_, behind)| *behind > 0));
-            if !compiled.runs {
-                continue;
-            }
-            if parts.len() <= behind {
-                parts.resize_with(behind + 1, Default::default);
-            }
-            if films { parts[part].1.push(place) } else { parts[part].0.push(place) }
-        }
-        parts
-    }
 }
 
 pub(crate) fn extract_graph(
@@ -296,11 +267,11 @@ pub(crate) fn run_gpu_graph(
     let parts = graph_parts(world);
     let uploaded = upload_pending(world, &device, &queue, &pins);
     world.resource_mut::<GraphCommands>().timer.get_or_insert_with(|| GpuTimer::new(&device, &queue));
-    for (nodes, filming) in parts.iter() {
-        for compiled in nodes.iter().filter_map(|place| graph.get(*place)) {
+    for part in parts.iter() {
+        for compiled in part.nodes.iter().filter_map(|place| graph.get(*place)) {
             run_node(world, compiled, &pins, &device, live);
         }
-        for compiled in filming.iter().filter_map(|place| graph.get(*place)) {
+        for compiled in part.filming.iter().filter_map(|place| graph.get(*place)) {
             run_filming_node(world, compiled, &pins, &device, &queue, live, flush);
         }
     }
@@ -339,16 +310,12 @@ pub(crate) fn run_gpu_graph(
 }
 
 /// The parts of the graph, worked out anew when the graph was compiled or nodes came.
-fn graph_parts(world: &mut World) -> Arc<[(Vec<usize>, Vec<usize>)]> {
+fn graph_parts(world: &mut World) -> Arc<[GraphPart]> {
     world.resource_scope(|world, mut graph: Mut<GpuGraph>| {
         let nodes = world.resource::<GpuNodes>();
-        let made_for = Some((graph.graph.generation, nodes.kinds));
-        if graph.parts.made_for != made_for {
-            let films = |node: Entity| nodes.nodes.get(&node).is_some_and(|node| node.films);
-            let parts = GraphParts::of(&graph.graph.nodes, films).into();
-            graph.parts = GraphParts { parts, made_for };
-        }
-        graph.parts.parts.clone()
+        let made_for = (graph.graph.generation, nodes.kinds);
+        let GpuGraph { graph, parts, .. } = &mut *graph;
+        parts.of(&graph.nodes, made_for, |node| nodes.nodes.get(&node).is_some_and(|node| node.films))
     })
 }
 

@@ -28,6 +28,7 @@ pub mod frame;
 pub mod mark;
 pub mod node;
 pub mod paint;
+mod parts;
 pub mod pass;
 pub mod picture;
 pub mod present;
