@@ -22,7 +22,7 @@ pub mod quality;
 
 pub use app::{AppWindow, app, app_from_args};
 pub use {
-    studio_editor, studio_effects, studio_frame, studio_gpu, studio_graph, studio_media, studio_stream, studio_view,
+    studio_editor, studio_effects, studio_frame, studio_gpu, studio_graph, studio_media, studio_scene, studio_stream, studio_view,
     studio_vision,
 };
 
@@ -37,6 +37,7 @@ use bevy::{app::PluginGroupBuilder, prelude::*};
 /// | media | [`StudioMediaPlugin`](studio_media::nodes::StudioMediaPlugin) | `CameraInput`, `VideoFileInput`, `StillInput`, `TestPatternInput`, `VideoEncoder`, `Recorder`, `AudioFileInput`, `MicrophoneInput`, `ToneInput`, `AudioEncoder`, `AudioOutput` |
 /// | vision | [`StudioVisionPlugin`](studio_vision::nodes::StudioVisionPlugin) | `Stitch`, `OpticalFlow`, `FrameSynthesis` |
 /// | effects | [`StudioEffectsPlugin`](studio_effects::StudioEffectsPlugin) | `Transform2d`, `Crop`, `Blend`, `Switch`, `ColorCorrection`, `TextOverlay` |
+/// | scene | [`SceneViewPlugin`](studio_scene::stereo::SceneViewPlugin) | `SceneView`, `Backdrop`, `VideoScreen` |
 /// | stream | [`StudioStreamPlugin`](studio_stream::nodes::StudioStreamPlugin) | `WebTransportOutput` |
 /// | view | [`StudioViewPlugin`](studio_view::StudioViewPlugin) | `StreamInput`, `SphereView` |
 ///
@@ -51,6 +52,7 @@ impl PluginGroup for NeuralStudioPlugins {
             .add(studio_media::nodes::StudioMediaPlugin)
             .add(studio_vision::nodes::StudioVisionPlugin)
             .add(studio_effects::StudioEffectsPlugin)
+            .add(studio_scene::stereo::SceneViewPlugin)
             .add(studio_stream::nodes::StudioStreamPlugin)
             .add(studio_view::StudioViewPlugin)
     }

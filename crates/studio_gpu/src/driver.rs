@@ -1,18 +1,27 @@
 //! The driver: uploads what was captured, then runs the GPU nodes in the graph's order, and submits once.
+//!
+//! Where nodes [film](crate::film) a scene, the graph runs in as many parts as there are filming nodes on the longest way
+//! through it, and one more: the cameras render between the parts, and each part is submitted before its cameras.
 
 use crate::{
     device::block_on,
+    film::{CameraCue, FilmCameras, FilmsFor, film, withhold_cameras},
     frame::{GpuFrame, PinFrame, SourceFrame, activity},
     node::GpuNodeRun,
+    parts::{GraphPart, GraphParts},
     timer::{GpuTimer, NodeTimes},
     upload::Uploader,
 };
 use bevy::{
-    ecs::{entity::EntityHashMap, system::SystemId},
+    ecs::{
+        entity::EntityHashMap,
+        system::{SystemId, SystemState},
+    },
     prelude::*,
     render::{
         Extract,
-        renderer::{RenderDevice, RenderQueue},
+        renderer::{FlushCommands, RenderDevice, RenderQueue},
+        view::ViewTarget,
     },
 };
 use std::{
@@ -36,11 +45,14 @@ pub struct GpuNodes {
     nodes: EntityHashMap<GpuNode>,
     /// Activity and compilation at which every node had run and none waited: until either moves on, there is nothing to do.
     rested: Option<(u64, u64)>,
+    /// Counts the nodes that came.
+    kinds: u64,
 }
 
 struct GpuNode {
     system: SystemId<In<GpuNodeRun>, Result>,
     stage: Stage,
+    films: bool,
     settings_changed: bool,
     seen: Vec<u64>,
     failed: Option<Failed>,
@@ -84,14 +96,20 @@ impl GpuNodes {
         self.nodes.remove(&node);
     }
 
-    pub(crate) fn insert(&mut self, node: Entity, system: SystemId<In<GpuNodeRun>, Result>, stage: Stage) {
+    pub(crate) fn insert(&mut self, node: Entity, system: SystemId<In<GpuNodeRun>, Result>, stage: Stage, films: bool) {
         self.rested = None;
-        let seen = self.nodes.remove(&node).map(|present| present.seen).unwrap_or_default();
+        let present = self.nodes.remove(&node);
+        if present.is_none() {
+            // Which nodes film decides in which part of the graph the others run.
+            self.kinds += 1;
+        }
+        let seen = present.map(|present| present.seen).unwrap_or_default();
         self.nodes.insert(
             node,
             GpuNode {
                 system,
                 stage,
+                films,
                 settings_changed: true,
                 seen,
                 failed: None,
@@ -110,6 +128,8 @@ pub(crate) struct GpuGraph {
     pins: Arc<EntityHashMap<PinFrame>>,
     motions: EntityHashMap<PinMotion>,
     packets: EntityHashMap<PacketBus>,
+    cues: EntityHashMap<CameraCue>,
+    parts: GraphParts,
 }
 
 pub(crate) fn extract_graph(
@@ -117,6 +137,7 @@ pub(crate) fn extract_graph(
     pins: Extract<Query<(Entity, &PinFrame)>>,
     motions: Extract<Query<(Entity, &PinMotion)>>,
     packets: Extract<Query<(Entity, &PacketBus)>>,
+    cues: Extract<Query<(Entity, &CameraCue)>>,
     clock: Extract<Res<StudioClock>>,
     mut extracted: ResMut<GpuGraph>,
     mut extracted_clock: ResMut<StudioClock>,
@@ -126,6 +147,7 @@ pub(crate) fn extract_graph(
         extracted.graph = graph.clone();
         extracted.motions = motions.iter().map(|(pin, motion)| (pin, motion.clone())).collect();
         extracted.packets = packets.iter().map(|(pin, bus)| (pin, bus.clone())).collect();
+        extracted.cues = cues.iter().map(|(node, cue)| (node, cue.clone())).collect();
         extracted.pins = Arc::new(pins.iter().map(|(pin, frame)| (pin, frame.clone())).collect());
     }
 }
@@ -221,7 +243,12 @@ impl GpuBacklog {
 }
 
 /// Runs the graph's GPU nodes: see the module's documentation.
-pub(crate) fn run_gpu_graph(world: &mut World) {
+pub(crate) fn run_gpu_graph(
+    world: &mut World,
+    cameras: &mut QueryState<(&'static FilmsFor, Has<ViewTarget>)>,
+    flush: &mut SystemState<FlushCommands<'static>>,
+) {
+    withhold_cameras(world, cameras);
     let in_flight = world.resource::<GpuInFlight>().clone();
     let live = *world.resource::<StudioClock>() == StudioClock::Live;
     let behind = live && in_flight.count.load(Ordering::Acquire) >= GpuInFlight::MAX_LIVE;
@@ -237,10 +264,16 @@ pub(crate) fn run_gpu_graph(world: &mut World) {
     let queue = world.resource::<RenderQueue>().0.clone();
     let graph = world.resource::<GpuGraph>().graph.nodes.clone();
     let pins = world.resource::<GpuGraph>().pins.clone();
+    let parts = graph_parts(world);
     let uploaded = upload_pending(world, &device, &queue, &pins);
     world.resource_mut::<GraphCommands>().timer.get_or_insert_with(|| GpuTimer::new(&device, &queue));
-    for compiled in graph.iter().filter(|compiled| compiled.runs) {
-        run_node(world, compiled, &pins, &device, live);
+    for part in parts.iter() {
+        for compiled in part.nodes.iter().filter_map(|place| graph.get(*place)) {
+            run_node(world, compiled, &pins, &device, live);
+        }
+        for compiled in part.filming.iter().filter_map(|place| graph.get(*place)) {
+            run_filming_node(world, compiled, &pins, &device, &queue, live, flush);
+        }
     }
     let mut nodes = world.resource_mut::<GpuNodes>();
     let waits = |node: &GpuNode| node.failed.is_some() || node.waiting_since.is_some();
@@ -276,6 +309,16 @@ pub(crate) fn run_gpu_graph(world: &mut World) {
     world.resource_mut::<GraphCommands>().timer = timer;
 }
 
+/// The parts of the graph, worked out anew when the graph was compiled or nodes came.
+fn graph_parts(world: &mut World) -> Arc<[GraphPart]> {
+    world.resource_scope(|world, mut graph: Mut<GpuGraph>| {
+        let nodes = world.resource::<GpuNodes>();
+        let made_for = (graph.graph.generation, nodes.kinds);
+        let GpuGraph { graph, parts, .. } = &mut *graph;
+        parts.of(&graph.nodes, made_for, |node| nodes.nodes.get(&node).is_some_and(|node| node.films))
+    })
+}
+
 /// Uploads the frames that wait on pins. Returns whether there were any.
 fn upload_pending(world: &mut World, device: &wgpu::Device, queue: &wgpu::Queue, pins: &EntityHashMap<PinFrame>) -> bool {
     let mut uploaded = false;
@@ -304,33 +347,111 @@ fn upload_pending(world: &mut World, device: &wgpu::Device, queue: &wgpu::Queue,
     uploaded
 }
 
-fn run_node(world: &mut World, compiled: &CompiledNode, pins: &EntityHashMap<PinFrame>, device: &wgpu::Device, live: bool) {
+fn frame_on(pins: &EntityHashMap<PinFrame>, source: Option<Entity>) -> Option<GpuFrame> {
+    source.and_then(|pin| pins.get(&pin)).and_then(PinFrame::get)
+}
+
+/// What is known of a node that is to run now.
+struct Due {
+    system: SystemId<In<GpuNodeRun>, Result>,
+    stage: Stage,
+    proven: Option<u64>,
+    /// The compilation of the graph.
+    generation: u64,
+}
+
+/// Whether a node runs now; if it does, what it sees counts as seen.
+fn due(
+    world: &mut World,
+    compiled: &CompiledNode,
+    pins: &EntityHashMap<PinFrame>,
+    live: bool,
+    cue: Option<FrameStamp>,
+) -> Option<Due> {
     let generations: Vec<u64> =
         compiled.inputs.iter().filter_map(|(_, source)| pins.get(&(*source)?)).map(PinFrame::generation).collect();
     let generation = world.resource::<GpuGraph>().graph.generation;
-    let frame_on = |source: &Option<Entity>| source.and_then(|pin| pins.get(&pin)).and_then(PinFrame::get);
+    let can_roll = world.resource::<FilmCameras>().can_roll(compiled.node, live);
     let mut nodes = world.resource_mut::<GpuNodes>();
-    let Some(node) = nodes.nodes.get_mut(&compiled.node) else { return };
+    let node = nodes.nodes.get_mut(&compiled.node)?;
     // What takes the latest of its inputs takes what there is; everything else needs a picture on each.
     let missing = generations.iter().filter(|generation| **generation == 0).count();
-    if missing == generations.len() || (missing > 0 && compiled.join != JoinPolicy::Latest) {
-        return;
+    let nothing = missing == generations.len() && cue.is_none();
+    if nothing || (missing > 0 && compiled.join != JoinPolicy::Latest) {
+        return None;
     }
-    let is_the_same = |failed: &Failed| {
-        failed.generation == generation && failed.shapes == shapes_of(compiled.inputs.iter().map(|(_, source)| frame_on(source)))
-    };
+    let shapes = || shapes_of(compiled.inputs.iter().map(|(_, source)| frame_on(pins, *source)));
+    let is_the_same = |failed: &Failed| failed.generation == generation && failed.shapes == shapes();
     if node.failed.is_some_and(|failed| Instant::now() < failed.retry_at && is_the_same(&failed)) {
-        return;
+        return None;
     }
-    if !inputs_are_due(node, &generations, compiled.join, live) {
-        return;
+    if node.films && !can_roll {
+        node.waiting_since.get_or_insert_with(Instant::now);
+        return None;
+    }
+    // Without pictures on inputs, a node that films goes by its cue.
+    let called = generations.is_empty() && cue.is_some();
+    if !called && !inputs_are_due(node, &generations, compiled.join, live) {
+        return None;
     }
     node.seen = generations;
     node.waiting_since = None;
     if core::mem::take(&mut node.settings_changed) {
         node.proven = None;
     }
-    let (system, stage, proven) = (node.system, node.stage, node.proven);
+    Some(Due { system: node.system, stage: node.stage, proven: node.proven, generation })
+}
+
+fn run_node(world: &mut World, compiled: &CompiledNode, pins: &EntityHashMap<PinFrame>, device: &wgpu::Device, live: bool) {
+    let Some(due) = due(world, compiled, pins, live, None) else { return };
+    let run = describe(world, compiled, pins);
+    let frame_id = run.frames().next().map(|frame| frame.stamp.frame_id).unwrap_or_default();
+    world.resource_mut::<GraphCommands>().begin_node(frame_id, due.stage, compiled.node);
+    perform(world, run, due, device);
+    world.resource_mut::<GraphCommands>().end_node();
+}
+
+/// Runs a node that films: what lies before it is submitted, its cameras render, then the node makes a picture of theirs. Its
+/// time on the GPU is that of the cameras too.
+fn run_filming_node(
+    world: &mut World,
+    compiled: &CompiledNode,
+    pins: &EntityHashMap<PinFrame>,
+    device: &wgpu::Device,
+    queue: &wgpu::Queue,
+    live: bool,
+    flush: &mut SystemState<FlushCommands<'static>>,
+) {
+    let cue = world.resource::<GpuGraph>().cues.get(&compiled.node).cloned();
+    let called = cue.as_ref().and_then(CameraCue::pending);
+    let Some(due) = due(world, compiled, pins, live, called) else { return };
+    if let Some(cue) = cue {
+        cue.take();
+    }
+    let mut run = describe(world, compiled, pins);
+    run.cue = called;
+    let stamp = run.frames().next().map(|frame| frame.stamp).or(called).unwrap_or_default();
+    let mut commands = world.resource_mut::<GraphCommands>();
+    commands.begin_node(stamp.frame_id, due.stage, compiled.node);
+    commands.encoder(device);
+    if let Some(encoder) = commands.encoder.take() {
+        queue.submit([encoder.finish()]);
+    }
+    let after_submit = core::mem::take(&mut commands.after_submit);
+    world.resource_mut::<FrameUploader>().0.submitted();
+    after_submit.into_iter().for_each(|action| action());
+    if let Err(error) = film(world, compiled.node, flush) {
+        error!("the cameras' work cannot be submitted: {error}");
+    }
+    // The clock stops in commands of their own, also where the node itself records none.
+    perform(world, run, due, device);
+    let mut commands = world.resource_mut::<GraphCommands>();
+    commands.encoder(device);
+    commands.end_node();
+}
+
+/// What a run of a node is handed.
+fn describe(world: &World, compiled: &CompiledNode, pins: &EntityHashMap<PinFrame>) -> GpuNodeRun {
     let motions = &world.resource::<GpuGraph>().motions;
     let motion_inputs =
         compiled.inputs.iter().filter_map(|(name, source)| Some((name.clone(), motions.get(&(*source)?)?.clone()))).collect();
@@ -339,17 +460,22 @@ fn run_node(world: &mut World, compiled: &CompiledNode, pins: &EntityHashMap<Pin
     let packets = &world.resource::<GpuGraph>().packets;
     let packet_outputs =
         compiled.outputs.iter().filter_map(|(name, pin)| Some((name.clone(), packets.get(pin)?.clone()))).collect();
-    let run = GpuNodeRun {
+    GpuNodeRun {
         node: compiled.node,
-        inputs: compiled.inputs.iter().map(|(name, source)| (name.clone(), frame_on(source))).collect(),
+        cue: None,
+        inputs: compiled.inputs.iter().map(|(name, source)| (name.clone(), frame_on(pins, *source))).collect(),
         linked: compiled.inputs.iter().filter(|(_, source)| source.is_some()).map(|(name, _)| name.clone()).collect(),
         outputs: compiled.outputs.iter().filter_map(|(name, pin)| Some((name.clone(), pins.get(pin)?.clone()))).collect(),
         motion_inputs,
         motion_outputs,
         packet_outputs,
-    };
-    let frame_id = run.frames().next().map(|frame| frame.stamp.frame_id).unwrap_or_default();
-    world.resource_mut::<GraphCommands>().begin_node(frame_id, stage, compiled.node);
+    }
+}
+
+/// Runs a node's system and notes how it went.
+fn perform(world: &mut World, run: GpuNodeRun, due: Due, device: &wgpu::Device) {
+    let Due { system, proven, generation, .. } = due;
+    let node_entity = run.node;
     // What the GPU refuses (a shader that does not compile, a picture it cannot hold) is this node's failure. It comes with
     // new settings and new pictures: what went well goes well again with pictures of the same shape.
     let shapes = shapes_of(run.inputs.iter().map(|(_, frame)| frame.clone()));
@@ -361,22 +487,21 @@ fn run_node(world: &mut World, compiled: &CompiledNode, pins: &EntityHashMap<Pin
     };
     let refused = scopes.and_then(|[invalid, no_memory]| block_on(no_memory.pop()).or(block_on(invalid.pop())));
     let outcome = outcome.and_then(|()| refused.map_or(Ok(()), |error| Err(error.to_string().into())));
-    world.resource_mut::<GraphCommands>().end_node();
     let report = world.resource::<FailureReport>().clone();
     let mut nodes = world.resource_mut::<GpuNodes>();
-    let Some(node) = nodes.nodes.get_mut(&compiled.node) else { return };
+    let Some(node) = nodes.nodes.get_mut(&node_entity) else { return };
     match outcome {
         Ok(()) => {
             node.failed = None;
             node.proven = Some(shapes);
-            report.success(compiled.node);
+            report.success(node_entity);
         }
         Err(error) => {
             let count = node.failed.map_or(1, |failed| failed.count.saturating_add(1));
             let retry_at = Instant::now() + NodeStatus::wait_after(count);
             node.failed = Some(Failed { count, retry_at, generation, shapes });
             node.proven = None;
-            report.failure(compiled.node, first_lines(&error.to_string()));
+            report.failure(node_entity, first_lines(&error.to_string()));
         }
     }
 }

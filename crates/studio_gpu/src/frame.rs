@@ -67,6 +67,11 @@ pub(crate) fn activity() -> u64 {
     NEXT_GENERATION.load(Ordering::Acquire)
 }
 
+/// Has the driver look at the graph again.
+pub(crate) fn note_activity() {
+    NEXT_GENERATION.fetch_add(1, Ordering::AcqRel);
+}
+
 impl PinFrame {
     /// The newest frame on the GPU.
     pub fn get(&self) -> Option<GpuFrame> {

@@ -7,6 +7,7 @@
 //! | [`frame`] | [`PinFrame`](frame::PinFrame): the newest frame on an output pin, seen from both worlds |
 //! | [`node`] | registers a node kind's system in the render world |
 //! | [`driver`] | uploads, runs the nodes in the graph's order, submits once |
+//! | [`film`] | nodes whose pictures the cameras of a 3D scene make |
 //! | [`readback`] | a ring of mapped buffers, delivered without a copy |
 //! | [`upload`] | staging buffers used again, filled by several threads |
 //! | [`yuv`] | RGBA to NV12 or P010 |
@@ -22,10 +23,12 @@
 pub mod camera_move;
 pub mod device;
 pub mod driver;
+pub mod film;
 pub mod frame;
 pub mod mark;
 pub mod node;
 pub mod paint;
+mod parts;
 pub mod pass;
 pub mod picture;
 pub mod present;
@@ -41,6 +44,7 @@ use bevy::{
     prelude::*,
     render::{
         ExtractSchedule, RenderApp, RenderStartup,
+        extract_component::ExtractComponentPlugin,
         renderer::{RenderGraph, RenderGraphSystems},
     },
 };
@@ -54,6 +58,7 @@ pub mod prelude {
     pub use crate::{
         StudioGpuPlugin,
         camera_move::CameraMove,
+        film::{CameraCue, FilmsFor},
         frame::{GpuFrame, PinFrame, SourceFrame},
         mark::LatencyMark,
         node::{AppGpuNodeExt, GpuContext, GpuNodeRun, NodeSettings, NodeStates},
@@ -105,18 +110,23 @@ impl Plugin for StudioGpuPlugin {
             .init_resource::<driver::GpuGraph>()
             .init_resource::<driver::GraphCommands>()
             .init_resource::<driver::FrameUploader>()
+            .init_resource::<film::FilmCameras>()
             .init_resource::<preview::Previews>()
             .add_systems(RenderStartup, driver::start_epoch)
-            .add_systems(ExtractSchedule, (driver::extract_graph, preview::extract_previews))
+            .add_systems(ExtractSchedule, (driver::extract_graph, film::count_cameras, preview::extract_previews))
             .add_systems(
                 RenderGraph,
-                (driver::run_gpu_graph, preview::draw_previews).chain().in_set(RenderGraphSystems::Render).before(camera_driver),
+                (
+                    (driver::run_gpu_graph, preview::draw_previews).chain().before(camera_driver),
+                    film::restore_shadow_views.after(camera_driver),
+                )
+                    .in_set(RenderGraphSystems::Render),
             );
         app.add_gpu_node::<mark::LatencyMark, _>(mark::run_latency_mark)
             .add_gpu_node::<rgba::ColorConvert, _>(rgba::run_color_convert)
             .add_gpu_node::<camera_move::CameraMove, _>(camera_move::run_camera_move)
             .add_gpu_node::<preview::Preview, _>(preview::run_preview)
-            .add_plugins(present::PresentPlugin);
+            .add_plugins((present::PresentPlugin, ExtractComponentPlugin::<film::FilmsFor>::default()));
     }
 }
 

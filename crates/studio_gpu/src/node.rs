@@ -2,6 +2,7 @@
 
 use crate::{
     driver::{GpuEpoch, GpuNodes, GraphCommands},
+    film::{CameraCue, FilmCameras},
     frame::{GpuFrame, PinFrame},
 };
 use bevy::{
@@ -23,6 +24,8 @@ use studio_graph::prelude::*;
 pub struct GpuNodeRun {
     /// The node, as the main world names it.
     pub node: Entity,
+    /// For a node that films: the picture that was asked for by a [`CameraCue`](crate::film::CameraCue).
+    pub cue: Option<FrameStamp>,
     /// Inputs in order of declaration, with the frames on them.
     pub inputs: Vec<(Cow<'static, str>, Option<GpuFrame>)>,
     /// The inputs that are linked, whether a frame came or not.
@@ -187,6 +190,7 @@ impl<S> NodeStates<S> {
 #[derive(Resource)]
 struct KindSystem<K> {
     system: SystemId<In<GpuNodeRun>, Result>,
+    films: bool,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -196,6 +200,13 @@ pub trait AppGpuNodeExt {
     /// nodes whose inputs or settings changed. Add the render plugin (`DefaultPlugins`) first.
     fn add_gpu_node<K: NodeKind + Clone, M>(&mut self, system: impl IntoSystem<In<GpuNodeRun>, Result, M> + 'static)
     -> &mut Self;
+
+    /// The same for a kind whose nodes [film](crate::film): `system` runs after the node's cameras have rendered, when a frame
+    /// came in or, where nothing is linked, the node's [`CameraCue`](crate::film::CameraCue) asks for one.
+    fn add_camera_node<K: NodeKind + Clone, M>(
+        &mut self,
+        system: impl IntoSystem<In<GpuNodeRun>, Result, M> + 'static,
+    ) -> &mut Self;
 }
 
 impl AppGpuNodeExt for App {
@@ -203,15 +214,31 @@ impl AppGpuNodeExt for App {
         &mut self,
         system: impl IntoSystem<In<GpuNodeRun>, Result, M> + 'static,
     ) -> &mut Self {
-        self.register_node::<K>();
-        let Some(render_app) = self.get_sub_app_mut(RenderApp) else { return self };
-        let system = render_app.world_mut().register_system(system);
-        render_app
-            .insert_resource(KindSystem::<K> { system, kind: PhantomData })
-            .insert_resource(NodeSettings::<K>(EntityHashMap::default()))
-            .add_systems(ExtractSchedule, extract_nodes::<K>);
-        self
+        add_kind::<K, M>(self, system, false)
     }
+
+    fn add_camera_node<K: NodeKind + Clone, M>(
+        &mut self,
+        system: impl IntoSystem<In<GpuNodeRun>, Result, M> + 'static,
+    ) -> &mut Self {
+        self.register_required_components::<K, CameraCue>();
+        add_kind::<K, M>(self, system, true)
+    }
+}
+
+fn add_kind<K: NodeKind + Clone, M>(
+    app: &mut App,
+    system: impl IntoSystem<In<GpuNodeRun>, Result, M> + 'static,
+    films: bool,
+) -> &mut App {
+    app.register_node::<K>();
+    let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return app };
+    let system = render_app.world_mut().register_system(system);
+    render_app
+        .insert_resource(KindSystem::<K> { system, films, kind: PhantomData })
+        .insert_resource(NodeSettings::<K>(EntityHashMap::default()))
+        .add_systems(ExtractSchedule, extract_nodes::<K>);
+    app
 }
 
 fn extract_nodes<K: NodeKind + Clone>(
@@ -221,14 +248,16 @@ fn extract_nodes<K: NodeKind + Clone>(
     kind: Res<KindSystem<K>>,
     mut settings: ResMut<NodeSettings<K>>,
     mut nodes: ResMut<GpuNodes>,
+    mut films: ResMut<FilmCameras>,
 ) {
     let gone: EntityHashSet = removed.read().filter(|node| !present.contains(*node)).collect();
     for node in gone {
         settings.0.remove(&node);
         nodes.remove(node);
+        films.forget(node);
     }
     for (node, component) in &changed {
         settings.0.insert(node, component.clone());
-        nodes.insert(node, kind.system, Stage(K::DISPLAY_NAME));
+        nodes.insert(node, kind.system, Stage(K::DISPLAY_NAME), kind.films);
     }
 }

@@ -56,6 +56,18 @@ impl GpuPicture {
         color: ColorInfo,
         usage: wgpu::TextureUsages,
     ) -> Result<Self, GpuError> {
+        Self::with_view_formats(device, label, format, size, color, usage, &[])
+    }
+
+    fn with_view_formats(
+        device: &wgpu::Device,
+        label: &str,
+        format: PixelFormat,
+        size: UVec2,
+        color: ColorInfo,
+        usage: wgpu::TextureUsages,
+        view_formats: &[wgpu::TextureFormat],
+    ) -> Result<Self, GpuError> {
         let limit = device.limits().max_texture_dimension_2d;
         if size.max_element() > limit || size.min_element() == 0 {
             return Err(GpuError::PictureTooLarge {
@@ -79,7 +91,7 @@ impl GpuPicture {
                     dimension: wgpu::TextureDimension::D2,
                     format: texture_format,
                     usage,
-                    view_formats: &[],
+                    view_formats,
                 })
             })
             .collect();
@@ -100,6 +112,29 @@ impl GpuPicture {
             | wgpu::TextureUsages::COPY_SRC
             | wgpu::TextureUsages::COPY_DST;
         Self::new(device, label, PixelFormat::Rgba8, size, ColorInfo::default(), usage)
+    }
+
+    /// An RGBA picture like [`rgba`](Self::rgba) that a 3D camera can render into, through
+    /// [`srgb_target`](Self::srgb_target).
+    pub fn filmed(device: &wgpu::Device, label: &str, size: UVec2) -> Result<Self, GpuError> {
+        let usage = wgpu::TextureUsages::TEXTURE_BINDING
+            | wgpu::TextureUsages::STORAGE_BINDING
+            | wgpu::TextureUsages::RENDER_ATTACHMENT
+            | wgpu::TextureUsages::COPY_SRC
+            | wgpu::TextureUsages::COPY_DST;
+        let (format, color) = (PixelFormat::Rgba8, ColorInfo::default());
+        Self::with_view_formats(device, label, format, size, color, usage, &[wgpu::TextureFormat::Rgba8UnormSrgb])
+    }
+
+    /// A view of a [`filmed`](Self::filmed) picture to render linear light into: what is stored is gamma-coded.
+    pub fn srgb_target(&self) -> Option<wgpu::TextureView> {
+        let texture = self.planes.first()?;
+        Some(texture.create_view(&wgpu::TextureViewDescriptor {
+            label: Some("camera target"),
+            format: Some(wgpu::TextureFormat::Rgba8UnormSrgb),
+            usage: Some(wgpu::TextureUsages::RENDER_ATTACHMENT),
+            ..Default::default()
+        }))
     }
 
     /// Writes a frame's planes into the textures: one copy, straight from the frame's own memory.
