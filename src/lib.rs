@@ -22,8 +22,8 @@ pub mod quality;
 
 pub use app::{AppWindow, app, app_from_args};
 pub use {
-    studio_editor, studio_effects, studio_frame, studio_gpu, studio_graph, studio_media, studio_stream, studio_view,
-    studio_vision,
+    studio_editor, studio_effects, studio_frame, studio_gpu, studio_graph, studio_media, studio_profile, studio_stream,
+    studio_view, studio_vision,
 };
 
 use bevy::{app::PluginGroupBuilder, prelude::*};
