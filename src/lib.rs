@@ -38,6 +38,7 @@ use bevy::{app::PluginGroupBuilder, prelude::*};
 /// | vision | [`StudioVisionPlugin`](studio_vision::nodes::StudioVisionPlugin) | `Stitch`, `OpticalFlow`, `FrameSynthesis` |
 /// | effects | [`StudioEffectsPlugin`](studio_effects::StudioEffectsPlugin) | `Transform2d`, `Crop`, `Blend`, `Switch`, `ColorCorrection`, `TextOverlay` |
 /// | stream | [`StudioStreamPlugin`](studio_stream::nodes::StudioStreamPlugin) | `WebTransportOutput` |
+/// | profiles | [`StudioProfilePlugin`](studio_profile::StudioProfilePlugin) | `VirtualCamera`, `EyeView`, headset profiles |
 /// | view | [`StudioViewPlugin`](studio_view::StudioViewPlugin) | `StreamInput`, `SphereView` |
 ///
 /// Each can be left out or replaced: `NeuralStudioPlugins.build().disable::<StudioStreamPlugin>()`.
@@ -52,6 +53,7 @@ impl PluginGroup for NeuralStudioPlugins {
             .add(studio_vision::nodes::StudioVisionPlugin)
             .add(studio_effects::StudioEffectsPlugin)
             .add(studio_stream::nodes::StudioStreamPlugin)
+            .add(studio_profile::StudioProfilePlugin)
             .add(studio_view::StudioViewPlugin)
     }
 }
@@ -72,6 +74,8 @@ pub mod prelude {
     pub use studio_graph::prelude::*;
     #[doc(hidden)]
     pub use studio_media::prelude::*;
+    #[doc(hidden)]
+    pub use studio_profile::prelude::*;
     #[doc(hidden)]
     pub use studio_stream::nodes::*;
     #[doc(hidden)]

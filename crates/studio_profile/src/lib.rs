@@ -8,7 +8,9 @@
 //! | [`eye`] | fields of view, their tangents and projections |
 //! | [`level`] | what levels of H.264, H.265 and AV1 allow |
 //! | [`plan`] | which stream a headset gets |
+//! | [`camera`] | virtual cameras: one graph seen through many profiles at once |
 
+pub mod camera;
 pub mod eye;
 pub mod level;
 pub mod library;
@@ -23,6 +25,7 @@ pub mod prelude {
     #[doc(hidden)]
     pub use crate::{
         StudioProfilePlugin,
+        camera::{CameraStatus, EyeView, VirtualCamera},
         eye::{EyeFov, EyeTangents},
         library::HeadsetLibrary,
         plan::{PlanRequest, StreamPlan},
@@ -30,11 +33,13 @@ pub mod prelude {
     };
 }
 
-/// Adds the library of headset profiles.
+/// Adds the library of headset profiles, and the nodes [`VirtualCamera`](camera::VirtualCamera) and
+/// [`EyeView`](camera::EyeView). Needs the plugins of the graph, the GPU, media and streams before it.
 pub struct StudioProfilePlugin;
 
 impl Plugin for StudioProfilePlugin {
     fn build(&self, app: &mut App) {
         library::plugin(app);
+        camera::plugin(app);
     }
 }
