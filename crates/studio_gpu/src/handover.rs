@@ -157,7 +157,7 @@ mod tests {
 
         fn owners<T>(shared: &Self::Shared<T>) -> usize {
             let owners = loom::sync::Arc::strong_count(shared);
-            loom::sync::atomic::fence(loom::sync::atomic::Ordering::Acquire);
+            loom::sync::atomic::fence(Ordering::Acquire);
             owners
         }
 

@@ -113,6 +113,16 @@ fn switch_off(world: &mut World, camera: Entity) {
     }
 }
 
+/// An entity that is no camera any more has no camera's nodes.
+pub(super) fn switch_off_removed(removed: On<Remove, VirtualCamera>, mut commands: Commands) {
+    let camera = removed.entity;
+    commands.queue(move |world: &mut World| {
+        if world.get_entity(camera).is_ok() {
+            switch_off(world, camera);
+        }
+    });
+}
+
 fn switch_on(world: &mut World, camera: Entity, profile: &str) -> Nodes {
     let name = |part: &str| Name::new(format!("{profile} {part}"));
     let eyes = world.spawn((name("eyes"), EyeView::default(), OfCamera(camera))).id();

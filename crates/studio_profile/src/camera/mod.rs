@@ -111,7 +111,7 @@ pub struct CameraNodes(Vec<Entity>);
 pub struct OfCamera(pub Entity);
 
 pub(crate) fn plugin(app: &mut App) {
-    app.register_node::<VirtualCamera>();
+    app.register_node::<VirtualCamera>().add_observer(follow::switch_off_removed);
     eye_view::add_eye_view(app);
     app.add_systems(Update, motion::carry_motion.in_set(StudioSystems::Collect))
         .add_systems(Update, follow::follow_cameras.after(StudioSystems::Compile).before(StudioSystems::Capture))

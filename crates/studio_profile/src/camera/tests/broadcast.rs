@@ -153,7 +153,7 @@ impl Viewer {
             self.info = Some(received.info.clone());
         }
         while let Ok(motion) = self.subscriber.motion().try_recv() {
-            self.fields.push(motion.field);
+            self.fields.push(motion.motion.field);
         }
     }
 
