@@ -1,12 +1,13 @@
-// A flat perspective view into a picture of the sphere, or into two for comparison.
+// A flat perspective view into a picture of the sphere, or into two for comparison; and both eyes' pictures for a headset.
 //
-// Entry point (compute, 8×8): sphere_view, one invocation a pixel of the view
+// Entry points (compute, 8×8): sphere_view, one invocation a pixel of the view; eye_views, one a pixel of both eyes' picture
 // Bindings (group 0):
-//   0  storage, read  formats, view and projection
+//   0  storage, read  formats, view and projection (sphere_view)
 //   1  sampler  linear; repeats across for a whole sphere
 //   2..4  textures  the picture's planes; unused ones repeat the first
 //   5..7  textures  the reference's planes, shown left of the split
 //   8  storage texture  the view, rgba8unorm
+//   9  storage, read  format, both eyes' parts and views (eye_views)
 
 struct PictureFormat {
     rgb_from_yuv: array<vec4<f32>, 3>,
@@ -21,8 +22,26 @@ struct View {
     shape: vec4<f32>,
     // Offset and scale of the eye's part of the picture.
     eye: vec4<f32>,
-    // 0 equirectangular, 1 half equirectangular, 2 fisheye, 3 cube map, 4 rectilinear.
+    // Edges of the picture's view: tangents to the left, right, up and down.
+    edges: vec4<f32>,
+    // 0 equirectangular, 1 half equirectangular, 2 fisheye, 3 cube map, 4 rectilinear, 5 off axis.
     projection: vec4<u32>,
+}
+
+struct Eyes {
+    picture: PictureFormat,
+    rotation: array<vec4<f32>, 3>,
+    // Offset and scale of each eye's part of the picture.
+    parts: array<vec4<f32>, 2>,
+    // Edges of each eye's view in the picture: tangents to the left, right, up and down.
+    picture_edges: array<vec4<f32>, 2>,
+    // The same of each eye's view in the result.
+    edges: array<vec4<f32>, 2>,
+    // The picture's own angle in radians.
+    angle: vec4<f32>,
+    // The picture's projection, the result's, where its eyes lie (0 one picture, 1 above each other, 2 side by side), and
+    // samples across a pixel.
+    shape: vec4<u32>,
 }
 
 @group(0) @binding(0) var<storage, read> view: View;
@@ -34,6 +53,7 @@ struct View {
 @group(0) @binding(6) var reference_1: texture_2d<f32>;
 @group(0) @binding(7) var reference_2: texture_2d<f32>;
 @group(0) @binding(8) var result: texture_storage_2d<rgba8unorm, write>;
+@group(0) @binding(9) var<storage, read> eyes: Eyes;
 
 const PI: f32 = 3.14159265358979;
 
@@ -46,10 +66,10 @@ fn color_of(format: PictureFormat, first: vec4<f32>, second: vec4<f32>, third: v
     return vec3(dot(rows[0].xyz, yuv) + rows[0].w, dot(rows[1].xyz, yuv) + rows[1].w, dot(rows[2].xyz, yuv) + rows[2].w);
 }
 
-// Where a direction lies in the picture, and 1 in z if it lies in it at all. X is right, Y up, -Z ahead.
-fn place(direction: vec3<f32>) -> vec3<f32> {
-    let angle = view.shape.w;
-    switch view.projection.x {
+// Where a direction lies in a picture, and 1 in z if it lies in it at all. X is right, Y up, -Z ahead. `angle` is the
+// picture's own in radians, `aspect` its width over its height.
+fn place(direction: vec3<f32>, projection: u32, angle: f32, edges: vec4<f32>, aspect: f32) -> vec3<f32> {
+    switch projection {
         case 0u, 1u: {
             let longitude = atan2(direction.x, -direction.z);
             let latitude = asin(clamp(direction.y, -1.0, 1.0));
@@ -65,11 +85,16 @@ fn place(direction: vec3<f32>) -> vec3<f32> {
         case 3u: {
             return cube_place(direction);
         }
+        case 5u: {
+            let ahead = -direction.z;
+            let at = direction.xy / max(ahead, 1e-6);
+            let uv = vec2(at.x + edges.x, edges.z - at.y) / (edges.xz + edges.yw);
+            return vec3(uv, f32(ahead > 0.0 && all(uv >= vec2(0.0)) && all(uv <= vec2(1.0))));
+        }
         default: {
             let ahead = -direction.z;
             let half = tan(angle * 0.5);
-            let size = vec2<f32>(textureDimensions(plane_0));
-            let at = direction.xy / max(ahead, 1e-6) / half * vec2(1.0, size.x / size.y);
+            let at = direction.xy / max(ahead, 1e-6) / half * vec2(1.0, aspect);
             return vec3(0.5 + 0.5 * at.x, 0.5 - 0.5 * at.y, f32(ahead > 0.0 && all(abs(at) <= vec2(1.0))));
         }
     }
@@ -103,7 +128,8 @@ fn sphere_view(@builtin(global_invocation_id) id: vec3<u32>) {
     let flat = vec3(at * view.shape.xy, -1.0);
     let rows = view.rotation;
     let direction = normalize(rows[0].xyz * flat.x + rows[1].xyz * flat.y + rows[2].xyz * flat.z);
-    let placed = place(direction);
+    let part = vec2<f32>(textureDimensions(plane_0)) * view.eye.zw;
+    let placed = place(direction, view.projection.x, view.shape.w, view.edges, part.x / part.y);
     let uv = view.eye.xy + view.eye.zw * placed.xy;
     var color = vec3(0.0);
     let split_at = view.shape.z * 2.0 - 1.0;
@@ -122,4 +148,77 @@ fn sphere_view(@builtin(global_invocation_id) id: vec3<u32>) {
     let line = view.shape.z > 0.0 && abs(at.x - split_at) < 0.003;
     color = select(color * placed.z, vec3(1.0), line);
     textureStore(result, vec2<i32>(id.xy), vec4(clamp(color, vec3(0.0), vec3(1.0)), 1.0));
+}
+
+// The direction, not of length 1, at a place (0 to 1 to the right and down) of one eye's picture.
+fn direction_at(at: vec2<f32>, projection: u32, edges: vec4<f32>) -> vec3<f32> {
+    switch projection {
+        case 0u, 1u: {
+            let longitude = (at.x - 0.5) * select(PI, 2.0 * PI, projection == 0u);
+            let latitude = (0.5 - at.y) * PI;
+            return vec3(sin(longitude) * cos(latitude), sin(latitude), -cos(longitude) * cos(latitude));
+        }
+        case 3u: {
+            let cell = min(at * vec2(3.0, 2.0), vec2(2.99999, 1.99999));
+            let face = vec2<u32>(cell);
+            let p = fract(cell) * 2.0 - 1.0;
+            switch face.y * 3u + face.x {
+                case 0u: { return vec3(1.0, -p.y, p.x); }
+                case 1u: { return vec3(-1.0, -p.y, -p.x); }
+                case 2u: { return vec3(p.x, 1.0, -p.y); }
+                case 3u: { return vec3(p.x, -1.0, p.y); }
+                case 4u: { return vec3(p.x, -p.y, -1.0); }
+                default: { return vec3(-p.x, -p.y, 1.0); }
+            }
+        }
+        default: {
+            return vec3(at.x * (edges.x + edges.y) - edges.x, edges.z - at.y * (edges.z + edges.w), -1.0);
+        }
+    }
+}
+
+@compute @workgroup_size(8, 8)
+fn eye_views(@builtin(global_invocation_id) id: vec3<u32>) {
+    let size = textureDimensions(result);
+    if any(id.xy >= size) {
+        return;
+    }
+    var eye_size = size;
+    var eye = 0u;
+    var corner = vec2(0u);
+    if eyes.shape.z == 1u {
+        eye_size.y = size.y / 2u;
+        eye = min(id.y / eye_size.y, 1u);
+        corner.y = eye * eye_size.y;
+    } else if eyes.shape.z == 2u {
+        eye_size.x = size.x / 2u;
+        eye = min(id.x / eye_size.x, 1u);
+        corner.x = eye * eye_size.x;
+    }
+    let part = eyes.parts[eye];
+    let picture_size = vec2<f32>(textureDimensions(plane_0));
+    let part_px = picture_size * part.zw;
+    // Half a pixel inside of the part, so that the other eye does not shine in; where the picture goes round, it joins itself.
+    var margin = vec2(0.5) / part_px;
+    if eyes.shape.x == 0u && part.z == 1.0 {
+        margin.x = 0.0;
+    }
+    let rows = eyes.rotation;
+    let samples = eyes.shape.w;
+    var sum = vec3(0.0);
+    for (var y = 0u; y < samples; y++) {
+        for (var x = 0u; x < samples; x++) {
+            let inner = (vec2<f32>(vec2(x, y)) + 0.5) / f32(samples);
+            let at = (vec2<f32>(id.xy - corner) + inner) / vec2<f32>(eye_size);
+            let seen = direction_at(at, eyes.shape.y, eyes.edges[eye]);
+            let direction = normalize(rows[0].xyz * seen.x + rows[1].xyz * seen.y + rows[2].xyz * seen.z);
+            let placed = place(direction, eyes.shape.x, eyes.angle.x, eyes.picture_edges[eye], part_px.x / part_px.y);
+            let uv = part.xy + part.zw * clamp(placed.xy, margin, 1.0 - margin);
+            let first = textureSampleLevel(plane_0, linear, uv, 0.0);
+            let second = textureSampleLevel(plane_1, linear, uv, 0.0);
+            let third = textureSampleLevel(plane_2, linear, uv, 0.0);
+            sum += clamp(color_of(eyes.picture, first, second, third), vec3(0.0), vec3(1.0)) * placed.z;
+        }
+    }
+    textureStore(result, vec2<i32>(id.xy), vec4(sum / f32(samples * samples), 1.0));
 }

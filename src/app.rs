@@ -102,7 +102,8 @@ fn build(window: AppWindow, assets: AssetPlugin) -> Result<App, GpuError> {
         .set(LogPlugin {
             filter: format!(
                 "warn,{}=info,neural_studio=info,studio_frame=info,studio_graph=info,studio_gpu=info,studio_media=info,\
-                 studio_vision=info,studio_stream=info,studio_view=info,moq_net=error,wgpu_hal=error,wgpu_core=error,calloop=error",
+                 studio_vision=info,studio_stream=info,studio_view=info,\
+                 studio_usd=info,studio_scene=info,studio_profile=info,moq_net=error,wgpu_hal=error,wgpu_core=error,calloop=error",
                 program_name()
             ),
             ..default()

@@ -22,8 +22,8 @@ pub mod quality;
 
 pub use app::{AppWindow, app, app_from_args};
 pub use {
-    studio_editor, studio_effects, studio_frame, studio_gpu, studio_graph, studio_media, studio_scene, studio_stream, studio_view,
-    studio_vision,
+    studio_editor, studio_effects, studio_frame, studio_gpu, studio_graph, studio_media, studio_profile, studio_scene,
+    studio_stream, studio_usd, studio_view, studio_vision,
 };
 
 use bevy::{app::PluginGroupBuilder, prelude::*};
@@ -37,8 +37,12 @@ use bevy::{app::PluginGroupBuilder, prelude::*};
 /// | media | [`StudioMediaPlugin`](studio_media::nodes::StudioMediaPlugin) | `CameraInput`, `VideoFileInput`, `StillInput`, `TestPatternInput`, `VideoEncoder`, `Recorder`, `AudioFileInput`, `MicrophoneInput`, `ToneInput`, `AudioEncoder`, `AudioOutput` |
 /// | vision | [`StudioVisionPlugin`](studio_vision::nodes::StudioVisionPlugin) | `Stitch`, `OpticalFlow`, `FrameSynthesis` |
 /// | effects | [`StudioEffectsPlugin`](studio_effects::StudioEffectsPlugin) | `Transform2d`, `Crop`, `Blend`, `Switch`, `ColorCorrection`, `TextOverlay` |
+/// | stages | [`UsdPlugin`](studio_scene::stage::UsdPlugin) | USD stages as entities: `UsdStageRoot` |
+/// | | [`UsdSyncPlugin`](studio_scene::sync::UsdSyncPlugin) | stages, entities and graph in step; `UsdScene`, `SceneModel`, `SceneCamera`, `SceneLight` |
+/// | | [`UsdExportPlugin`](studio_scene::export::UsdExportPlugin) | the message `ExportUsd` |
 /// | scene | [`SceneViewPlugin`](studio_scene::stereo::SceneViewPlugin) | `SceneView`, `Backdrop`, `VideoScreen` |
 /// | stream | [`StudioStreamPlugin`](studio_stream::nodes::StudioStreamPlugin) | `WebTransportOutput` |
+/// | profiles | [`StudioProfilePlugin`](studio_profile::StudioProfilePlugin) | `VirtualCamera`, `EyeView`, headset profiles |
 /// | view | [`StudioViewPlugin`](studio_view::StudioViewPlugin) | `StreamInput`, `SphereView` |
 ///
 /// Each can be left out or replaced: `NeuralStudioPlugins.build().disable::<StudioStreamPlugin>()`.
@@ -52,8 +56,12 @@ impl PluginGroup for NeuralStudioPlugins {
             .add(studio_media::nodes::StudioMediaPlugin)
             .add(studio_vision::nodes::StudioVisionPlugin)
             .add(studio_effects::StudioEffectsPlugin)
+            .add(studio_scene::stage::UsdPlugin)
+            .add(studio_scene::sync::UsdSyncPlugin)
+            .add(studio_scene::export::UsdExportPlugin)
             .add(studio_scene::stereo::SceneViewPlugin)
             .add(studio_stream::nodes::StudioStreamPlugin)
+            .add(studio_profile::StudioProfilePlugin)
             .add(studio_view::StudioViewPlugin)
     }
 }
@@ -74,6 +82,10 @@ pub mod prelude {
     pub use studio_graph::prelude::*;
     #[doc(hidden)]
     pub use studio_media::prelude::*;
+    #[doc(hidden)]
+    pub use studio_profile::prelude::*;
+    #[doc(hidden)]
+    pub use studio_scene::prelude::*;
     #[doc(hidden)]
     pub use studio_stream::nodes::*;
     #[doc(hidden)]

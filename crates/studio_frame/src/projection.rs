@@ -23,6 +23,14 @@ pub enum PictureProjection {
         /// Full horizontal angle of view in degrees, below 180.
         fov_deg: f32,
     },
+    /// A flat perspective view for each eye whose middle need not be straight ahead, as headsets see it.
+    OffAxis {
+        /// The left eye's edges (or those of the one picture), to the left, right, up and down: tangents of the angles from
+        /// straight ahead, counted outwards, above 0.
+        left: [f32; 4],
+        /// The right eye's edges, in the same order.
+        right: [f32; 4],
+    },
 }
 
 /// Where the pictures of the two eyes lie in one picture.

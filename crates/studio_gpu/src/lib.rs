@@ -5,6 +5,8 @@
 //! | [`device`] | opens a GPU without an app, for tests, benches and tools |
 //! | [`picture`] | textures for the planes of a picture; one upload a captured frame |
 //! | [`frame`] | [`PinFrame`](frame::PinFrame): the newest frame on an output pin, seen from both worlds |
+//! | [`handover`] | how the newest frame goes from a producer to its consumers |
+//! | [`pool`] | textures that are used again, within a budget |
 //! | [`node`] | registers a node kind's system in the render world |
 //! | [`driver`] | uploads, runs the nodes in the graph's order, submits once |
 //! | [`film`] | nodes whose pictures the cameras of a 3D scene make |
@@ -25,12 +27,14 @@ pub mod device;
 pub mod driver;
 pub mod film;
 pub mod frame;
+pub mod handover;
 pub mod mark;
 pub mod node;
 pub mod paint;
 mod parts;
 pub mod pass;
 pub mod picture;
+pub mod pool;
 pub mod present;
 pub mod preview;
 pub mod readback;
@@ -63,6 +67,7 @@ pub mod prelude {
         mark::LatencyMark,
         node::{AppGpuNodeExt, GpuContext, GpuNodeRun, NodeSettings, NodeStates},
         picture::{GpuPicture, PictureUniform},
+        pool::TexturePool,
         present::WindowOutput,
         preview::{PinPreview, Preview, preview_image},
         rgba::ColorConvert,
@@ -80,9 +85,11 @@ impl Plugin for StudioGpuPlugin {
             .init_resource::<StudioWaker>()
             .init_resource::<driver::GpuBacklog>()
             .init_resource::<timer::NodeTimes>()
+            .init_resource::<pool::TexturePool>()
             .add_observer(give_frame_to_pin);
         let backlog = app.world().resource::<driver::GpuBacklog>().clone();
         let times = app.world().resource::<timer::NodeTimes>().clone();
+        let pool = app.world().resource::<pool::TexturePool>().clone();
         let (ledger, copies, waker, report) = (
             app.world().resource::<LatencyLedger>().clone(),
             app.world().resource::<CopyCounters>().clone(),
@@ -100,6 +107,7 @@ impl Plugin for StudioGpuPlugin {
         render_app
             .insert_resource(backlog)
             .insert_resource(times)
+            .insert_resource(pool)
             .insert_resource(ledger)
             .insert_resource(copies)
             .insert_resource(waker)

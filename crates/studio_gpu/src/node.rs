@@ -87,10 +87,14 @@ impl GpuNodeRun {
 
     /// Puts a frame on an output.
     pub fn set_output(&self, name: &str, frame: GpuFrame) -> Result<(), GpuNodeError> {
-        let (_, pin) =
-            self.outputs.iter().find(|(output, _)| output == name).ok_or_else(|| GpuNodeError::NoSuchOutput(name.to_owned()))?;
-        pin.set(frame);
+        self.output(name)?.set(frame);
         Ok(())
+    }
+
+    /// The pin of an output, to draw into pictures of its own ring.
+    pub fn output(&self, name: &str) -> Result<&PinFrame, GpuNodeError> {
+        let found = self.outputs.iter().find(|(output, _)| output == name);
+        found.map(|(_, pin)| pin).ok_or_else(|| GpuNodeError::NoSuchOutput(name.to_owned()))
     }
 }
 
@@ -127,6 +131,11 @@ impl GpuContext<'_> {
         self.device.wgpu_device()
     }
 
+    /// Counts the devices there have been: what was made on an earlier one is void.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.0
+    }
+
     /// The queue. Use it for `write_buffer` and `write_texture`; the driver submits.
     pub fn queue(&self) -> &wgpu::Queue {
         &self.queue.0
@@ -151,7 +160,8 @@ impl GpuContext<'_> {
 
 /// What a GPU node kind keeps for each of its nodes between runs: pipelines, textures, rings.
 ///
-/// Use it as a `Local` of the kind's system. States vanish with their nodes, and all of them when the GPU was lost.
+/// Use it as a `Local` of the kind's system. States vanish when the next node of the kind runs after their own is gone, and all
+/// of them when the GPU was lost. A kind whose states hold much keeps them in a resource and calls [`retain`](Self::retain).
 pub struct NodeStates<S> {
     states: EntityHashMap<S>,
     epoch: u64,
@@ -164,6 +174,11 @@ impl<S> Default for NodeStates<S> {
 }
 
 impl<S> NodeStates<S> {
+    /// Lets go of the states of all other nodes.
+    pub fn retain(&mut self, keep: impl Fn(Entity) -> bool) {
+        self.states.retain(|node, _| keep(*node));
+    }
+
     /// The node's state; made with `make` if there is none or `fits` says that it no longer does.
     pub fn get_or_make(
         &mut self,

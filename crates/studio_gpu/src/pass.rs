@@ -48,6 +48,12 @@ impl ComputeKernel {
         Self { pipeline, layout, bind_groups: BindGroupCache::default(), workgroup }
     }
 
+    /// The same kernel for another user, with bind groups of its own: those of one that is gone hold no textures.
+    pub fn for_another(&self) -> Self {
+        let bind_groups = BindGroupCache::default();
+        Self { pipeline: self.pipeline.clone(), layout: self.layout.clone(), bind_groups, workgroup: self.workgroup }
+    }
+
     /// Binds resources, each at its number, for a dispatch of at least `threads` threads.
     pub fn prepare(&self, device: &wgpu::Device, resources: &[(u32, wgpu::BindingResource)], threads: UVec2) -> Dispatch {
         let bind_group = self.bind_groups.get(device, &self.layout, resources);

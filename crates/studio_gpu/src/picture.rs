@@ -1,7 +1,8 @@
 //! Pictures on the GPU.
 
-use crate::device::GpuError;
+use crate::{device::GpuError, pool::Lease};
 use bevy::math::{UVec2, UVec4, Vec4};
+use std::sync::Arc;
 use studio_frame::{color::ColorInfo, format::PixelFormat, picture::VideoFrame};
 
 /// The texture format of each plane of a pixel format.
@@ -30,6 +31,7 @@ pub struct GpuPicture {
     /// The planes in the order of [`PixelFormat::planes`].
     pub planes: Vec<wgpu::Texture>,
     views: Vec<wgpu::TextureView>,
+    lease: Option<Arc<Lease>>,
 }
 
 /// The uniform that tells a shader how to read a picture's planes; 64 bytes, the same in every shader that has a
@@ -96,7 +98,7 @@ impl GpuPicture {
             })
             .collect();
         let views = planes.iter().map(|plane| plane.create_view(&wgpu::TextureViewDescriptor::default())).collect();
-        Ok(Self { format, size, color, planes, views })
+        Ok(Self { format, size, color, planes, views, lease: None })
     }
 
     /// Textures that a frame can be uploaded into and shaders can sample.
@@ -105,13 +107,25 @@ impl GpuPicture {
         Self::new(device, "upload", frame.format, frame.size, frame.color, usage)
     }
 
+    /// What an RGBA picture that nodes hand each other is used for.
+    pub(crate) const RGBA_USAGE: wgpu::TextureUsages = wgpu::TextureUsages::TEXTURE_BINDING
+        .union(wgpu::TextureUsages::STORAGE_BINDING)
+        .union(wgpu::TextureUsages::COPY_SRC)
+        .union(wgpu::TextureUsages::COPY_DST);
+
     /// An RGBA picture that compute shaders write and others sample.
     pub fn rgba(device: &wgpu::Device, label: &str, size: UVec2) -> Result<Self, GpuError> {
-        let usage = wgpu::TextureUsages::TEXTURE_BINDING
-            | wgpu::TextureUsages::STORAGE_BINDING
-            | wgpu::TextureUsages::COPY_SRC
-            | wgpu::TextureUsages::COPY_DST;
-        Self::new(device, label, PixelFormat::Rgba8, size, ColorInfo::default(), usage)
+        Self::new(device, label, PixelFormat::Rgba8, size, ColorInfo::default(), Self::RGBA_USAGE)
+    }
+
+    /// The same picture, which goes back to its pool when the last of its copies is dropped.
+    pub(crate) fn with_lease(self, lease: Lease) -> Self {
+        Self { lease: Some(Arc::new(lease)), ..self }
+    }
+
+    /// Whether it comes from a [`TexturePool`](crate::pool::TexturePool), and from this device.
+    pub fn is_pooled_on(&self, device: &wgpu::Device) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.is_on(device))
     }
 
     /// An RGBA picture like [`rgba`](Self::rgba) that a 3D camera can render into, through

@@ -7,3 +7,20 @@ pub mod skeleton;
 pub mod stage;
 pub mod stereo;
 pub mod sync;
+
+/// The types nearly every app with a scene needs.
+pub mod prelude {
+    #[doc(hidden)]
+    pub use crate::{
+        export::{ExportOptions, ExportUsd, UsdBake, UsdExport, UsdExported},
+        stage::{
+            UsdChange, UsdLoadSettings, UsdPlugin, UsdPrim, UsdRequest, UsdStage, UsdStageEntities, UsdStageReady, UsdStageRoot,
+            UsdStageStatus, UsdTime,
+        },
+        stereo::{Backdrop, SceneProjection, SceneView, StereoPacking, StereoRig, VideoScreen},
+        sync::{
+            UsdShare, UsdSync, UsdSyncPlugin,
+            nodes::{SceneCamera, SceneLight, SceneModel, UsdScene},
+        },
+    };
+}

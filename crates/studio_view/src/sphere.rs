@@ -118,6 +118,8 @@ struct SphereUniform {
     shape: [f32; 4],
     /// Offset and scale of the left eye's part of the picture.
     eye: [f32; 4],
+    /// Edges of the picture's own view, as tangents to the left, right, up and down, where it is off its axis.
+    edges: [f32; 4],
     /// `x`: the projection's number.
     projection: [u32; 4],
 }
@@ -169,6 +171,11 @@ impl SpherePass {
             PictureProjection::Fisheye { fov_deg } => (2, fov_deg),
             PictureProjection::CubeMap => (3, 360.0),
             PictureProjection::Rectilinear { fov_deg } => (4, fov_deg),
+            PictureProjection::OffAxis { .. } => (5, 180.0),
+        };
+        let edges = match frame.projection {
+            PictureProjection::OffAxis { left, .. } => left,
+            _ => [1.0; 4],
         };
         let eye = match frame.stereo {
             StereoLayout::Mono => [0.0, 0.0, 1.0, 1.0],
@@ -182,6 +189,7 @@ impl SpherePass {
             rotation: [rotation.x_axis, rotation.y_axis, rotation.z_axis].map(|column| column.extend(0.0).to_array()),
             shape: [tangent, tangent / aspect, split, f32::to_radians(angle_deg)],
             eye,
+            edges,
             projection: [projection, 0, 0, 0],
         };
         queue.write_buffer(&self.uniform, 0, bytemuck::bytes_of(&values));

@@ -47,6 +47,9 @@ fn direction(projection: PictureProjection, at: Vec2) -> Option<Vec3> {
                 .normalize(),
             )
         }
+        PictureProjection::OffAxis { left: [left, right, up, down], .. } => {
+            Some(Vec3::new(at.x * (left + right) - left, up - at.y * (up + down), -1.0).normalize())
+        }
         PictureProjection::Rectilinear { .. } => None,
     }
 }

@@ -4,6 +4,7 @@ mod blueprint;
 mod cameras;
 mod demo;
 mod edit;
+mod headsets;
 mod report;
 mod view;
 
@@ -26,6 +27,8 @@ enum Command {
     View(view::ViewArgs),
     /// List the cameras that can be captured
     Cameras,
+    /// List, show and check headset profiles
+    Headsets(headsets::HeadsetsArgs),
     /// Draw, run and watch a blueprint
     Edit(edit::EditArgs),
     /// Run a blueprint
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::View(args) => view::run(args),
         Command::Cameras => cameras::run(),
+        Command::Headsets(args) => headsets::run(args),
         Command::Edit(args) => edit::run(args),
         Command::Run(args) => blueprint::run(args),
         Command::Check(args) => blueprint::check_file(args),

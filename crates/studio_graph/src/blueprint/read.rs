@@ -15,7 +15,7 @@ use serde::{
 };
 
 /// How blueprints and their settings are read and written: `Some` goes without saying.
-pub(crate) fn options() -> ron::Options {
+pub fn options() -> ron::Options {
     ron::Options::default().with_default_extension(Extensions::IMPLICIT_SOME)
 }
 
@@ -116,9 +116,10 @@ fn own_size() -> f32 {
     1.0
 }
 
-/// The entries of a map or a struct in their order, doubles included.
+/// The entries of a map or a struct in their order, doubles included, each as its own text: so that the faults of one do not
+/// hide those of others.
 #[derive(Default)]
-struct Entries<'a>(Vec<(String, &'a RawValue)>);
+pub struct Entries<'a>(pub Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -441,7 +442,7 @@ pub fn name_fault(name: &str) -> Option<String> {
 }
 
 /// Where the lines of a text start, and how many letters lie before each of its stretches: a text may be one long line.
-struct Lines<'a> {
+pub struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
     letters: Vec<usize>,
@@ -451,7 +452,8 @@ impl<'a> Lines<'a> {
     /// Bytes of a stretch.
     const STRETCH: usize = 1024;
 
-    fn new(text: &'a str) -> Self {
+    /// Counts the lines of a text once.
+    pub fn new(text: &'a str) -> Self {
         let starts = core::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         let mut before = 0;
         let mut letters = vec![0];
@@ -475,8 +477,13 @@ impl<'a> Lines<'a> {
     }
 
     /// The place of a part that was borrowed from the text.
-    fn place_of(&self, part: &RawValue) -> Place {
-        let byte = (part.trim().get_ron().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize).min(self.text.len());
+    pub fn place_of(&self, part: &RawValue) -> Place {
+        self.place_at((part.trim().get_ron().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize))
+    }
+
+    /// The place of the byte at this offset; of the text's end for one beyond.
+    pub fn place_at(&self, byte: usize) -> Place {
+        let byte = byte.min(self.text.len());
         let line = self.starts.partition_point(|start| *start <= byte);
         let start = self.starts[line - 1];
         let column = self.letters_before(byte) - self.letters_before(start);

@@ -11,6 +11,7 @@ use std::{
 };
 use studio_frame::{ledger::CopyKind, prelude::*};
 use studio_gpu::{
+    driver::GpuNodes,
     prelude::*,
     readback::ReadbackRing,
     yuv::{YuvLayout, YuvPass},
@@ -103,6 +104,16 @@ struct NotRgba(PixelFormat);
 /// Pictures under way from the GPU at most.
 const RING: usize = 3;
 
+/// The encoders that are open. An encoder has threads and buffers, so it goes as soon as its node does.
+#[derive(Resource, Default)]
+pub(super) struct EncoderStates(NodeStates<EncoderState>);
+
+pub(super) fn close_encoders(nodes: Res<GpuNodes>, mut states: ResMut<EncoderStates>) {
+    if nodes.is_changed() {
+        states.0.retain(|node| nodes.contains(node));
+    }
+}
+
 pub(super) struct EncoderState {
     yuv: YuvPass,
     ring: ReadbackRing,
@@ -137,7 +148,7 @@ pub(super) fn run_video_encoder(
     In(run): In<GpuNodeRun>,
     settings: Res<NodeSettings<VideoEncoder>>,
     reports: Res<FailureReport>,
-    mut states: Local<NodeStates<EncoderState>>,
+    mut states: ResMut<EncoderStates>,
     mut gpu: GpuContext,
 ) -> Result {
     let frame = run.input("frame")?;
@@ -149,7 +160,7 @@ pub(super) fn run_video_encoder(
     let (settings, input) = (wanted.settings(), wanted.input_for(frame));
     let clock = *gpu.clock;
     let works = |state: &EncoderState| state.input == input && state.clock == clock && state.encoder.failure().is_none();
-    let state = states.get_or_make(&gpu, run.node, works, || Ok(EncoderState::open(&gpu, settings.clone(), input, &bus)?))?;
+    let state = states.0.get_or_make(&gpu, run.node, works, || Ok(EncoderState::open(&gpu, settings.clone(), input, &bus)?))?;
     if state.settings != settings {
         // Noted first: settings that the encoder refuses are reported once, and it goes on with the old ones.
         state.settings = settings.clone();

@@ -15,8 +15,11 @@ pub use recorder::{Recorder, RecorderStatus};
 pub use source::SourceStats;
 
 use crate::capture::{CameraInput, StillInput, TestPatternInput, VideoFileInput};
-use bevy::prelude::*;
-use studio_gpu::prelude::*;
+use bevy::{
+    prelude::*,
+    render::{ExtractSchedule, RenderApp},
+};
+use studio_gpu::{driver::GpuNodes, prelude::*};
 use studio_graph::prelude::*;
 
 /// Adds the media nodes: [`CameraInput`], [`VideoFileInput`], [`StillInput`], [`TestPatternInput`], [`VideoEncoder`],
@@ -32,6 +35,9 @@ impl Plugin for StudioMediaPlugin {
         source::add_source::<TestPatternInput>(app);
         app.add_gpu_node::<VideoEncoder, _>(encoder::run_video_encoder)
             .add_systems(Update, encoder::follow_motion.in_set(StudioSystems::Send));
+        if let Some(render_app) = app.get_sub_app_mut(RenderApp) {
+            render_app.init_resource::<encoder::EncoderStates>().add_systems(ExtractSchedule, encoder::close_encoders.run_if(resource_exists::<GpuNodes>));
+        }
         audio::add_sound_nodes(app);
         audio_output::add_audio_output(app);
         recorder::add_recorder(app);

@@ -22,7 +22,7 @@ fn described(projection: PictureProjection) -> Option<Described> {
         PictureProjection::Equirectangular => Some(Described::Equirectangular([0; 4])),
         PictureProjection::HalfEquirectangular => Some(Described::Equirectangular([0, 0, QUARTER, QUARTER])),
         PictureProjection::CubeMap => Some(Described::CubeMap),
-        PictureProjection::Fisheye { .. } | PictureProjection::Rectilinear { .. } => None,
+        PictureProjection::Fisheye { .. } | PictureProjection::Rectilinear { .. } | PictureProjection::OffAxis { .. } => None,
     }
 }
 

@@ -123,6 +123,10 @@ fn check_info(info: &StreamInfo) -> Result<(), CatalogError> {
         PictureProjection::Rectilinear { fov_deg } if !(1.0..180.0).contains(&fov_deg) => {
             Err(CatalogError::Range("the field of view"))
         }
+        // Tangents of angles up to 89 degrees.
+        PictureProjection::OffAxis { left, right } if !left.iter().chain(&right).all(|edge| (1e-3..=60.0).contains(edge)) => {
+            Err(CatalogError::Range("an eye's field of view"))
+        }
         _ => Ok(()),
     }
 }

@@ -58,6 +58,7 @@ pub(super) enum WireProjection {
     Fisheye { fov_deg: f32 },
     CubeMap,
     Rectilinear { fov_deg: f32 },
+    OffAxis { left: [f32; 4], right: [f32; 4] },
 }
 
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
@@ -113,15 +114,15 @@ pub(super) enum WireTransfer {
 
 /// Converts between a type of ours and the one that fixes its spelling on the wire, both ways.
 macro_rules! spelled {
-    ($ours:ident, $wire:ident, $($variant:ident $({ $field:ident })?),+) => {
+    ($ours:ident, $wire:ident, $($variant:ident $({ $($field:ident),+ })?),+) => {
         impl From<$ours> for $wire {
             fn from(value: $ours) -> Self {
-                match value { $($ours::$variant $({ $field })? => Self::$variant $({ $field })?),+ }
+                match value { $($ours::$variant $({ $($field),+ })? => Self::$variant $({ $($field),+ })?),+ }
             }
         }
         impl From<$wire> for $ours {
             fn from(value: $wire) -> Self {
-                match value { $($wire::$variant $({ $field })? => Self::$variant $({ $field })?),+ }
+                match value { $($wire::$variant $({ $($field),+ })? => Self::$variant $({ $($field),+ })?),+ }
             }
         }
     };
@@ -134,7 +135,8 @@ spelled!(
     HalfEquirectangular,
     Fisheye { fov_deg },
     CubeMap,
-    Rectilinear { fov_deg }
+    Rectilinear { fov_deg },
+    OffAxis { left, right }
 );
 spelled!(StereoLayout, WireStereo, Mono, TopBottom, LeftRight);
 spelled!(ColorMatrix, WireMatrix, Bt601, Bt709, Bt2020);
