@@ -24,7 +24,9 @@ struct Backdrop {
     shape: vec4<f32>,
     // 1 / distance = x + y · value, or, with z = 1, distance = x + y · value.
     depth: vec4<f32>,
-    // Projection: 0 equirectangular, 1 half equirectangular, 2 fisheye, 3 cube map, 4 rectilinear; 1 with a picture of distances.
+    // Edges of a flat picture, to the left, right, up and down: tangents of the angles from straight ahead.
+    tangents: vec4<f32>,
+    // Projection: 0 equirectangular, 1 half equirectangular, 2 fisheye, 3 cube map, 4 flat; 1 with a picture of distances.
     kind: vec4<u32>,
 }
 
@@ -89,11 +91,11 @@ fn place(direction: vec3<f32>) -> vec3<f32> {
             return cube_place(direction);
         }
         default: {
-            let ahead = -direction.z;
-            let half = tan(angle * 0.5);
-            let size = vec2<f32>(textureDimensions(plane_0)) * values.part.zw;
-            let at = direction.xy / max(ahead, 1e-6) / half * vec2(1.0, size.x / size.y);
-            return vec3(0.5 + 0.5 * at.x, 0.5 - 0.5 * at.y, f32(ahead > 0.0 && all(abs(at) <= vec2(1.0))));
+            let at = direction.xy / max(-direction.z, 1e-6);
+            let edges = values.tangents;
+            let u = (at.x + edges.x) / (edges.x + edges.y);
+            let v = (edges.z - at.y) / (edges.z + edges.w);
+            return vec3(u, v, f32(direction.z < 0.0 && u >= 0.0 && u <= 1.0 && v >= 0.0 && v <= 1.0));
         }
     }
 }

@@ -86,13 +86,8 @@ pub(super) fn animate(
         }
         for morph in &entities.animated.morphs {
             let (Some(part), Some(skin)) = (morph.drawn.parts.get(morph.part), morph.drawn.skin()) else { continue };
-            let now = skeleton::morph_weights(
-                &part.info.morph_targets,
-                skin,
-                morph.drawn.blend_shapes(),
-                Some(&morph.animation),
-                time,
-            );
+            let now =
+                skeleton::morph_weights(&part.info.morph_targets, skin, morph.drawn.blend_shapes(), Some(&morph.animation), time);
             if let Ok(mut weights) = weights.get_mut(morph.entity)
                 && !matches!(&*weights, MeshMorphWeights::Value { weights } if *weights == now)
             {
@@ -107,7 +102,9 @@ pub(super) fn animate(
         }
         for index in entities.animated.instancers.iter().copied() {
             let Some(this) = entities.shown(index) else { continue };
-            let Some(PrimData::PointInstancer(instancer)) = contents.prim(this.node.place).map(|prim| &prim.data) else { continue };
+            let Some(PrimData::PointInstancer(instancer)) = contents.prim(this.node.place).map(|prim| &prim.data) else {
+                continue;
+            };
             if !this.node.copied && !move_copies(&this.copies, instancer, time, &mut transforms) {
                 pending.0.push((root, index));
             }
@@ -125,7 +122,9 @@ fn set(transforms: &mut Query<&mut Transform>, entity: Entity, now: Transform) {
 pub(super) fn copy_anew(world: &mut World) {
     for (root, index) in std::mem::take(&mut world.resource_mut::<PendingCopies>().0) {
         let Some(time) = world.get::<UsdTime>(root).map(|time| time.time_code) else { continue };
-        let Some(mut entities) = world.get_entity_mut(root).ok().and_then(|mut root| root.take::<UsdStageEntities>()) else { continue };
+        let Some(mut entities) = world.get_entity_mut(root).ok().and_then(|mut root| root.take::<UsdStageEntities>()) else {
+            continue;
+        };
         let contents = entities.contents.clone();
         if let Some(this) = entities.shown_mut(index) {
             for copy in std::mem::take(&mut this.copies).entities {

@@ -33,7 +33,8 @@ pub(super) struct List {
 
 impl List {
     fn of(prims: &[Prim]) -> Self {
-        let mut list = Self { by_path: HashMap::with_capacity(prims.len()), children: vec![Vec::new(); prims.len()], roots: Vec::new() };
+        let mut list =
+            Self { by_path: HashMap::with_capacity(prims.len()), children: vec![Vec::new(); prims.len()], roots: Vec::new() };
         for (index, prim) in prims.iter().enumerate() {
             list.by_path.insert(prim.path.clone(), index);
             // A parent comes first, so that what claims another one cannot make a circle.

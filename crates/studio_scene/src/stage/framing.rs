@@ -47,7 +47,10 @@ mod tests {
             for corner in [bounds.0, bounds.1] {
                 let seen = view.transform_point3(corner);
                 let half = (0.4_f32).tan();
-                assert!(seen.z < 0.0 && seen.y.abs() <= -seen.z * half && seen.x.abs() <= -seen.z * half * aspect_ratio, "{seen}");
+                assert!(
+                    seen.z < 0.0 && seen.y.abs() <= -seen.z * half && seen.x.abs() <= -seen.z * half * aspect_ratio,
+                    "{seen}"
+                );
             }
         }
     }

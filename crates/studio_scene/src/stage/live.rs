@@ -65,13 +65,32 @@ pub(super) fn take_requests(
             warn!("a change was asked of {root}, which shows no stage");
             continue;
         };
-        if !stages.contains(&stage.0) {
-            let error = "a change was asked for before the stage was loaded; wait for UsdStageReady".to_owned();
+        let refused = match stages.get(&stage.0) {
+            None => Some("a change was asked for before the stage was loaded; wait for UsdStageReady".to_owned()),
+            Some(stage) => refuse(&stage.contents, change),
+        };
+        if let Some(error) = refused {
             *status = UsdStageStatus::Failed { error };
             continue;
         }
         changing.stages.entry(stage.0.id()).or_default().waiting.push_back(change.clone());
     }
+}
+
+/// Why a variant cannot be chosen. The composer would take any name, and show nothing.
+fn refuse(contents: &StageContents, change: &UsdChange) -> Option<String> {
+    let UsdChange::SelectVariant { prim, set, variant } = change else { return None };
+    let layer = &contents.snapshot.root_layer;
+    let Some(found) = contents.resolve(None, prim).and_then(|place| contents.prim(place)) else {
+        return Some(format!("{layer}: there is no prim at {prim}"));
+    };
+    let Some(found) = found.variant_sets.iter().find(|found| found.name == *set) else {
+        let sets: Vec<&str> = found.variant_sets.iter().map(|set| set.name.as_str()).collect();
+        return Some(format!("{layer}: {prim} has no variant set `{set}`; it has: {}", sets.join(", ")));
+    };
+    let is_there = variant.is_empty() || found.variants.contains(variant);
+    (!is_there)
+        .then(|| format!("{layer}: {prim}: the set `{set}` has no variant `{variant}`; it has: {}", found.variants.join(", ")))
 }
 
 /// Makes changes, away from the main thread, and shows their results.

@@ -50,8 +50,8 @@ mod transform;
 
 pub use asset::UsdStage;
 pub use components::{
-    UsdAttributes, UsdInstanceProxy, UsdJoint, UsdPart, UsdPointInstance, UsdPrim, UsdPrimInfo, UsdShearFrame, UsdSheared, UsdStageRoot,
-    UsdStageSpace, UsdStageStatus, UsdVariants,
+    UsdAttributes, UsdInstanceProxy, UsdJoint, UsdPart, UsdPointInstance, UsdPrim, UsdPrimInfo, UsdShearFrame, UsdSheared,
+    UsdStageRoot, UsdStageSpace, UsdStageStatus, UsdVariants,
 };
 pub use framing::{bounds_below, frame};
 pub use loader::{UsdLoadError, UsdStageLoader};
@@ -91,10 +91,8 @@ impl Plugin for UsdPlugin {
         if !app.is_plugin_added::<LookPlugin>() {
             app.add_plugins(LookPlugin);
         }
-        let folder = app
-            .get_added_plugins::<AssetPlugin>()
-            .first()
-            .map(|plugin| FileAssetReader::get_base_path().join(&plugin.file_path));
+        let folder =
+            app.get_added_plugins::<AssetPlugin>().first().map(|plugin| FileAssetReader::get_base_path().join(&plugin.file_path));
         let loaded = loader::LoadedStages::default();
         let loader = UsdStageLoader::new(app.world().resource::<AssetServer>().clone(), folder, loaded.clone());
         app.insert_resource(loaded);

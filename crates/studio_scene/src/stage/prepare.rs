@@ -396,7 +396,8 @@ impl Making<'_> {
         contents: &HashMap<Place, Arc<PrimContent>>,
         issues: &mut Vec<Issue>,
     ) -> Arc<PrimContent> {
-        let mut content = PrimContent { drawn, surfaces: Vec::new(), dome: self.dome(place, issues), related: self.related(place, contents) };
+        let mut content =
+            PrimContent { drawn, surfaces: Vec::new(), dome: self.dome(place, issues), related: self.related(place, contents) };
         if let Some(drawn) = content.drawn.clone() {
             let whole = self.material(place.list, self.prim(place).and_then(|prim| prim.material.as_deref()));
             for part in &drawn.parts {
@@ -418,7 +419,9 @@ impl Making<'_> {
             }
         }
         match self.before(place) {
-            Some((prim, before)) if before.is_same(&content) && self.prim(place).is_some_and(|now| same_prim(now, prim)) => before.clone(),
+            Some((prim, before)) if before.is_same(&content) && self.prim(place).is_some_and(|now| same_prim(now, prim)) => {
+                before.clone()
+            }
             _ => Arc::new(content),
         }
     }
@@ -450,9 +453,11 @@ impl Making<'_> {
         let Some(prim) = self.prim(place) else { return Vec::new() };
         let mut related = Vec::new();
         let skeleton = match &prim.data {
-            PrimData::Mesh(mesh) => {
-                mesh.skin.as_ref().and_then(|skin| self.data(place.list, skin.skeleton.as_deref()?)).map(|(place, data)| (place, data.clone()))
-            }
+            PrimData::Mesh(mesh) => mesh
+                .skin
+                .as_ref()
+                .and_then(|skin| self.data(place.list, skin.skeleton.as_deref()?))
+                .map(|(place, data)| (place, data.clone())),
             PrimData::Skeleton(_) => Some((place, prim.data.clone())),
             PrimData::PointInstancer(instancer) => {
                 for prototype in &instancer.prototypes {

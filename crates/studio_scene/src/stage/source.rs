@@ -156,9 +156,9 @@ impl LayerSource for AssetLayers {
             }
         }
         // The loader may be dropped, with the app.
-        answered.recv().unwrap_or_else(|_| {
-            Err(UsdError::Read { layer: identifier.to_owned(), message: "loading was given up".to_owned() })
-        })
+        answered
+            .recv()
+            .unwrap_or_else(|_| Err(UsdError::Read { layer: identifier.to_owned(), message: "loading was given up".to_owned() }))
     }
 
     fn file(&self, identifier: &str) -> Option<PathBuf> {

@@ -4,7 +4,8 @@ use super::contents::StageContents;
 use crate::{
     geometry::MeshPart,
     look::{
-        self, DomeLight, DomeMaps, DomeOptions, MadeMaterial, MaterialOptions, TextureBaker, TextureOptions, TextureSet, TextureSource,
+        self, DomeLight, DomeMaps, DomeOptions, MadeMaterial, MaterialOptions, TextureBaker, TextureOptions, TextureSet,
+        TextureSource,
         texture::{Channel, TextureRecipe},
     },
 };
@@ -115,7 +116,12 @@ pub(super) struct Surfaces {
 
 impl SurfaceMaker {
     /// Takes over what was made before of pictures that did not change.
-    pub(super) fn new(assets: AssetServer, source: Arc<dyn TextureSource>, budget_bytes: u64, previous: Option<&StageContents>) -> Self {
+    pub(super) fn new(
+        assets: AssetServer,
+        source: Arc<dyn TextureSource>,
+        budget_bytes: u64,
+        previous: Option<&StageContents>,
+    ) -> Self {
         let pictures = Arc::new(Pictures { source, hashes: Mutex::default() });
         let options = TextureOptions { budget_bytes, ..default() };
         let mut textures = TextureSet::default();

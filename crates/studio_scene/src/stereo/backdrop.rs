@@ -200,6 +200,7 @@ struct BackdropParameters {
     depth_part: [f32; 4],
     shape: [f32; 4],
     depth: [f32; 4],
+    tangents: [f32; 4],
     kind: [u32; 4],
 }
 
@@ -309,6 +310,18 @@ fn draw_backdrops(
             PictureProjection::Fisheye { fov_deg } => (2, fov_deg.to_radians()),
             PictureProjection::CubeMap => (3, TAU),
             PictureProjection::Rectilinear { fov_deg } => (4, fov_deg.clamp(1.0, 179.0).to_radians()),
+            PictureProjection::OffAxis { .. } => (4, PI),
+        };
+        let part = part_of(frame.stereo, eye);
+        let tangents = match frame.projection {
+            PictureProjection::OffAxis { right, .. } if eye == Eye::Right => right,
+            PictureProjection::OffAxis { left, .. } => left,
+            _ => {
+                let across = (angle / 2.0).min(1.55).tan();
+                let size = frame.picture.size.as_vec2() * Vec2::new(part[2], part[3]);
+                let up = across * size.y / size.x.max(1.0);
+                [across, across, up, up]
+            }
         };
         let near = extracted.clip_from_view.w_axis.z;
         let values = BackdropParameters {
@@ -317,10 +330,11 @@ fn draw_backdrops(
             picture_from_world: rows(Mat3::from_quat(turn.inverse())),
             frustum: [frustum.left, frustum.right, frustum.down, frustum.up],
             eye: (eye_at - center).extend(near).to_array(),
-            part: part_of(frame.stereo, eye),
+            part,
             depth_part: depth.as_ref().map_or([0.0, 0.0, 1.0, 1.0], |depth| part_of(depth.stereo, eye)),
             shape: [wanted.distance_m.max(0.0), wanted.brightness.clamp(0.0, 100.0), angle, 0.0],
             depth: wanted.depth.numbers().to_array(),
+            tangents,
             kind: [kind, u32::from(depth.is_some()), 0, 0],
         };
         let buffer =

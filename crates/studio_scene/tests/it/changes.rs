@@ -181,7 +181,10 @@ fn a_variant_can_be_chosen_while_the_stage_is_shown_and_holds_when_a_layer_is_sa
 #[test]
 fn payloads_come_and_go_and_layers_are_muted() {
     let folder = folder(&[
-        ("root.usda", "#usda 1.0\n(\n    subLayers = [@./more.usda@]\n)\ndef Xform \"Heavy\" (\n    payload = @./heavy.usda@</In>\n)\n{\n}\n"),
+        (
+            "root.usda",
+            "#usda 1.0\n(\n    subLayers = [@./more.usda@]\n)\ndef Xform \"Heavy\" (\n    payload = @./heavy.usda@</In>\n)\n{\n}\n",
+        ),
         ("heavy.usda", "#usda 1.0\ndef Xform \"In\"\n{\n    def Cube \"Box\"\n    {\n    }\n}\n"),
         ("more.usda", "#usda 1.0\ndef Xform \"More\"\n{\n}\n"),
     ]);

@@ -12,7 +12,8 @@ fn expected_entities(stage: &UsdStage) -> usize {
         prims.len() - 1 + prims.iter().skip(1).filter_map(|prim| prim.prototype).map(|nested| below(stage, nested)).sum::<usize>()
     }
     let snapshot = stage.snapshot();
-    snapshot.prims.len() + snapshot.prims.iter().filter_map(|prim| prim.prototype).map(|prototype| below(stage, prototype)).sum::<usize>()
+    snapshot.prims.len()
+        + snapshot.prims.iter().filter_map(|prim| prim.prototype).map(|prototype| below(stage, prototype)).sum::<usize>()
 }
 
 #[test]
@@ -49,7 +50,8 @@ fn the_teapot_changes_its_shape_with_its_variant() {
     let mut app = app(&corpus);
     let root = show(&mut app, "full_assets/Teapot/Teapot.usd");
     let mut query = app.world_mut().query::<(&UsdPrim, &UsdVariants)>();
-    let (path, sets) = query.iter(app.world()).map(|(prim, variants)| (prim.path.to_string(), variants.0.clone())).next().expect("variants");
+    let (path, sets) =
+        query.iter(app.world()).map(|(prim, variants)| (prim.path.to_string(), variants.0.clone())).next().expect("variants");
     let set = sets.iter().find(|set| set.variants.len() > 1).expect("something to choose");
     let other = set.variants.iter().find(|variant| **variant != set.selection).expect("another").clone();
     let before = stage(&app, root).snapshot().clone();

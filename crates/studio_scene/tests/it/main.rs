@@ -27,8 +27,7 @@ pub fn corpus() -> Option<PathBuf> {
 /// An app without rendering, with the assets of a folder.
 pub fn app(folder: &Path) -> App {
     let mut app = App::new();
-    let assets =
-        AssetPlugin { file_path: folder.display().to_string(), watch_for_changes_override: Some(true), ..default() };
+    let assets = AssetPlugin { file_path: folder.display().to_string(), watch_for_changes_override: Some(true), ..default() };
     app.add_plugins((MinimalPlugins, assets, TransformPlugin, UsdPlugin));
     app.finish();
     app.cleanup();

@@ -83,8 +83,10 @@ fn instances_share_one_mesh_and_one_material() {
     let root = show(&mut app, "instances.usda");
     let shapes: Vec<Entity> = ["/A/Shape", "/B/Shape", "/C/Shape"].map(|path| prim(&app, root, path)).to_vec();
     let meshes: HashSet<_> = shapes.iter().map(|shape| app.world().get::<Mesh3d>(*shape).expect("a mesh").id()).collect();
-    let materials: HashSet<_> =
-        shapes.iter().map(|shape| app.world().get::<MeshMaterial3d<StandardMaterial>>(*shape).expect("a material").id()).collect();
+    let materials: HashSet<_> = shapes
+        .iter()
+        .map(|shape| app.world().get::<MeshMaterial3d<StandardMaterial>>(*shape).expect("a material").id())
+        .collect();
     assert_eq!((meshes.len(), materials.len()), (1, 1));
     assert!(shapes.iter().all(|shape| app.world().get::<UsdInstanceProxy>(*shape).is_some()));
     assert_eq!(place(&app, shapes[1]), Vec3::new(5.0, 0.0, 0.0));

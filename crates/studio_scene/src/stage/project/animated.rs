@@ -187,12 +187,7 @@ impl Animated {
         range.add(&animation.blend_shape_weights);
         for (part, entity) in shown.parts.iter().copied().enumerate() {
             if drawn.parts.get(part).is_some_and(|part| !part.info.morph_targets.is_empty()) {
-                self.morphs.push(AnimatedMorph {
-                    entity,
-                    drawn: drawn.clone(),
-                    part,
-                    animation: animation.clone(),
-                });
+                self.morphs.push(AnimatedMorph { entity, drawn: drawn.clone(), part, animation: animation.clone() });
             }
         }
     }
@@ -225,7 +220,9 @@ impl Range {
     fn add_xform(&mut self, prim: &Prim) {
         for op in prim.xform.iter().flat_map(|xform| &xform.ops) {
             match &op.value {
-                XformOpValue::Translate(value) | XformOpValue::Scale(value) | XformOpValue::Rotate { degrees: value, .. } => self.add(value),
+                XformOpValue::Translate(value) | XformOpValue::Scale(value) | XformOpValue::Rotate { degrees: value, .. } => {
+                    self.add(value)
+                }
                 XformOpValue::Orient(value) => self.add(value),
                 XformOpValue::Transform(value) => self.add(value),
             }

@@ -106,7 +106,8 @@ pub(super) fn stage_from_prim(contents: &StageContents, shown: &[Shown], index: 
 }
 
 fn apply_transform(world: &mut World, this: &mut Shown, parent: Entity, prim: &Prim, matrix: DMat4) {
-    let is_framed = prim.xform.as_ref().is_some_and(|xform| transform::is_ever_sheared(xform, 0.0)) || transform::is_sheared(&matrix);
+    let is_framed =
+        prim.xform.as_ref().is_some_and(|xform| transform::is_ever_sheared(xform, 0.0)) || transform::is_sheared(&matrix);
     let frame = this.frame.filter(|frame| world.get_entity(*frame).is_ok());
     match transform::decompose(&matrix, is_framed) {
         Local::Plain(transform) => {

@@ -24,8 +24,7 @@ use std::sync::Arc;
 use studio_usd::snapshot::{Prim, PrimData, Skeleton};
 
 /// Everything on an entity that comes from what its prim is.
-type DrawnComponents =
-    (Mesh3d, MeshMaterial3d<StandardMaterial>, SkinnedMesh, MorphWeights, MeshMorphWeights, NoFrustumCulling);
+type DrawnComponents = (Mesh3d, MeshMaterial3d<StandardMaterial>, SkinnedMesh, MorphWeights, MeshMorphWeights, NoFrustumCulling);
 
 /// Brings what prims are up to date, for those that changed.
 pub(super) fn apply_bound(world: &mut World, entities: &mut UsdStageEntities, changed: &[bool], time: f64) {
@@ -57,7 +56,8 @@ pub(super) fn apply_bound(world: &mut World, entities: &mut UsdStageEntities, ch
                 world.flush();
             }
             PrimData::Light(light) => {
-                let notes = look::insert_light(&mut world.commands().entity(shown.entity), light, &light_options(&contents, time));
+                let notes =
+                    look::insert_light(&mut world.commands().entity(shown.entity), light, &light_options(&contents, time));
                 world.flush();
                 for note in notes {
                     debug!("{}: {}: {note}", contents.snapshot.root_layer, shown.node.path);
@@ -185,7 +185,12 @@ fn skeleton_path(prim: &Prim) -> Option<&str> {
 }
 
 fn skin_joints(_contents: &StageContents, entities: &UsdStageEntities, skeleton: &str) -> Vec<Entity> {
-    entities.by_path.get(skeleton).and_then(|index| entities.shown.get(*index)).map(|shown| shown.joints.clone()).unwrap_or_default()
+    entities
+        .by_path
+        .get(skeleton)
+        .and_then(|index| entities.shown.get(*index))
+        .map(|shown| shown.joints.clone())
+        .unwrap_or_default()
 }
 
 /// Puts a part of a prim's geometry on an entity.
@@ -221,7 +226,10 @@ pub(super) fn insert_part(
         None => target.remove::<SkinnedMesh>(),
     };
     if targets > 0 {
-        if target.get::<MeshMorphWeights>().is_none_or(|weights| !matches!(weights, MeshMorphWeights::Value { weights } if weights.len() == targets)) {
+        if target
+            .get::<MeshMorphWeights>()
+            .is_none_or(|weights| !matches!(weights, MeshMorphWeights::Value { weights } if weights.len() == targets))
+        {
             target.insert(MeshMorphWeights::Value { weights: vec![0.0; targets] });
         }
     } else {

@@ -109,7 +109,8 @@ pub(in super::super) fn move_copies(
     transforms: &mut Query<&mut Transform>,
 ) -> bool {
     let now = geometry::placements(instancer, time);
-    if now.len() != copies.which.len() || !now.iter().zip(&copies.which).all(|(now, which)| (now.index, now.prototype) == *which) {
+    if now.len() != copies.which.len() || !now.iter().zip(&copies.which).all(|(now, which)| (now.index, now.prototype) == *which)
+    {
         return false;
     }
     for (copy, entity) in now.iter().zip(&copies.entities) {
@@ -159,7 +160,8 @@ fn spawn_copy(
             spawn_below(world, entity, &part.copy_from_prim)
         };
         for index in 0..drawn.parts.len() {
-            let target = if index == 0 { base } else { world.spawn((Transform::IDENTITY, Visibility::Inherited, ChildOf(base))).id() };
+            let target =
+                if index == 0 { base } else { world.spawn((Transform::IDENTITY, Visibility::Inherited, ChildOf(base))).id() };
             bound::insert_part(world, target, content, drawn, index, joints);
         }
     }

@@ -148,7 +148,9 @@ pub(super) fn project_pending(world: &mut World) {
     pending.dedup();
     for root in pending {
         let Some(stage) = world.get::<UsdStageRoot>(root).map(|root| root.0.id()) else { continue };
-        let Some(contents) = world.resource::<Assets<UsdStage>>().get(stage).map(|stage| stage.contents.clone()) else { continue };
+        let Some(contents) = world.resource::<Assets<UsdStage>>().get(stage).map(|stage| stage.contents.clone()) else {
+            continue;
+        };
         let is_shown = world
             .get::<UsdStageEntities>(root)
             .is_some_and(|shown| shown.stage == stage && Arc::ptr_eq(&shown.contents, &contents));
@@ -175,10 +177,18 @@ impl Before {
     }
 }
 
-fn project(world: &mut World, root: Entity, stage: AssetId<UsdStage>, contents: Arc<StageContents>, old: Option<UsdStageEntities>) {
+fn project(
+    world: &mut World,
+    root: Entity,
+    stage: AssetId<UsdStage>,
+    contents: Arc<StageContents>,
+    old: Option<UsdStageEntities>,
+) {
     let again = old.is_some();
     let mut before = match old {
-        Some(old) => Before { contents: Some(old.contents), shown: old.shown.into_iter().map(Some).collect(), by_path: old.by_path },
+        Some(old) => {
+            Before { contents: Some(old.contents), shown: old.shown.into_iter().map(Some).collect(), by_path: old.by_path }
+        }
         None => Before { contents: None, shown: Vec::new(), by_path: HashMap::new() },
     };
     let (nodes, is_cut) = expand(&contents, contents.settings.budget.max_entities);
@@ -235,9 +245,9 @@ fn project(world: &mut World, root: Entity, stage: AssetId<UsdStage>, contents: 
         }
     }
     remove(world, root, before);
-    let by_path: HashMap<Arc<str>, usize> = shown.iter().enumerate().map(|(index, shown)| (shown.node.path.clone(), index)).collect();
-    let mut projection =
-        UsdStageEntities { stage, contents, shown, by_path, animated: Animated::default() };
+    let by_path: HashMap<Arc<str>, usize> =
+        shown.iter().enumerate().map(|(index, shown)| (shown.node.path.clone(), index)).collect();
+    let mut projection = UsdStageEntities { stage, contents, shown, by_path, animated: Animated::default() };
     bound::apply_bound(world, &mut projection, &changed, time);
     projection.list_animated(None);
     if let Ok(mut root) = world.get_entity_mut(root) {
