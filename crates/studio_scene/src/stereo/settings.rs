@@ -51,7 +51,7 @@ pub enum SceneProjection {
 #[reflect(Component, Default, Node)]
 pub struct SceneView {
     /// Where to look from: the name of an entity, or its path through the scene such as `/World/Camera`. Empty: the first
-    /// camera of the scene, or, where there is none, the origin.
+    /// camera of the scene, or, where there is none, the origin. A camera that is linked comes first.
     pub camera: String,
     /// What kind of picture.
     pub projection: SceneProjection,
@@ -117,7 +117,8 @@ impl NodeKind for SceneView {
             }
             _ => vec![output("frame".to_owned())],
         };
-        [PinSpec::input("pace", DataType::VIDEO_FRAME)].into_iter().chain(outputs).collect()
+        let inputs = [PinSpec::input("pace", DataType::VIDEO_FRAME), PinSpec::input("camera", DataType::CAMERA)];
+        inputs.into_iter().chain(outputs).collect()
     }
 }
 

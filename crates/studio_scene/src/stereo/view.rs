@@ -11,8 +11,9 @@ use super::{
     settings::{SceneProjection, SceneView, StereoPacking},
     shadows::SharesShadowsOf,
     targets::SceneTargets,
-    viewpoint::Viewpoints,
+    viewpoint::{LinkedCameras, Viewpoints},
 };
+use crate::look::StageView;
 use bevy::{
     camera::{Exposure, Hdr},
     ecs::entity::EntityHashMap,
@@ -41,6 +42,7 @@ struct MadeFor {
     stereo: Option<StereoRig>,
     ev100: f32,
     far_m: f32,
+    sees_stage: bool,
 }
 
 /// What the render world needs to put a node's pictures together.
@@ -92,6 +94,7 @@ pub(super) fn make_cameras(
     nodes: Query<(Entity, &SceneView)>,
     mut scene_views: ResMut<SceneViews>,
     viewpoints: Viewpoints,
+    linked: LinkedCameras,
     rigs: Option<Res<Assets<Rig>>>,
     device: Option<Res<RenderDevice>>,
     views: Option<ResMut<ManualTextureViews>>,
@@ -113,8 +116,10 @@ pub(super) fn make_cameras(
     let rigs_changed = rig_events.read().count() > 0;
     for (node, settings) in &nodes {
         let present = scene_views.0.get(&node);
-        let made_for = match find(settings, present, &viewpoints) {
+        let made_for = match find(node, settings, present, &viewpoints, &linked) {
             Ok(made_for) => made_for,
+            // What is looked for may come with a stage.
+            Err(SceneViewError::NoViewpoint(_)) if viewpoints.are_coming() => continue,
             Err(error) => {
                 fail(node, settings, &error, &mut failed, &reports);
                 continue;
@@ -170,12 +175,23 @@ fn dismiss(present: &SceneCameras, views: &mut ManualTextureViews, commands: &mu
     present.cameras.iter().for_each(|camera| commands.entity(*camera).try_despawn());
 }
 
-fn find(settings: &SceneView, present: Option<&SceneCameras>, viewpoints: &Viewpoints) -> Result<MadeFor, SceneViewError> {
+fn find(
+    node: Entity,
+    settings: &SceneView,
+    present: Option<&SceneCameras>,
+    viewpoints: &Viewpoints,
+    linked: &LinkedCameras,
+) -> Result<MadeFor, SceneViewError> {
     let before = present.map(|present| present.made_for.viewpoint);
     if settings.size.min_element() < 2 {
         return Err(SceneViewError::Size(settings.size.x, settings.size.y));
     }
-    let found = viewpoints.find(&settings.camera, before).ok_or_else(|| SceneViewError::NoViewpoint(settings.camera.clone()))?;
+    let (name, found) = match linked.of(node) {
+        Some((prim, Some(entity))) => (prim, viewpoints.at(entity)),
+        Some((prim, None)) => (prim, viewpoints.find(prim, before)),
+        None => (settings.camera.as_str(), viewpoints.find(&settings.camera, before)),
+    };
+    let found = found.ok_or_else(|| SceneViewError::NoViewpoint(name.to_owned()))?;
     Ok(MadeFor {
         settings: settings.clone(),
         viewpoint: found.entity,
@@ -183,6 +199,7 @@ fn find(settings: &SceneView, present: Option<&SceneCameras>, viewpoints: &Viewp
         stereo: found.stereo,
         ev100: found.ev100,
         far_m: found.far_m,
+        sees_stage: found.sees_stage,
     })
 }
 
@@ -276,6 +293,9 @@ fn spawn_cameras(node: Entity, made_for: &MadeFor, filming: &Filming, commands: 
         ));
         if settings.look.hdr {
             entity.insert(Hdr);
+        }
+        if made_for.sees_stage {
+            entity.insert(StageView);
         }
         if let Some(leader) = camera.shares_with.and_then(|leader| entities.get(leader)) {
             entity.insert(SharesShadowsOf(*leader));

@@ -4,7 +4,13 @@ use super::{
     frustum::EyeFrustum,
     rig::{RigCamera, StereoRig},
 };
+use crate::{
+    look::exposure,
+    stage::{UsdStageEntities, UsdStageRoot, UsdStageStatus},
+    sync::nodes::{SceneCamera, SceneOf, UsdScene},
+};
 use bevy::{camera::Exposure, ecs::system::SystemParam, prelude::*};
+use studio_graph::{link::GraphLinks, prelude::*};
 
 /// Where to look from, and how a camera there sees.
 pub(super) struct Viewpoint {
@@ -13,6 +19,8 @@ pub(super) struct Viewpoint {
     pub far_m: f32,
     pub stereo: Option<StereoRig>,
     pub ev100: f32,
+    /// Whether the scene has a stage, so that its sky and its default light belong into the picture.
+    pub sees_stage: bool,
 }
 
 /// The place in the world where a scene view looks from if the scene has no camera.
@@ -29,6 +37,8 @@ pub(super) struct Viewpoints<'w, 's> {
     cameras: Query<'w, 's, (Entity, &'static Projection, Option<&'static Exposure>), (With<Camera3d>, Without<RigCamera>)>,
     rigs: Query<'w, 's, (Entity, &'static StereoRig)>,
     origin: Query<'w, 's, Entity, With<OriginViewpoint>>,
+    stages: Query<'w, 's, &'static UsdStageStatus, With<UsdStageRoot>>,
+    unopened: Query<'w, 's, &'static UsdScene, Without<SceneOf>>,
 }
 
 impl Viewpoints<'_, '_> {
@@ -36,7 +46,17 @@ impl Viewpoints<'_, '_> {
     pub fn find(&self, name: &str, before: Option<Entity>) -> Option<Viewpoint> {
         let still = |entity: &Entity| self.names.get(*entity).is_ok_and(|found| self.fits(found, name));
         let entity = if name.is_empty() { self.first() } else { Some(before.filter(still).or_else(|| self.named(name))?) };
-        let entity = entity.or_else(|| self.origin.iter().next())?;
+        self.at(entity.or_else(|| self.origin.iter().next())?)
+    }
+
+    /// Whether a stage is still on its way, with what has the name that is looked for perhaps.
+    pub fn are_coming(&self) -> bool {
+        self.stages.iter().any(|status| *status == UsdStageStatus::Loading)
+            || self.unopened.iter().any(|scene| !scene.source.is_empty())
+    }
+
+    /// How a camera sees from this entity.
+    pub fn at(&self, entity: Entity) -> Option<Viewpoint> {
         // A prim's camera may be its child.
         let below = self.children.get(entity).into_iter().flat_map(|children| children.iter());
         let camera = [entity].into_iter().chain(below).find_map(|candidate| self.cameras.get(candidate).ok());
@@ -45,9 +65,12 @@ impl Viewpoints<'_, '_> {
             let frustum = EyeFrustum::of_matrix(&projection.get_clip_from_view()).unwrap_or(default.0);
             (frustum, projection.far().max(1.0))
         });
-        let ev100 = camera.and_then(|(_, _, exposure)| exposure).map_or(Exposure::default().ev100, |exposure| exposure.ev100);
+        let sees_stage = !self.stages.is_empty();
+        // The lights of a stage are made for its own cameras, whose film is much faster than Bevy's.
+        let usual = if sees_stage { exposure(0.0) } else { Exposure::default() };
+        let ev100 = camera.and_then(|(_, _, exposure)| exposure).unwrap_or(&usual).ev100;
         let stereo = self.rigs.get(entity).ok().map(|(_, rig)| rig.clone());
-        Some(Viewpoint { entity, frustum, far_m, stereo, ev100 })
+        Some(Viewpoint { entity, frustum, far_m, stereo, ev100, sees_stage })
     }
 
     /// The first stereo rig, or else the first camera: by path, so that equal scenes have the same one.
@@ -84,5 +107,28 @@ impl Viewpoints<'_, '_> {
     /// The entity of this name or path.
     pub fn entity(&self, name: &str) -> Option<Entity> {
         self.named(name)
+    }
+}
+
+/// The cameras that are linked to nodes.
+#[derive(SystemParam)]
+pub(super) struct LinkedCameras<'w, 's> {
+    links: GraphLinks<'w>,
+    owners: Query<'w, 's, &'static PinOf>,
+    cameras: Query<'w, 's, &'static SceneCamera>,
+    scenes: Query<'w, 's, &'static SceneOf>,
+    shown: Query<'w, 's, &'static UsdStageEntities>,
+}
+
+impl LinkedCameras<'_, '_> {
+    /// The path of the prim that is linked as a node's camera, and its entity in the scene that the camera is linked to, once that is
+    /// shown.
+    pub fn of(&self, node: Entity) -> Option<(&str, Option<Entity>)> {
+        let owner = |node: Entity, input: &str| self.owners.get(self.links.source(node, input)?).ok().map(|owner| owner.0);
+        let camera = owner(node, "camera")?;
+        let prim = self.cameras.get(camera).ok()?.prim.as_str();
+        let shown = owner(camera, "scene").and_then(|scene| self.scenes.get(scene).ok());
+        let entity = shown.and_then(|scene| self.shown.get(scene.root).ok()).and_then(|shown| shown.entity(prim));
+        Some((prim, entity))
     }
 }
