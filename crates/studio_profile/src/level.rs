@@ -124,7 +124,8 @@ pub fn limits(codec: VideoCodec, profile: CodecProfile, level: &str) -> Option<L
                 max_luma_samples_per_s: per_s,
                 max_side_px: (width, height),
                 max_bitrate_bps: kbps * 1_000,
-                block_px: 8,
+                // Annex A.3 counts the picture's own samples, not whole blocks.
+                block_px: 1,
             })
         }
     }

@@ -12,7 +12,7 @@ use crate::{
 use bevy::prelude::*;
 use std::time::Instant;
 use studio_gpu::prelude::*;
-use studio_graph::{link::find_pin, prelude::*};
+use studio_graph::{blueprint::spawn::InBlueprint, link::find_pin, prelude::*};
 use studio_media::nodes::VideoEncoder;
 use studio_stream::nodes::{WebTransportOutput, WebTransportStatus};
 
@@ -124,11 +124,12 @@ pub(super) fn switch_off_removed(removed: On<Remove, VirtualCamera>, mut command
 }
 
 fn switch_on(world: &mut World, camera: Entity, profile: &str) -> Nodes {
-    let name = |part: &str| Name::new(format!("{profile} {part}"));
-    let eyes = world.spawn((name("eyes"), EyeView::default(), OfCamera(camera))).id();
-    let encoder = world.spawn((name("encoder"), VideoEncoder::default(), OfCamera(camera))).id();
+    // They lie in the camera as a subgraph's nodes lie in it: no blueprint takes them for nodes of its own.
+    let part = |part: &str| (Name::new(format!("{profile} {part}")), OfCamera(camera), InBlueprint(camera));
+    let eyes = world.spawn((part("eyes"), EyeView::default())).id();
+    let encoder = world.spawn((part("encoder"), VideoEncoder::default())).id();
     // The output listens as soon as it is there, so it comes with its own settings: see `set_up`.
-    let output = world.spawn((name("output"), OfCamera(camera))).id();
+    let output = world.spawn(part("output")).id();
     world.entity_mut(camera).insert(CameraStatus::default());
     world.flush();
     Nodes { eyes, encoder, output }
@@ -223,9 +224,10 @@ pub(super) fn show_cameras(
         if let Some(wanted) = failed.or(last) {
             status.set_if_neq(wanted.clone());
         }
-        let link = outputs.iter_many(parts.iter()).next().and_then(|output| output.viewer_link.clone());
-        if shown.viewer_link != link {
-            shown.viewer_link = link;
+        let output = outputs.iter_many(parts.iter()).next();
+        let (link, viewers) = output.map(|output| (output.viewer_link.clone(), output.stats.sessions)).unwrap_or_default();
+        if shown.viewer_link != link || shown.viewers != viewers {
+            (shown.viewer_link, shown.viewers) = (link, viewers);
         }
     }
 }

@@ -98,6 +98,8 @@ pub struct CameraStatus {
     pub plan: Option<StreamPlan>,
     /// The link for viewers, while it listens.
     pub viewer_link: Option<String>,
+    /// Viewers now.
+    pub viewers: usize,
 }
 
 /// The nodes of a camera, in the order of the frames' way: eyes, encoder, output. Despawned with it.

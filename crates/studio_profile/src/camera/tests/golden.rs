@@ -87,6 +87,9 @@ fn direction(view: &EyeView, eye: usize, at: Vec2) -> Vec3 {
     (turn * seen).normalize()
 }
 
+/// How far a channel may be off: rounded twice, and filtered between the pixels of a smooth picture.
+const TOLERANCE: u8 = 3;
+
 /// The largest difference of a channel, over pixels for which the source has a smooth picture.
 fn worst(view: &EyeView, rgba: &[u8], frame: &GpuFrame) -> (u8, [u32; 2]) {
     let copies = match view.stereo {
@@ -145,10 +148,11 @@ fn every_direction_lands_where_the_projection_says_for_each_eye() {
                 let rgba = render(&gpu, &pass, &view, &frame);
                 let (off, compared) = worst(&view, &rgba, &frame);
                 assert!(compared[0] > 4000 && (stereo == StereoLayout::Mono || compared[1] > 4000), "{what}: {compared:?}");
-                assert!(off <= 8, "{what} to {projection:?} {stereo:?}: off by {off}");
-                // The test would see a view turned by two degrees.
+                eprintln!("{what} to {projection:?} {stereo:?}: off by {off}");
+                assert!(off <= TOLERANCE, "{what} to {projection:?} {stereo:?}: off by {off}");
+                // The test would see a view turned by two degrees: 127 × sin 2° is 4.4.
                 let turned = EyeView { yaw_deg: view.yaw_deg + 2.0, ..view.clone() };
-                assert!(worst(&turned, &rgba, &frame).0 > 8, "{what} to {projection:?}: the check is blind");
+                assert!(worst(&turned, &rgba, &frame).0 > TOLERANCE, "{what} to {projection:?}: the check is blind");
                 if stereo == StereoLayout::LeftRight && projection == ProfileProjection::Equirectangular {
                     let row = |eye: usize| &rgba[60 * 512 * 4 + eye * 256 * 4..][..256 * 4];
                     assert_eq!(row(0) == row(1), frame.stereo == StereoLayout::Mono, "{what}: both eyes the same only if mono");
@@ -185,5 +189,5 @@ fn a_stream_in_the_headset_s_own_view_can_be_resampled_again() {
     let second = EyeView { size: UVec2::new(256, 128), left_fov: fov, right_fov: fov, ..first.clone() };
     let rgba = render(&gpu, &pass, &second, &eyes);
     let (off, compared) = worst(&second, &rgba, &frame);
-    assert!(compared == [128 * 128; 2] && off <= 8, "off by {off} in {compared:?}");
+    assert!(compared == [128 * 128; 2] && off <= TOLERANCE, "off by {off} in {compared:?}");
 }
