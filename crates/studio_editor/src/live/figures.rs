@@ -6,7 +6,7 @@ use bevy::prelude::*;
 use bevy_egui::egui::{self, Stroke};
 use std::time::{Duration, Instant};
 use studio_frame::prelude::*;
-use studio_graph::prelude::*;
+use studio_graph::{blueprint::spawn::children, prelude::*};
 use studio_stream::nodes::WebTransportStatus;
 
 /// Bytes a second of an encoder, over about a second.
@@ -71,12 +71,19 @@ pub(super) fn show(ui: &mut egui::Ui, frame: &mut Frame) {
             });
         }
         for node in frame.shown.nodes.iter() {
-            let Some(status) = frame.world.get::<WebTransportStatus>(node.entity) else { continue };
-            let Some(link) = &status.viewer_link else { continue };
-            ui.strong("Viewers' link");
+            // Some nodes have an output inside.
+            let mut outputs = core::iter::once(node.entity).chain(children(frame.world, node.entity));
+            let found = outputs.find_map(|output| Some((output, frame.world.get::<WebTransportStatus>(output)?)));
+            let Some((output, WebTransportStatus { viewer_link: Some(link), stats })) = found else { continue };
+            let rate = rate(&mut frame.editor.live.rates, output, stats.access_unit_bytes + stats.audio_unit_bytes);
+            let viewers = if stats.sessions == 1 { "1 viewer".to_owned() } else { format!("{} viewers", stats.sessions) };
+            ui.horizontal_wrapped(|ui| {
+                ui.strong(&node.name);
+                ui.weak(format!("{viewers}, {:.2} Mbit/s each", rate / 1e6));
+            });
             if ui
                 .add(egui::Label::new(egui::RichText::new(link).small().monospace()).wrap().sense(egui::Sense::click()))
-                .on_hover_text("Click to copy")
+                .on_hover_text("The viewers' link: click to copy")
                 .clicked()
             {
                 ui.ctx().copy_text(link.clone());
