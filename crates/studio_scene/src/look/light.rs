@@ -13,7 +13,7 @@
 //!
 //! Everything else is left out with a note. The numbers are made in [`photometry`](super::photometry).
 
-use super::{DomeLight, finite_or, photometry};
+use super::{DomeLight, DomeMaps, finite_or, photometry};
 use bevy::{
     light::{CascadeShadowConfig, CascadeShadowConfigBuilder, RectLight},
     prelude::*,
@@ -280,7 +280,7 @@ pub fn insert_light(entity: &mut EntityCommands, light: &snapshot::Light, option
 
 /// Undoes [`insert_light`].
 pub fn remove_light(entity: &mut EntityCommands) {
-    entity.remove::<(UsdLight, PointLight, SpotLight, DirectionalLight, RectLight, DomeLight)>();
+    entity.remove::<(UsdLight, PointLight, SpotLight, DirectionalLight, RectLight, DomeLight, DomeMaps)>();
 }
 
 fn insert_made(entity: &mut EntityCommands, made: MadeLight, options: &LightOptions) {

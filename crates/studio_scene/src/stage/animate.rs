@@ -95,9 +95,9 @@ pub(super) fn animate(
             }
         }
         for geometry in &entities.animated.geometry {
-            let Some(prim) = contents.prim(geometry.place) else { continue };
-            if let Err(error) = geometry.drawn.set_time(&prim.data, time, &mut meshes) {
-                warn_once!("{}: {}: {error}", contents.snapshot.root_layer, prim.path);
+            if let Err(error) = geometry.drawn.set_time(time, &mut meshes) {
+                let path = contents.prim(geometry.place).map_or("", |prim| prim.path.as_str());
+                warn_once!("{}: {path}: {error}", contents.snapshot.root_layer);
             }
         }
         for index in entities.animated.instancers.iter().copied() {

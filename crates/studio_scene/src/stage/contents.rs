@@ -8,7 +8,7 @@ use std::{
 use studio_usd::{
     host::StageHost,
     open::Issue,
-    snapshot::{Prim, PrimData, StageSnapshot},
+    snapshot::{Prim, PrimData, Purpose, StageSnapshot},
 };
 
 /// A prim in a snapshot: in the stage's own list or in that of a prototype.
@@ -18,6 +18,21 @@ pub(super) struct Place {
     pub list: Option<usize>,
     /// Where in the list.
     pub prim: usize,
+}
+
+/// What prims of a prototype have from the instance that they are shown through, where they say nothing themselves. Visibility is not in
+/// here: entities hand it down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Inherited {
+    pub material: Option<Place>,
+    pub purpose: Purpose,
+}
+
+/// A prim as one of its instances has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Use {
+    pub place: Place,
+    pub inherited: Inherited,
 }
 
 /// One list of prims: the stage's own or a prototype's.
@@ -85,6 +100,31 @@ impl PathIndex {
         }
     }
 
+    /// The place of the material that a path means, if there is one.
+    pub(super) fn material(&self, snapshot: &StageSnapshot, from: Option<usize>, path: &str) -> Option<Place> {
+        let place = self.resolve(snapshot, from, path)?;
+        let data = &prims(snapshot, place.list).get(place.prim)?.data;
+        matches!(data, PrimData::Material(_)).then_some(place)
+    }
+
+    /// The material of a prim, its own or the instance's.
+    pub(super) fn material_of(&self, snapshot: &StageSnapshot, this: Use) -> Option<Place> {
+        let list = prims(snapshot, this.place.list);
+        let path = list.get(this.place.prim)?.material.as_deref();
+        if let Some(inherited) = this.inherited.material
+            && (path.is_none() || is_of_root(list, this.place.prim))
+        {
+            return Some(inherited);
+        }
+        self.material(snapshot, this.place.list, path?)
+    }
+
+    /// What an instance hands down to the prims of its prototype.
+    pub(super) fn handed_down(&self, snapshot: &StageSnapshot, instance: Use) -> Inherited {
+        let own = prims(snapshot, instance.place.list).get(instance.place.prim).map_or(Purpose::Default, |prim| prim.purpose);
+        Inherited { material: self.material_of(snapshot, instance), purpose: instance.inherited.purpose_of(own) }
+    }
+
     fn within(&self, snapshot: &StageSnapshot, list: Option<usize>, path: &str, depth: usize) -> Option<Place> {
         const MOST_NESTED: usize = 64;
         let by_path = &self.list(list)?.by_path;
@@ -108,12 +148,44 @@ impl PathIndex {
     }
 }
 
+impl Inherited {
+    /// The purpose of a prim that says this of itself.
+    pub(super) fn purpose_of(&self, own: Purpose) -> Purpose {
+        if own == Purpose::Default { self.purpose } else { own }
+    }
+}
+
+/// Whether a prim of a prototype has its material from the prototype's root. The root is the instance's own place, and what is written there
+/// is the instance's to change.
+fn is_of_root(list: &[Prim], prim: usize) -> bool {
+    let Some(root) = list.first() else { return false };
+    let mut next = Some(prim).filter(|prim| list.get(*prim).is_some_and(|prim| prim.material == root.material));
+    while let Some(at) = next.filter(|at| *at > 0) {
+        let Some(prim) = list.get(at) else { return false };
+        if prim.api_schemas.iter().any(|schema| schema == "MaterialBindingAPI") {
+            return false;
+        }
+        // A parent comes first.
+        next = prim.parent.filter(|parent| *parent < at);
+    }
+    next == Some(0)
+}
+
 /// The prims of a list.
 pub(super) fn prims(snapshot: &StageSnapshot, list: Option<usize>) -> &[Prim] {
     match list {
         None => &snapshot.prims,
         Some(prototype) => snapshot.prototypes.get(prototype).map_or(&[], |prototype| prototype.prims.as_slice()),
     }
+}
+
+/// What was made of a prototype: once for all instances that hand down the same.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// What the first instance hands down.
+    pub first: Inherited,
+    /// Beside each prim.
+    pub made: HashMap<Inherited, Vec<Arc<PrimContent>>>,
 }
 
 /// A stage, ready to be shown.
@@ -129,7 +201,7 @@ pub(super) struct StageContents {
     /// Beside each prim of the stage's own list.
     pub stage: Vec<Arc<PrimContent>>,
     /// Beside each prim of each prototype.
-    pub prototypes: Vec<Vec<Arc<PrimContent>>>,
+    pub prototypes: Vec<Shared>,
     /// What was asked for at run time, in order.
     pub choices: Vec<UsdChange>,
     pub surfaces: Surfaces,
@@ -140,10 +212,19 @@ impl StageContents {
         prims(&self.snapshot, place.list).get(place.prim)
     }
 
-    pub(super) fn content(&self, place: Place) -> Option<&Arc<PrimContent>> {
-        match place.list {
-            None => self.stage.get(place.prim),
-            Some(prototype) => self.prototypes.get(prototype)?.get(place.prim),
+    /// What was made of a prim. Where there are too many kinds of instances, those left over are shown as the first is.
+    pub(super) fn content(&self, of: Use) -> Option<&Arc<PrimContent>> {
+        self.content_made(of).or_else(|| {
+            let inherited = self.prototypes.get(of.place.list?)?.first;
+            self.content_made(Use { inherited, ..of })
+        })
+    }
+
+    /// What was made of a prim for instances that hand down just this.
+    pub(super) fn content_made(&self, of: Use) -> Option<&Arc<PrimContent>> {
+        match of.place.list {
+            None => self.stage.get(of.place.prim),
+            Some(prototype) => self.prototypes.get(prototype)?.made.get(&of.inherited)?.get(of.place.prim),
         }
     }
 
@@ -160,6 +241,8 @@ pub(super) struct Node {
     /// The node it is below.
     pub parent: Option<usize>,
     pub place: Place,
+    /// What it has from the instance that it is shared through.
+    pub inherited: Inherited,
     /// The path of the instance that it is shared through, if it is.
     pub instance: Option<Arc<str>>,
     /// Whether it is below a point instancer, so that it is copied rather than drawn.
@@ -167,6 +250,11 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// Which content is its own.
+    pub(super) const fn of(&self) -> Use {
+        Use { place: self.place, inherited: self.inherited }
+    }
+
     /// The path, as nodes have it, of a prim that is written in this node's list.
     pub(super) fn absolute(&self, path: &str) -> String {
         match (path.strip_prefix("./"), &self.instance) {
@@ -184,6 +272,7 @@ pub(super) fn expand(contents: &StageContents, max_nodes: usize) -> (Vec<Node>, 
         place: Place,
         parent: Option<usize>,
         prefix: Option<Arc<str>>,
+        inherited: Inherited,
         copied: bool,
         nested: usize,
     }
@@ -191,9 +280,10 @@ pub(super) fn expand(contents: &StageContents, max_nodes: usize) -> (Vec<Node>, 
     let open = |list, prim| Place { list, prim };
     let mut stack: Vec<Open> = Vec::new();
     for root in contents.index.roots(None).iter().rev() {
-        stack.push(Open { place: open(None, *root), parent: None, prefix: None, copied: false, nested: 0 });
+        let inherited = Inherited::default();
+        stack.push(Open { place: open(None, *root), parent: None, prefix: None, inherited, copied: false, nested: 0 });
     }
-    while let Some(Open { place, parent, prefix, copied, nested }) = stack.pop() {
+    while let Some(Open { place, parent, prefix, inherited, copied, nested }) = stack.pop() {
         let Some(prim) = contents.prim(place) else { continue };
         if nodes.len() >= max_nodes {
             return (nodes, true);
@@ -203,17 +293,19 @@ pub(super) fn expand(contents: &StageContents, max_nodes: usize) -> (Vec<Node>, 
             None => prim.path.as_str().into(),
         };
         let node = nodes.len();
-        nodes.push(Node { path: path.clone(), parent, place, instance: prefix.clone(), copied });
+        nodes.push(Node { path: path.clone(), parent, place, inherited, instance: prefix.clone(), copied });
         let copied = copied || matches!(prim.data, PrimData::PointInstancer(_));
         for child in contents.index.children(place).iter().rev() {
             let place = open(place.list, *child);
-            stack.push(Open { place, parent: Some(node), prefix: prefix.clone(), copied, nested });
+            stack.push(Open { place, parent: Some(node), prefix: prefix.clone(), inherited, copied, nested });
         }
         if let Some(prototype) = prim.prototype.filter(|_| nested < MOST_NESTED) {
+            let inherited = contents.index.handed_down(&contents.snapshot, Use { place, inherited });
             for root in contents.index.roots(Some(prototype)) {
                 for child in contents.index.children(open(Some(prototype), *root)).iter().rev() {
                     let place = open(Some(prototype), *child);
-                    stack.push(Open { place, parent: Some(node), prefix: Some(path.clone()), copied, nested: nested + 1 });
+                    let (parent, prefix) = (Some(node), Some(path.clone()));
+                    stack.push(Open { place, parent, prefix, inherited, copied, nested: nested + 1 });
                 }
             }
         }

@@ -4,7 +4,7 @@
 //! again keeps its meshes and materials, and how the main thread knows which prims changed: theirs is another [`PrimContent`].
 
 use super::{
-    contents::{PathIndex, Place, StageContents, prims, same_prim},
+    contents::{Inherited, PathIndex, Place, Shared, StageContents, Use, prims, same_prim},
     loader::Taken,
     message::UsdChange,
     settings::UsdLoadSettings,
@@ -20,7 +20,7 @@ use bevy::{
     tasks::AsyncComputeTaskPool,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
 use studio_usd::{
@@ -193,7 +193,10 @@ impl Drawn {
     }
 
     /// Gives its meshes the shape of a time.
-    pub(super) fn set_time(&self, _data: &PrimData, time: f64, meshes: &mut Assets<Mesh>) -> Result<(), GeometryError> {
+    pub(super) fn set_time(&self, time: f64, meshes: &mut Assets<Mesh>) -> Result<(), GeometryError> {
+        if self.move_points(time, meshes) {
+            return Ok(());
+        }
         for (part, now) in self.parts.iter().zip(self.inputs.make(time)?) {
             // What is not shown has no handle yet.
             if let Some(handle) = part.handle.get() {
@@ -202,6 +205,20 @@ impl Drawn {
             }
         }
         Ok(())
+    }
+}
+
+impl Drawn {
+    /// Moves the points of its meshes, if that is all that a time asks for. `false` if they have to be made anew.
+    fn move_points(&self, time: f64, meshes: &mut Assets<Mesh>) -> bool {
+        let PrimData::Mesh(mesh) = &self.inputs.data else { return false };
+        let Some(update) = self.parts.first().and_then(|part| part.info.update.as_ref()) else { return false };
+        // Another number of points needs other faces.
+        let Ok(moved) = update.moved(mesh, time) else { return false };
+        self.parts.iter().all(|part| {
+            let Some(mut mesh) = part.handle.get().and_then(|handle| meshes.get_mut(handle)) else { return true };
+            part.info.update.as_ref().is_some_and(|update| geometry::update_points(&mut mesh, update, &moved).is_ok())
+        })
     }
 }
 
@@ -218,22 +235,31 @@ pub(super) async fn make_contents(
     let snapshot = Arc::new(snapshot);
     let index = PathIndex::of(&snapshot);
     let mut making = Making { snapshot: &snapshot, index: &index, settings: &settings, previous: previous.as_deref(), surfaces };
-    let places = making.places();
-    let drawn = making.draw_all(&places, &mut issues).await;
-    let mut contents: HashMap<Place, Arc<PrimContent>> = HashMap::with_capacity(places.len());
-    let (instancers, others): (Vec<Place>, Vec<Place>) =
-        places.iter().partition(|place| matches!(making.prim(**place).map(|prim| &prim.data), Some(PrimData::PointInstancer(_))));
-    for place in others.iter().chain(&instancers) {
-        let content = making.content(*place, drawn.get(place).cloned(), &contents, &mut issues);
-        contents.insert(*place, content);
+    let lists = making.lists();
+    let uses = making.uses(&lists);
+    let drawn = making.draw_all(&uses, &mut issues).await;
+    let mut contents: HashMap<Use, Arc<PrimContent>> = HashMap::with_capacity(uses.len());
+    let (instancers, others): (Vec<Use>, Vec<Use>) =
+        uses.iter().partition(|of| matches!(making.prim(of.place).map(|prim| &prim.data), Some(PrimData::PointInstancer(_))));
+    for of in others.iter().chain(&instancers) {
+        let content = making.content(*of, drawn.get(of).cloned(), &contents, &mut issues);
+        contents.insert(*of, content);
     }
-    let take = |list: Option<usize>| {
+    let take = |list: Option<usize>, inherited: Inherited| {
         (0..prims(&snapshot, list).len())
-            .map(|prim| contents.get(&Place { list, prim }).cloned().unwrap_or_default())
+            .map(|prim| contents.get(&Use { place: Place { list, prim }, inherited }).cloned().unwrap_or_default())
             .collect::<Vec<_>>()
     };
-    let stage = take(None);
-    let prototypes = (0..snapshot.prototypes.len()).map(|prototype| take(Some(prototype))).collect();
+    let stage = take(None, Inherited::default());
+    let mut prototypes: Vec<Shared> = (0..snapshot.prototypes.len()).map(|_| Shared::default()).collect();
+    for (list, inherited) in lists {
+        if let Some(shared) = list.and_then(|prototype| prototypes.get_mut(prototype)) {
+            if shared.made.is_empty() {
+                shared.first = inherited;
+            }
+            shared.made.insert(inherited, take(list, inherited));
+        }
+    }
     let mut surfaces = making.surfaces;
     let layer = snapshot.root_layer.clone();
     for message in surfaces.make_textures() {
@@ -252,9 +278,35 @@ struct Making<'a> {
 }
 
 impl Making<'_> {
-    fn places(&self) -> Vec<Place> {
-        let lists = std::iter::once(None).chain((0..self.snapshot.prototypes.len()).map(Some));
-        lists.flat_map(|list| (0..prims(self.snapshot, list).len()).map(move |prim| Place { list, prim })).collect()
+    /// The lists of prims that are shown, prototypes once for each thing that instances hand down to them.
+    fn lists(&self) -> Vec<(Option<usize>, Inherited)> {
+        let mut lists = Vec::new();
+        let (mut known, mut reached) = (HashSet::new(), HashSet::new());
+        let mut left = self.settings.budget.max_entities;
+        let mut open = VecDeque::from([(None, Inherited::default())]);
+        while let Some((list, inherited)) = open.pop_front() {
+            lists.push((list, inherited));
+            for (prim, prototype) in prims(self.snapshot, list).iter().enumerate().filter_map(|(at, prim)| Some((at, prim.prototype?))) {
+                let of = Use { place: Place { list, prim }, inherited };
+                let below = self.index.handed_down(self.snapshot, of);
+                if known.contains(&(prototype, below)) {
+                    continue;
+                }
+                // Every prototype is made once, whatever the budget: what is beyond it is shown like that.
+                let cost = if reached.insert(prototype) { 0 } else { prims(self.snapshot, Some(prototype)).len() };
+                if cost <= left {
+                    left -= cost;
+                    known.insert((prototype, below));
+                    open.push_back((Some(prototype), below));
+                }
+            }
+        }
+        lists
+    }
+
+    fn uses(&self, lists: &[(Option<usize>, Inherited)]) -> Vec<Use> {
+        let prims_of = |list: Option<usize>| (0..prims(self.snapshot, list).len()).map(move |prim| Place { list, prim });
+        lists.iter().flat_map(|(list, inherited)| prims_of(*list).map(|place| Use { place, inherited: *inherited })).collect()
     }
 
     fn prim(&self, place: Place) -> Option<&Prim> {
@@ -267,42 +319,52 @@ impl Making<'_> {
     }
 
     /// What a prim was before: the one at the same path, of a prototype the one that was at the same path in it.
-    fn before(&self, place: Place) -> Option<(&Prim, &Arc<PrimContent>)> {
+    fn before(&self, of: Use) -> Option<(&Prim, &Arc<PrimContent>)> {
+        let previous = self.previous?;
+        let place = self.place_before(of.place)?;
+        let material = match of.inherited.material {
+            Some(material) => Some(self.place_before(material)?),
+            None => None,
+        };
+        let inherited = Inherited { material, ..of.inherited };
+        Some((previous.prim(place)?, previous.content_made(Use { place, inherited })?))
+    }
+
+    fn place_before(&self, place: Place) -> Option<Place> {
         let previous = self.previous?;
         let path = &self.prim(place)?.path;
-        let before = match place.list {
-            None => previous.resolve(None, path)?,
+        match place.list {
+            None => previous.resolve(None, path),
             // Prototypes have no names. What is the same in most stages is their order.
-            Some(list) => previous.index.resolve(&previous.snapshot, Some(list), &format!("./{path}"))?,
-        };
-        Some((previous.prim(before)?, previous.content(before)?))
+            Some(list) => previous.index.resolve(&previous.snapshot, Some(list), &format!("./{path}")),
+        }
     }
 
     /// The materials of a prim's geometry: of all of it, and of its subsets.
-    fn materials(&self, place: Place) -> Vec<Option<Place>> {
-        let Some(prim) = self.prim(place) else { return Vec::new() };
+    fn materials(&self, of: Use) -> Vec<Option<Place>> {
+        let Some(prim) = self.prim(of.place) else { return Vec::new() };
         let subsets = match &prim.data {
             PrimData::Mesh(mesh) => mesh.subsets.as_slice(),
             _ => &[],
         };
-        let paths = std::iter::once(prim.material.as_deref()).chain(subsets.iter().map(|subset| subset.material.as_deref()));
-        paths.map(|path| self.material(place.list, path)).collect()
+        let of_subsets = subsets.iter().map(|subset| self.material(of.place.list, subset.material.as_deref()));
+        std::iter::once(self.index.material_of(self.snapshot, of)).chain(of_subsets).collect()
     }
 
     fn material(&self, from: Option<usize>, path: Option<&str>) -> Option<Place> {
-        let (place, data) = self.data(from, path?)?;
-        matches!(data, PrimData::Material(_)).then_some(place)
+        self.index.material(self.snapshot, from, path?)
     }
 
-    fn inputs(&self, place: Place) -> Option<DrawnInputs> {
+    fn inputs(&self, of: Use) -> Option<DrawnInputs> {
+        let place = of.place;
         let prim = self.prim(place)?;
         if !matches!(prim.data, PrimData::Mesh(_) | PrimData::Shape(_) | PrimData::Curves(_) | PrimData::Points(_)) {
             return None;
         }
-        if !self.settings.purposes.show(prim.purpose) {
+        if !self.settings.purposes.show(of.inherited.purpose_of(prim.purpose)) {
             return None;
         }
-        let materials = self.materials(place);
+        let materials = self.materials(of);
         let needs = self.surfaces.needs(materials.iter().flatten().filter_map(|material| match &self.prim(*material)?.data {
             PrimData::Material(material) => Some(&**material),
             _ => None,
@@ -342,17 +404,23 @@ impl Making<'_> {
     }
 
     /// Makes all geometry, on all threads for background work.
-    async fn draw_all(&self, places: &[Place], issues: &mut Vec<Issue>) -> HashMap<Place, Arc<Drawn>> {
+    async fn draw_all(&self, uses: &[Use], issues: &mut Vec<Issue>) -> HashMap<Use, Arc<Drawn>> {
         let mut drawn = HashMap::new();
-        let mut jobs = Vec::new();
-        for place in places {
-            let Some(inputs) = self.inputs(*place) else { continue };
-            let before = self.before(*place).and_then(|(_, content)| content.drawn.clone());
-            match before.filter(|before| before.inputs == inputs) {
-                Some(before) => {
-                    drawn.insert(*place, before);
-                }
-                None => jobs.push((*place, inputs)),
+        let mut jobs: Vec<(Vec<Use>, DrawnInputs)> = Vec::new();
+        // Other materials do not need other geometry, unless they read something else of it.
+        let mut known = HashMap::new();
+        for of in uses {
+            let Some(inputs) = self.inputs(*of) else { continue };
+            let before = self.before(*of).and_then(|(_, content)| content.drawn.clone());
+            if let Some(before) = before.filter(|before| before.inputs == inputs) {
+                drawn.insert(*of, before);
+                continue;
+            }
+            let reads = (of.place, inputs.uv_sets.clone(), inputs.tangents, inputs.vertex_colors as u8);
+            let job = *known.entry(reads).or_insert(jobs.len());
+            match jobs.get_mut(job) {
+                Some((uses, _)) => uses.push(*of),
+                None => jobs.push((vec![*of], inputs)),
             }
         }
         // Copies of one mesh that are not instances are common: their data is made once.
@@ -362,22 +430,25 @@ impl Making<'_> {
         let mut tasks = Vec::new();
         let mut jobs = jobs.into_iter().peekable();
         while jobs.peek().is_some() {
-            let batch: Vec<(Place, DrawnInputs)> = jobs.by_ref().take(batch).collect();
+            let batch: Vec<(Vec<Use>, DrawnInputs)> = jobs.by_ref().take(batch).collect();
             tasks.push(pool.spawn(async move {
-                batch.into_iter().map(|(place, inputs)| (place, inputs.make(time), inputs)).collect::<Vec<_>>()
+                batch.into_iter().map(|(uses, inputs)| (uses, inputs.make(time), inputs)).collect::<Vec<_>>()
             }));
         }
         for task in tasks {
-            for (place, made, inputs) in task.await {
+            for (uses, made, inputs) in task.await {
                 let (parts, error) = match made {
                     Ok(parts) => (parts, None),
                     Err(error) => (Vec::new(), Some(error.to_string())),
                 };
                 let notes = parts.iter().flat_map(|part| part.notes.iter().cloned()).chain(error);
-                issues.extend(notes.map(|message| self.issue(place, message)));
+                if let Some(of) = uses.first() {
+                    issues.extend(notes.map(|message| self.issue(of.place, message)));
+                }
                 let is_animated = inputs.is_animated();
                 let parts = parts.into_iter().map(DrawnPart::new).collect();
-                drawn.insert(place, Arc::new(Drawn { parts, is_animated, inputs }));
+                let made = Arc::new(Drawn { parts, is_animated, inputs });
+                drawn.extend(uses.into_iter().map(|of| (of, made.clone())));
             }
         }
         drawn
@@ -391,15 +462,16 @@ impl Making<'_> {
 
     fn content(
         &mut self,
-        place: Place,
+        of: Use,
         drawn: Option<Arc<Drawn>>,
-        contents: &HashMap<Place, Arc<PrimContent>>,
+        contents: &HashMap<Use, Arc<PrimContent>>,
         issues: &mut Vec<Issue>,
     ) -> Arc<PrimContent> {
+        let place = of.place;
         let mut content =
-            PrimContent { drawn, surfaces: Vec::new(), dome: self.dome(place, issues), related: self.related(place, contents) };
+            PrimContent { drawn, surfaces: Vec::new(), dome: self.dome(of, issues), related: self.related(of, contents) };
         if let Some(drawn) = content.drawn.clone() {
-            let whole = self.material(place.list, self.prim(place).and_then(|prim| prim.material.as_deref()));
+            let whole = self.index.material_of(self.snapshot, of);
             for part in &drawn.parts {
                 let own = part.info.material.as_deref().and_then(|path| self.material(place.list, Some(path)));
                 let material = own.or(whole);
@@ -418,7 +490,7 @@ impl Making<'_> {
                 }
             }
         }
-        match self.before(place) {
+        match self.before(of) {
             Some((prim, before)) if before.is_same(&content) && self.prim(place).is_some_and(|now| same_prim(now, prim)) => {
                 before.clone()
             }
@@ -427,13 +499,14 @@ impl Making<'_> {
     }
 
     /// The maps of a dome light's picture.
-    fn dome(&self, place: Place, issues: &mut Vec<Issue>) -> Option<Arc<DomeMaps>> {
+    fn dome(&self, of: Use, issues: &mut Vec<Issue>) -> Option<Arc<DomeMaps>> {
+        let place = of.place;
         let PrimData::Light(light) = &self.prim(place)?.data else { return None };
         let dome = look::dome_light(light, self.snapshot.default_time(), self.snapshot.up_axis)?;
         if dome.texture.is_empty() {
             return None;
         }
-        if let Some((prim, content)) = self.before(place)
+        if let Some((prim, content)) = self.before(of)
             && let (PrimData::Light(before), Some(maps)) = (&prim.data, &content.dome)
             && before == light
             && self.previous.is_some_and(|previous| self.surfaces.is_same_picture(previous, &dome.texture))
@@ -449,7 +522,8 @@ impl Making<'_> {
         }
     }
 
-    fn related(&self, place: Place, contents: &HashMap<Place, Arc<PrimContent>>) -> Vec<Related> {
+    fn related(&self, of: Use, contents: &HashMap<Use, Arc<PrimContent>>) -> Vec<Related> {
+        let place = of.place;
         let Some(prim) = self.prim(place) else { return Vec::new() };
         let mut related = Vec::new();
         let skeleton = match &prim.data {
@@ -462,7 +536,7 @@ impl Making<'_> {
             PrimData::PointInstancer(instancer) => {
                 for prototype in &instancer.prototypes {
                     if let Some(place) = self.index.resolve(self.snapshot, place.list, prototype) {
-                        self.add_subtree(place, contents, &mut related, 0);
+                        self.add_subtree(Use { place, ..of }, contents, &mut related, 0);
                     }
                 }
                 None
@@ -477,21 +551,24 @@ impl Making<'_> {
         related
     }
 
-    fn add_subtree(&self, place: Place, contents: &HashMap<Place, Arc<PrimContent>>, related: &mut Vec<Related>, depth: usize) {
+    fn add_subtree(&self, of: Use, contents: &HashMap<Use, Arc<PrimContent>>, related: &mut Vec<Related>, depth: usize) {
+        let place = of.place;
         const MOST_DEEP: usize = 512;
         if depth > MOST_DEEP {
             return;
         }
-        match contents.get(&place) {
+        match contents.get(&of) {
             Some(content) => related.push(Related::Content(content.clone())),
             None => related.extend(self.prim(place).map(|prim| Related::Data(prim.data.clone()))),
         }
         for child in self.index.children(place) {
-            self.add_subtree(Place { list: place.list, prim: *child }, contents, related, depth + 1);
+            self.add_subtree(Use { place: Place { list: place.list, prim: *child }, ..of }, contents, related, depth + 1);
         }
         if let Some(prototype) = self.prim(place).and_then(|prim| prim.prototype) {
+            let inherited = self.index.handed_down(self.snapshot, of);
             for root in self.index.roots(Some(prototype)) {
-                self.add_subtree(Place { list: Some(prototype), prim: *root }, contents, related, depth + 1);
+                let place = Place { list: Some(prototype), prim: *root };
+                self.add_subtree(Use { place, inherited }, contents, related, depth + 1);
             }
         }
     }

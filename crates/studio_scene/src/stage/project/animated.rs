@@ -55,7 +55,7 @@ impl Animated {
         let contents = &entities.contents;
         let mut animated = Self::default();
         let mut range = Range::default();
-        let mut geometry: HashMap<Place, Arc<Drawn>> = HashMap::new();
+        let mut geometry: HashMap<*const Drawn, (Place, Arc<Drawn>)> = HashMap::new();
         // Of a prim that leaves out its parents, the transform changes when theirs do.
         let mut moves = vec![false; entities.shown.len()];
         for (index, shown) in entities.shown.iter().enumerate() {
@@ -122,16 +122,16 @@ impl Animated {
             }
             if let Some(drawn) = &shown.content.drawn {
                 if drawn.is_animated {
-                    geometry.entry(shown.node.place).or_insert_with(|| drawn.clone());
+                    geometry.entry(Arc::as_ptr(drawn)).or_insert_with(|| (shown.node.place, drawn.clone()));
                 }
                 animated.add_morphs(entities, index, prim, drawn, &mut range);
             }
         }
-        for (place, drawn) in &geometry {
-            if let Some(prim) = contents.prim(*place) {
+        for (place, drawn) in geometry.into_values() {
+            if let Some(prim) = contents.prim(place) {
                 range.add_geometry(&prim.data);
             }
-            animated.geometry.push(AnimatedGeometry { place: *place, drawn: drawn.clone() });
+            animated.geometry.push(AnimatedGeometry { place, drawn });
         }
         animated.geometry.sort_by_key(|geometry| (geometry.place.list, geometry.place.prim));
         let snapshot = &contents.snapshot;

@@ -9,7 +9,7 @@ use super::{
     UsdStageEntities, copies,
 };
 use crate::{
-    look::{self, CameraOptions, LightOptions, UsdCamera, UsdLight},
+    look::{self, CameraOptions, DomeMaps, LightOptions, UsdCamera, UsdLight},
     skeleton,
 };
 use bevy::{
@@ -58,6 +58,9 @@ pub(super) fn apply_bound(world: &mut World, entities: &mut UsdStageEntities, ch
             PrimData::Light(light) => {
                 let notes =
                     look::insert_light(&mut world.commands().entity(shown.entity), light, &light_options(&contents, time));
+                if let Some(maps) = &shown.content.dome {
+                    world.commands().entity(shown.entity).insert(DomeMaps::clone(maps));
+                }
                 world.flush();
                 for note in notes {
                     debug!("{}: {}: {note}", contents.snapshot.root_layer, shown.node.path);
@@ -144,8 +147,8 @@ fn draw(world: &mut World, contents: &StageContents, entities: &mut UsdStageEnti
     let Some(shown) = entities.shown.get(index) else { return };
     let (entity, content, node) = (shown.entity, shown.content.clone(), shown.node.clone());
     let Some(prim) = contents.prim(node.place) else { return };
-    let drawn = content.drawn.as_ref().filter(|_| contents.settings.purposes.show(prim.purpose));
-    let Some(drawn) = drawn else {
+    // What is not to be shown for its purpose was not made.
+    let Some(drawn) = &content.drawn else {
         world.entity_mut(entity).remove::<DrawnComponents>();
         return;
     };

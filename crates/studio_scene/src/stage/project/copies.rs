@@ -6,7 +6,7 @@
 use super::{
     super::{
         components::{UsdPointInstance, UsdShearFrame},
-        contents::{Node, Place, StageContents},
+        contents::{Inherited, Node, Place, StageContents, Use},
         transform::{self, Local},
     },
     bound,
@@ -43,7 +43,7 @@ struct Template {
 
 struct TemplatePart {
     copy_from_prim: DMat4,
-    place: Place,
+    of: Use,
     /// The skeleton that holds it.
     skeleton: Option<Place>,
 }
@@ -76,7 +76,8 @@ pub(in super::super) fn spawn(
         .map(|path| {
             let mut template = Template::default();
             if let Some(place) = contents.resolve(node.place.list, path) {
-                collect(contents, place, DMat4::IDENTITY, time, 0, 0, &mut max_entities.clone(), &mut template);
+                let of = Use { place, inherited: inherited_at(place, node.of()) };
+                collect(contents, of, DMat4::IDENTITY, time, 0, 0, &mut max_entities.clone(), &mut template);
             }
             template
         })
@@ -150,7 +151,7 @@ fn spawn_copy(
         .collect();
     let is_plain = template.drawn.len() == 1 && template.skeletons.is_empty();
     for part in &template.drawn {
-        let Some(content) = contents.content(part.place) else { continue };
+        let Some(content) = contents.content(part.of) else { continue };
         let Some(drawn) = &content.drawn else { continue };
         let skeleton = template.skeletons.iter().position(|skeleton| Some(skeleton.place) == part.skeleton);
         let joints = skeleton.and_then(|skeleton| joints.get(skeleton)).map_or(&[][..], Vec::as_slice);
@@ -181,10 +182,15 @@ fn spawn_below(world: &mut World, parent: Entity, matrix: &DMat4) -> Entity {
     }
 }
 
+/// What a prim has from an instance that an instancer names: that of the instancer, if they are in one list.
+fn inherited_at(place: Place, instancer: Use) -> Inherited {
+    if place.list == instancer.place.list { instancer.inherited } else { Inherited::default() }
+}
+
 /// Adds what a prim and all below it draw.
 fn collect(
     contents: &StageContents,
-    place: Place,
+    of: Use,
     copy_from_parent: DMat4,
     time: f64,
     depth: usize,
@@ -192,6 +198,7 @@ fn collect(
     budget: &mut usize,
     template: &mut Template,
 ) {
+    let place = of.place;
     let Some(prim) = contents.prim(place) else { return };
     if depth > MOST_DEEP || *budget == 0 || prim.visible.held_at(time) == Some(&false) {
         return;
@@ -207,29 +214,30 @@ fn collect(
                 let Some(prototype) = instancer.prototypes.get(copy.prototype) else { continue };
                 let Some(prototype) = contents.resolve(place.list, prototype) else { continue };
                 let matrix = copy_from_prim * placed(&copy).to_matrix().as_dmat4();
+                let prototype = Use { place: prototype, inherited: inherited_at(prototype, of) };
                 collect(contents, prototype, matrix, time, depth + 1, nested + 1, budget, template);
             }
             return;
         }
         _ => {}
     }
-    let is_shown = contents.settings.purposes.show(prim.purpose);
-    if is_shown && contents.content(place).is_some_and(|content| content.drawn.is_some()) {
+    if contents.content(of).is_some_and(|content| content.drawn.is_some()) {
         *budget = budget.saturating_sub(1);
         let skeleton = match &prim.data {
             PrimData::Mesh(mesh) => mesh.skin.as_ref().and_then(|skin| contents.resolve(place.list, skin.skeleton.as_deref()?)),
             _ => None,
         };
-        template.drawn.push(TemplatePart { copy_from_prim, place, skeleton });
+        template.drawn.push(TemplatePart { copy_from_prim, of, skeleton });
     }
     for child in contents.index.children(place) {
-        let child = Place { list: place.list, prim: *child };
+        let child = Use { place: Place { list: place.list, prim: *child }, ..of };
         collect(contents, child, copy_from_prim, time, depth + 1, nested, budget, template);
     }
     if let Some(prototype) = prim.prototype {
+        let inherited = contents.index.handed_down(&contents.snapshot, of);
         for root in contents.index.roots(Some(prototype)) {
             for child in contents.index.children(Place { list: Some(prototype), prim: *root }) {
-                let child = Place { list: Some(prototype), prim: *child };
+                let child = Use { place: Place { list: Some(prototype), prim: *child }, inherited };
                 collect(contents, child, copy_from_prim, time, depth + 1, nested, budget, template);
             }
         }

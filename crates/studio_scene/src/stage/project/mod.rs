@@ -203,7 +203,7 @@ fn project(
     let mut shown: Vec<Shown> = Vec::with_capacity(nodes.len());
     let mut changed = Vec::with_capacity(nodes.len());
     for node in nodes {
-        let Some(content) = contents.content(node.place).cloned() else { continue };
+        let Some(content) = contents.content(node.of()).cloned() else { continue };
         let parent = node.parent.and_then(|parent| shown.get(parent)).map_or(root, |parent| parent.entity);
         // Someone may have despawned an entity of ours: then the prim is new.
         let old = before.take(&node.path).filter(|old| world.get_entity(old.entity).is_ok());
