@@ -108,7 +108,12 @@ impl TexturePool {
         let mut state = self.0.lock();
         // Textures of a device that was lost are of no use to anybody.
         let mut lost = 0;
-        state.idle.retain(|(idle, _)| idle.device == *device || { lost += idle.bytes(); false });
+        state.idle.retain(|(idle, _)| {
+            idle.device == *device || {
+                lost += idle.bytes();
+                false
+            }
+        });
         state.stats.idle_bytes -= lost;
         let known = state.idle.iter().position(|(idle, _)| *idle == key).and_then(|place| state.idle.remove(place));
         let picture = match known {
@@ -193,7 +198,7 @@ mod tests {
 
     #[test]
     fn pictures_are_used_again_and_the_budget_holds() {
-        let Ok(gpu) = HeadlessGpu::open() else { return };
+        let gpu = HeadlessGpu::open().expect("a Vulkan adapter (software will do)");
         let size = UVec2::new(64, 32);
         let bytes = 64 * 32 * 4;
         let pool = TexturePool::with_budget(bytes * 3);

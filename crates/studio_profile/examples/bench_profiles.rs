@@ -80,7 +80,8 @@ fn run(profiles: &[&str], stream: bool) -> Result {
             let library = world.resource::<HeadsetLibrary>();
             let profile = library.get(id).ok_or_else(|| library.no_such(id))?;
             let density = SOURCE.x as f32 / 360.0;
-            let plan = profile.plan(&PlanRequest { source_px_per_deg: Some(density), codecs: vec![VideoCodec::H264], ..default() })?;
+            let plan =
+                profile.plan(&PlanRequest { source_px_per_deg: Some(density), codecs: vec![VideoCodec::H264], ..default() })?;
             let view = EyeView {
                 size: plan.size,
                 projection: plan.projection,

@@ -111,7 +111,9 @@ mod tests {
     fn the_edges_of_the_view_are_the_edges_of_clip_space() {
         let tangents = FOV.tangents();
         let clip_from_view = tangents.clip_from_view(0.1);
-        for (at, corner) in [(Vec2::ZERO, Vec2::new(-1.0, 1.0)), (Vec2::ONE, Vec2::new(1.0, -1.0)), (Vec2::splat(0.5), Vec2::ZERO)] {
+        for (at, corner) in
+            [(Vec2::ZERO, Vec2::new(-1.0, 1.0)), (Vec2::ONE, Vec2::new(1.0, -1.0)), (Vec2::splat(0.5), Vec2::ZERO)]
+        {
             let clip = clip_from_view * (tangents.direction(at) * 7.0).extend(1.0);
             let found = clip.truncate().truncate() / clip.w;
             assert!((found - corner).length() < 1e-6, "{at} lies at {found}");

@@ -310,8 +310,22 @@ mod tests {
         let built_in: Vec<String> = built_in().into_iter().map(|profile| profile.id).collect();
         assert_eq!(ids, built_in, "the program brings exactly the files of the folder");
         for id in [
-            "quest-2", "quest-3", "quest-3s", "quest-pro", "pico-4", "pico-4-ultra", "vision-pro", "galaxy-xr", "steam-frame",
-            "valve-index", "bigscreen-beyond-2", "vive-focus-vision", "psvr2", "generic-360", "generic-vr180", "generic-flat",
+            "quest-2",
+            "quest-3",
+            "quest-3s",
+            "quest-pro",
+            "pico-4",
+            "pico-4-ultra",
+            "vision-pro",
+            "galaxy-xr",
+            "steam-frame",
+            "valve-index",
+            "bigscreen-beyond-2",
+            "vive-focus-vision",
+            "psvr2",
+            "generic-360",
+            "generic-vr180",
+            "generic-flat",
         ] {
             assert!(ids.iter().any(|known| known == id), "{id} is missing");
         }

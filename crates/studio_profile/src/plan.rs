@@ -148,7 +148,8 @@ impl HeadsetProfile {
         let bits = size.as_dvec2().element_product() * f64::from(fps) * bits_per_px(support.codec);
         let most = f64::from(*self.bitrate_max_bps).min(limits.max_bitrate_bps as f64);
         let sharpest = self.eye_px(full).x * copies(*self.stereo).x as f32;
-        let level = level::lowest_level(support.codec, support.profile, size, fps).map_or_else(|| support.level.clone(), str::to_owned);
+        let level =
+            level::lowest_level(support.codec, support.profile, size, fps).map_or_else(|| support.level.clone(), str::to_owned);
         Ok(StreamPlan {
             size,
             fps,
@@ -221,7 +222,10 @@ mod tests {
         assert!((density.x - 12.76).abs() < 0.02, "{density}");
         let plan = profile.plan(&PlanRequest::default()).expect("a plan");
         // 180° × 12.76 = 2297 across an eye, 180° × 13.8 down: nothing cuts it short.
-        assert_eq!((plan.codec, plan.projection, plan.stereo), (VideoCodec::H265, ProfileProjection::HalfEquirectangular, StereoLayout::LeftRight));
+        assert_eq!(
+            (plan.codec, plan.projection, plan.stereo),
+            (VideoCodec::H265, ProfileProjection::HalfEquirectangular, StereoLayout::LeftRight)
+        );
         assert!((plan.size.x as f32 / 2.0 - 180.0 * density.x).abs() <= 16.0, "{plan:?} of {density}");
         assert!(plan.sharpness > 0.98, "{plan:?}");
         // H.264 alone ends at its 4096 pixels across.

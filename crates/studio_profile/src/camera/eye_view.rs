@@ -162,13 +162,18 @@ fn run_eye_view(
         return Ok(());
     };
     let epoch = gpu.epoch();
-    let pass = passes.0.get_or_make(&gpu, run.node, |_| true, || {
-        // The shader is compiled once, however many nodes there are.
-        if template.as_ref().is_none_or(|(of, _)| *of != epoch) {
-            *template = Some((epoch, EyesPass::new(&device)));
-        }
-        Ok(template.as_ref().map_or_else(|| EyesPass::new(&device), |(_, pass)| pass.for_another(&device)))
-    })?;
+    let pass = passes.0.get_or_make(
+        &gpu,
+        run.node,
+        |_| true,
+        || {
+            // The shader is compiled once, however many nodes there are.
+            if template.as_ref().is_none_or(|(of, _)| *of != epoch) {
+                *template = Some((epoch, EyesPass::new(&device)));
+            }
+            Ok(template.as_ref().map_or_else(|| EyesPass::new(&device), |(_, pass)| pass.for_another(&device)))
+        },
+    )?;
     let (device, queue, encoder) = gpu.device_and_encoder();
     pass.encode(device, queue, encoder, &view, &frame, &target);
     let (projection, stereo) = (view.picture_projection(), view.stereo);

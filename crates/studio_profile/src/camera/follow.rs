@@ -77,11 +77,7 @@ pub(super) fn follow_cameras(world: &mut World, mut cameras: Local<Option<QueryS
 }
 
 /// The profile and the stream that it gets of these pictures.
-fn plan(
-    library: &HeadsetLibrary,
-    settings: &VirtualCamera,
-    source: &GpuFrame,
-) -> Result<(HeadsetProfile, StreamPlan), String> {
+fn plan(library: &HeadsetLibrary, settings: &VirtualCamera, source: &GpuFrame) -> Result<(HeadsetProfile, StreamPlan), String> {
     let profile = library.get(&settings.profile).ok_or_else(|| library.no_such(&settings.profile))?;
     let most = settings.max_size;
     let request = PlanRequest {
@@ -142,14 +138,7 @@ fn keep<C: Component + PartialEq>(world: &mut World, node: Entity, wanted: C) {
     }
 }
 
-fn set_up(
-    world: &mut World,
-    camera: Entity,
-    nodes: Nodes,
-    settings: &VirtualCamera,
-    profile: &HeadsetProfile,
-    plan: StreamPlan,
-) {
+fn set_up(world: &mut World, camera: Entity, nodes: Nodes, settings: &VirtualCamera, profile: &HeadsetProfile, plan: StreamPlan) {
     let eyes = EyeView {
         size: plan.size,
         projection: plan.projection,

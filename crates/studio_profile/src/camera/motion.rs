@@ -225,13 +225,8 @@ mod tests {
         let (size, grid) = (UVec2::new(960, 480), UVec2::new(120, 60));
         let field = field(size, grid, Vec2::new(-3.0, 2.0));
         let view = EyeView { size, projection: ProfileProjection::Equirectangular, stereo: StereoLayout::Mono, ..default() };
-        let key = MapKey {
-            view,
-            projection: PictureProjection::Equirectangular,
-            stereo: StereoLayout::Mono,
-            picture_size: size,
-            grid,
-        };
+        let key =
+            MapKey { view, projection: PictureProjection::Equirectangular, stereo: StereoLayout::Mono, picture_size: size, grid };
         let same = MotionMap::new(key).carry_over(&field);
         assert_eq!(same.grid, grid);
         for row in 1..59 {

@@ -50,9 +50,7 @@ pub(crate) fn px_per_deg(projection: PictureProjection, eye_px: Vec2) -> f32 {
         PictureProjection::HalfEquirectangular => eye_px.x / 180_f32.to_radians(),
         PictureProjection::Fisheye { fov_deg } => eye_px.min_element() / fov_deg.max(1.0).to_radians(),
         PictureProjection::CubeMap => eye_px.x / 6.0,
-        PictureProjection::Rectilinear { fov_deg } => {
-            eye_px.x / (2.0 * (fov_deg.clamp(1.0, 179.0) / 2.0).to_radians().tan())
-        }
+        PictureProjection::Rectilinear { fov_deg } => eye_px.x / (2.0 * (fov_deg.clamp(1.0, 179.0) / 2.0).to_radians().tan()),
         PictureProjection::OffAxis { left: [left, right, ..], .. } => eye_px.x / (left + right).max(1e-3),
     };
     a_radian * 1_f32.to_radians()

@@ -71,7 +71,8 @@ fn key_places(text: &str) -> Vec<(String, usize)> {
                     after += 1;
                 }
                 if bytes.get(after) == Some(&b':') {
-                    let key: String = text.get(start..at).and_then(|quoted| serde_json::from_str(quoted).ok()).unwrap_or_default();
+                    let key: String =
+                        text.get(start..at).and_then(|quoted| serde_json::from_str(quoted).ok()).unwrap_or_default();
                     // Objects in lists are not gone into, nor what lies deep.
                     if way.iter().skip(1).all(Option::is_some) && way.len() <= 4 {
                         let path: Vec<&str> = way.iter().skip(1).flatten().map(String::as_str).chain([key.as_str()]).collect();
@@ -239,11 +240,9 @@ impl Reader<'_> {
 
     /// An angle under one of these keys, or under one of them with its unit behind it.
     fn angle(&mut self, keys: &[&str]) -> Option<(usize, f64, Unit)> {
-        for (unit, endings) in [
-            (Unit::Unknown, &[""][..]),
-            (Unit::Degrees, &["deg", "degrees"][..]),
-            (Unit::Radians, &["rad", "radians"][..]),
-        ] {
+        for (unit, endings) in
+            [(Unit::Unknown, &[""][..]), (Unit::Degrees, &["deg", "degrees"][..]), (Unit::Radians, &["rad", "radians"][..])]
+        {
             for key in keys {
                 for ending in endings {
                     if let Some((index, angle, written)) = self.number(&[&format!("{key}{ending}")]) {
@@ -265,7 +264,10 @@ impl Reader<'_> {
         let side = |reader: &mut Self, eye: &str, side: &str, other: &str| {
             let keys: Vec<String> = [eye, ""]
                 .iter()
-                .flat_map(|eye| [side, other].map(|side| [format!("fov{eye}{side}"), format!("fov{eye}angle{side}"), format!("{eye}fov{side}")]))
+                .flat_map(|eye| {
+                    [side, other]
+                        .map(|side| [format!("fov{eye}{side}"), format!("fov{eye}angle{side}"), format!("{eye}fov{side}")])
+                })
                 .flatten()
                 .collect();
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
@@ -274,7 +276,8 @@ impl Reader<'_> {
         let mut angles: Vec<(usize, f64, Unit)> = Vec::new();
         let mut eyes: [Option<[f64; 4]>; 2] = [None, None];
         for (eye, found) in ["lefteye", "righteye"].iter().zip(&mut eyes) {
-            let four = [("left", "l"), ("right", "r"), ("up", "top"), ("down", "bottom")].map(|(name, other)| side(self, eye, name, other));
+            let four = [("left", "l"), ("right", "r"), ("up", "top"), ("down", "bottom")]
+                .map(|(name, other)| side(self, eye, name, other));
             if let [Some(left), Some(right), Some(up), Some(down)] = four {
                 angles.extend([left, right, up, down]);
                 // OpenXR counts the left and the lower edge negative.
@@ -426,7 +429,12 @@ impl Reader<'_> {
         })?;
         let name = self.words(&["displayname", "name", "label", "model"]).map_or_else(|| id.clone(), |(_, name)| name);
         let vendor = self.words(&["vendor", "manufacturer", "maker", "brand"]).map_or_else(|| "unknown".to_owned(), |(_, it)| it);
-        let id: String = id.trim().to_ascii_lowercase().chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
+        let id: String = id
+            .trim()
+            .to_ascii_lowercase()
+            .chars()
+            .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' })
+            .collect();
         let Some(eye) = self.eye_size() else {
             if self.problems.is_empty() {
                 self.say(Problem::error(Place { line: 1, column: 1 }, "`eyeWidth` and `eyeHeight` are missing".to_owned()));

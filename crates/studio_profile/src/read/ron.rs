@@ -80,10 +80,8 @@ impl<'a> Reader<'a> {
             let place = self.lines.place_of(raw);
             let shown: String = name.chars().take(60).collect();
             if !FIELDS.contains(&name.as_str()) {
-                let like = most_like(&shown, FIELDS.into_iter()).map_or_else(
-                    || format!("it may have {}", FIELDS.join(", ")),
-                    |like| format!("did you mean `{like}`?"),
-                );
+                let like = most_like(&shown, FIELDS.into_iter())
+                    .map_or_else(|| format!("it may have {}", FIELDS.join(", ")), |like| format!("did you mean `{like}`?"));
                 self.error(place, format!("a profile has no `{shown}`: {like}"));
             } else if self.fields.iter().any(|(present, _)| *present == name) {
                 self.error(place, format!("`{shown}` stands here twice: keep one"));

@@ -33,7 +33,11 @@ fn faults_say_line_field_and_range() {
         ("[72, 90, 120]", "\"fast\"", "error: refresh_hz:"),
         ("(0.053, 0.075)", "(53, 75)", "ipd_m is 53 to 75: 0.03 to 0.1 metres"),
         ("level: \"6.1\"", "level: \"9.9\"", "codecs[1] has level “9.9”"),
-        ("level: \"6.1\"", "level: \"5.1\"", "codecs[1] has level 5.1, which does not allow 8192×4320 at 60 frames a second: that takes level 6.1"),
+        (
+            "level: \"6.1\"",
+            "level: \"5.1\"",
+            "codecs[1] has level 5.1, which does not allow 8192×4320 at 60 frames a second: that takes level 6.1",
+        ),
         ("profile: Main10", "profile: High", "codecs[1] has profile High, which H265 has not: Main or Main10"),
         ("200_000_000", "99999999999999999999", "error: bitrate_max_bps:"),
         ("value: HalfEquirectangular", "value: Round", "error: projection:"),
@@ -80,8 +84,14 @@ fn the_form_of_other_tools_is_read_in_many_spellings() {
         ("\"eyeWidth\": 2064, \"eyeHeight\": 2208", "\"eye\": {\"width\": 2064, \"height\": 2208}"),
         ("\"eyeWidth\": 2064, \"eyeHeight\": 2208", "\"resolution\": \"2064x2208\""),
         ("\"eyeWidth\": 2064, \"eyeHeight\": 2208", "\"eye_width\": \"2064\", \"eye_height\": \"2208\""),
-        ("\"fovLeft\": 55, \"fovRight\": 41, \"fovUp\": 46, \"fovDown\": 50", "\"fov\": {\"left\": 55, \"right\": 41, \"up\": 46, \"down\": 50}"),
-        ("\"fovLeft\": 55, \"fovRight\": 41, \"fovUp\": 46, \"fovDown\": 50", "\"fov\": {\"left\": -55, \"right\": 41, \"top\": 46, \"bottom\": -50}, \"fovUnit\": \"deg\""),
+        (
+            "\"fovLeft\": 55, \"fovRight\": 41, \"fovUp\": 46, \"fovDown\": 50",
+            "\"fov\": {\"left\": 55, \"right\": 41, \"up\": 46, \"down\": 50}",
+        ),
+        (
+            "\"fovLeft\": 55, \"fovRight\": 41, \"fovUp\": 46, \"fovDown\": 50",
+            "\"fov\": {\"left\": -55, \"right\": 41, \"top\": 46, \"bottom\": -50}, \"fovUnit\": \"deg\"",
+        ),
         ("\"ipd\": 0.063", "\"ipd\": \"63 mm\""),
         ("\"ipd\": 0.063", "\"ipdMm\": 63"),
         ("\"ipd\": 0.063", "\"ipd\": {\"min\": 0.063, \"max\": 0.063}"),
@@ -102,9 +112,14 @@ fn the_form_of_other_tools_is_read_in_many_spellings() {
         other.ipd_m = same.ipd_m.clone();
         assert!(close && other == same, "{to}: {said}\n{other:#?}\n{same:#?}");
     }
-    let (profile, said) = taken(&whole.replace("55", "0.95993").replace("41", "0.71558").replace("46", "0.80285").replace("50", "0.87266"));
+    let (profile, said) =
+        taken(&whole.replace("55", "0.95993").replace("41", "0.71558").replace("46", "0.80285").replace("50", "0.87266"));
     assert!((profile.left_fov.left_deg - 55.0).abs() < 0.01, "{profile:?}");
-    assert!(said.contains("3:9: warning: fovDown and its kin are small: they are read as radians") || said.contains("read as radians"), "{said}");
+    assert!(
+        said.contains("3:9: warning: fovDown and its kin are small: they are read as radians")
+            || said.contains("read as radians"),
+        "{said}"
+    );
     let (profile, said) = taken(&whole.replace("\"embedDepthMap\": false", "\"embedDepthMap\": true,\n\"strap\": \"elite\""));
     assert!(said.contains("6:1: warning: strap: it is not known here; it is kept"), "{said}");
     assert!(said.contains("embedDepthMap: no depth is sent yet"), "{said}");

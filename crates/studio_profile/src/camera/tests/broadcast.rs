@@ -52,9 +52,12 @@ impl Studio {
         let window = WindowPlugin { primary_window: None, exit_condition: bevy::window::ExitCondition::DontExit, ..default() };
         let plugins = DefaultPlugins.build();
         app.add_plugins(
-            plugins.disable::<WinitPlugin>().disable::<PipelinedRenderingPlugin>().disable::<LogPlugin>().set(window).set(
-                bevy::render::RenderPlugin { synchronous_pipeline_compilation: true, ..default() },
-            ),
+            plugins
+                .disable::<WinitPlugin>()
+                .disable::<PipelinedRenderingPlugin>()
+                .disable::<LogPlugin>()
+                .set(window)
+                .set(bevy::render::RenderPlugin { synchronous_pipeline_compilation: true, ..default() }),
         );
         app.add_plugins((GraphPlugin, StudioGpuPlugin, StudioMediaPlugin, StudioVisionPlugin, StudioStreamPlugin));
         app.add_plugins(StudioProfilePlugin).insert_resource(HeadsetLibrary::with_folder(None));
@@ -136,13 +139,18 @@ impl Viewer {
 
     fn pump(&mut self) {
         while let Ok(received) = self.subscriber.units().try_recv() {
+            // Another picture is another decoder's.
+            if self.info.as_ref().is_some_and(|info| *info != received.info) {
+                self.decoder = None;
+            }
             let decoded = self.decoded.clone();
             let decoder = self.decoder.get_or_insert_with(|| {
                 VideoDecoder::new(&received.info, DecoderSettings::default(), move |output| {
                     let luma = &output.frame.planes[0];
                     let size = output.frame.size;
                     let rows = luma.data.chunks(luma.stride).take(size.y as usize);
-                    let values: Vec<f64> = rows.flat_map(|row| row[..size.x as usize].iter().map(|value| f64::from(*value))).collect();
+                    let values: Vec<f64> =
+                        rows.flat_map(|row| row[..size.x as usize].iter().map(|value| f64::from(*value))).collect();
                     let mean = values.iter().sum::<f64>() / values.len() as f64;
                     let spread = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt();
                     decoded.lock().expect("unpoisoned").push((output.frame.stamp.frame_id, size, spread));
@@ -198,7 +206,10 @@ fn one_graph_is_received_and_decoded_by_three_headsets_each_in_its_own_shape() {
     let (size, stereo, projection) = shapes["generic-flat"];
     assert_eq!(stereo, StereoLayout::Mono);
     let PictureProjection::OffAxis { left, .. } = projection else { panic!("{projection:?}") };
-    assert!((left[0] - 1.0).abs() < 1e-4 && (left[2] - 0.5625).abs() < 1e-4 && size.x <= 320 && size.x > size.y, "{size} {left:?}");
+    assert!(
+        (left[0] - 1.0).abs() < 1e-4 && (left[2] - 0.5625).abs() < 1e-4 && size.x <= 320 && size.x > size.y,
+        "{size} {left:?}"
+    );
     for (profile, viewer) in profiles.iter().zip(&viewers) {
         // There is something in the pictures.
         let decoded = viewer.decoded.lock().expect("unpoisoned").clone();
@@ -207,6 +218,41 @@ fn one_graph_is_received_and_decoded_by_three_headsets_each_in_its_own_shape() {
         let field = viewer.fields.last().expect("a field");
         assert_eq!(field.picture_size, viewer.info.as_ref().expect("described").size, "{profile}: in its own pixels");
     }
+}
+
+#[test]
+fn a_saved_profile_changes_the_stream_of_a_headset_that_watches() {
+    let _alone = STREAMING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = include_str!("../../../../../headsets/generic-360.headset.ron").replace("\"generic-360\"", "\"mine\"");
+    let write = |text: &str| std::fs::write(folder.path().join("mine.headset.ron"), text).expect("written");
+    write(&text);
+    let mut studio = Studio::new();
+    studio.app.insert_resource(HeadsetLibrary::with_folder(Some(folder.path().to_owned())));
+    let camera = studio.camera("mine");
+    studio.until("a link", |app| app.world().get::<CameraStatus>(camera).is_some_and(|status| status.viewer_link.is_some()));
+    let link = studio.link(camera);
+    let mut viewer = Viewer::new(link.clone().expect("a link"));
+    let until_size = |studio: &mut Studio, viewer: &mut Viewer, size: UVec2| {
+        studio.until(&format!("a picture of {size}"), |_| {
+            viewer.pump();
+            viewer.decoded.lock().expect("unpoisoned").last().is_some_and(|(_, decoded, _)| *decoded == size)
+        });
+    };
+    until_size(&mut studio, &mut viewer, UVec2::new(320, 160));
+    write(&text.replace("value: Mono", "value: TopBottom"));
+    until_size(&mut studio, &mut viewer, UVec2::splat(320));
+    assert_eq!(viewer.info.as_ref().expect("described").stereo, StereoLayout::TopBottom);
+    // What was saved last cannot be read: the stream goes on.
+    write("(version: 1, id: ");
+    let before = viewer.count();
+    studio.until("the library's word", |app| app.world().resource::<HeadsetLibrary>().faults().next().is_some());
+    studio.until("more pictures", |_| {
+        viewer.pump();
+        viewer.count() >= before + 5
+    });
+    assert_eq!(studio.app.world().get::<CameraStatus>(camera).map(|status| status.viewers), Some(1));
+    assert!(!viewer.was_cut_off() && studio.link(camera) == link, "the viewer was disturbed");
 }
 
 /// Runs with cameras for these profiles until so many frames were stitched. Returns how many frames each stage ran for, and the
@@ -268,7 +314,9 @@ fn a_headset_switched_off_costs_nothing_and_disturbs_nobody() {
     let mut studio = Studio::new();
     let (stays, goes) = (studio.camera("generic-360"), studio.camera("quest-3"));
     studio.until("two links", |app| {
-        [stays, goes].iter().all(|camera| app.world().get::<CameraStatus>(*camera).is_some_and(|status| status.viewer_link.is_some()))
+        [stays, goes]
+            .iter()
+            .all(|camera| app.world().get::<CameraStatus>(*camera).is_some_and(|status| status.viewer_link.is_some()))
     });
     let mut viewer = Viewer::new(studio.link(stays).expect("a link"));
     studio.until("pictures", |_| {
@@ -327,7 +375,8 @@ fn a_camera_without_its_profile_says_what_there_is_and_one_that_cannot_decode_sa
     let lost = studio.camera("qest-3");
     let camera = studio.camera("quest-2");
     studio.app.world_mut().get_mut::<VirtualCamera>(camera).expect("there").codec = VideoCodec::Av1;
-    let error = |app: &App, camera: Entity| app.world().get::<NodeStatus>(camera).and_then(|status| status.error().map(str::to_owned));
+    let error =
+        |app: &App, camera: Entity| app.world().get::<NodeStatus>(camera).and_then(|status| status.error().map(str::to_owned));
     studio.until("both errors", |app| error(app, lost).is_some() && error(app, camera).is_some());
     let said = error(&studio.app, lost).expect("said");
     assert!(said.contains("there is no headset profile “qest-3”: did you mean “quest-"), "{said}");

@@ -88,7 +88,7 @@ fn direction(view: &EyeView, eye: usize, at: Vec2) -> Vec3 {
 }
 
 /// How far a channel may be off: rounded twice, and filtered between the pixels of a smooth picture.
-const TOLERANCE: u8 = 3;
+const TOLERANCE: u8 = 2;
 
 /// The largest difference of a channel, over pixels for which the source has a smooth picture.
 fn worst(view: &EyeView, rgba: &[u8], frame: &GpuFrame) -> (u8, [u32; 2]) {
@@ -148,7 +148,6 @@ fn every_direction_lands_where_the_projection_says_for_each_eye() {
                 let rgba = render(&gpu, &pass, &view, &frame);
                 let (off, compared) = worst(&view, &rgba, &frame);
                 assert!(compared[0] > 4000 && (stereo == StereoLayout::Mono || compared[1] > 4000), "{what}: {compared:?}");
-                eprintln!("{what} to {projection:?} {stereo:?}: off by {off}");
                 assert!(off <= TOLERANCE, "{what} to {projection:?} {stereo:?}: off by {off}");
                 // The test would see a view turned by two degrees: 127 × sin 2° is 4.4.
                 let turned = EyeView { yaw_deg: view.yaw_deg + 2.0, ..view.clone() };
@@ -179,12 +178,8 @@ fn a_stream_in_the_headset_s_own_view_can_be_resampled_again() {
     let mut encoder = gpu.device.create_command_encoder(&Default::default());
     pass.encode(&gpu.device, &gpu.queue, &mut encoder, &first, &frame, &target);
     gpu.queue.submit([encoder.finish()]);
-    let eyes = GpuFrame {
-        picture: Arc::new(target),
-        stamp: frame.stamp,
-        projection: first.picture_projection(),
-        stereo: first.stereo,
-    };
+    let eyes =
+        GpuFrame { picture: Arc::new(target), stamp: frame.stamp, projection: first.picture_projection(), stereo: first.stereo };
     let fov = EyeFov { left_deg: 30.0, right_deg: 30.0, up_deg: 30.0, down_deg: 30.0 };
     let second = EyeView { size: UVec2::new(256, 128), left_fov: fov, right_fov: fov, ..first.clone() };
     let rgba = render(&gpu, &pass, &second, &eyes);
