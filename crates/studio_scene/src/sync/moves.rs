@@ -114,13 +114,8 @@ fn follow_stages(
         let mut moved = BTreeSet::new();
         let mut is_more = false;
         for change in others {
-            is_more |= !change.resynced.is_empty();
-            for path in &change.paths {
-                match path.split_once('.') {
-                    Some((prim, property)) if property.starts_with("xformOp") => _ = moved.insert(prim.to_owned()),
-                    _ => is_more = true,
-                }
-            }
+            moved.extend(change.moved.iter().cloned());
+            is_more |= !change.is_only_moved;
         }
         let newest = changes.iter().map(|change| change.revision).max().unwrap_or_default();
         report.own.retain(|revision| *revision > newest);
@@ -189,14 +184,15 @@ fn place(shown: &UsdStageEntities, transforms: &mut Query<&mut Transform>, index
 fn follow_entities(
     stages: Res<Assets<UsdStage>>,
     changing: Res<Changing>,
-    changed: Query<(Entity, &UsdPrim), Changed<Transform>>,
     prims: Query<&UsdPrim>,
     mut roots: Query<Synced>,
-    mut transforms: Query<&mut Transform>,
+    mut places: ParamSet<(Query<Entity, (Changed<Transform>, With<UsdPrim>)>, Query<&mut Transform>)>,
 ) {
+    let changed: Vec<Entity> = places.p0().iter().collect();
     if changed.is_empty() && roots.iter().all(|(_, _, _, report, ..)| report.waiting.is_empty()) {
         return;
     }
+    let mut transforms = places.p1();
     for (_, root, sync, mut report, mut shown, time) in &mut roots {
         if sync.direction == SyncDirection::ToEntities {
             continue;
@@ -205,10 +201,14 @@ fn follow_entities(
         // Entities are where they were last set to be, and where the program moved them from there.
         let time = shown.time_shown().unwrap_or(time.time_code);
         let waiting = std::mem::take(&mut report.waiting);
-        let late = waiting.iter().filter_map(|entity| Some((*entity, prims.get(*entity).ok()?)));
         let mut moves: Vec<(usize, Move)> = Vec::new();
-        for (entity, prim) in changed.iter().chain(late) {
+        for entity in changed.iter().copied().chain(waiting) {
+            let Ok(prim) = prims.get(entity) else { continue };
             let Some(index) = shown.index_of(&prim.path) else { continue };
+            // What plays was not set to the time yet since the stage was taken apart: where it is means nothing.
+            if shown.time_shown().is_none() && shown.is_animated(index) {
+                continue;
+            }
             // Another root may show a prim of the same path.
             let Some((own, frame)) = shown.entities_of(index).filter(|(own, _)| *own == entity) else { continue };
             let Some(says) = shown.transforms_at(index, time).filter(|says| is_moved(&shown, &transforms, index, says)) else { continue };

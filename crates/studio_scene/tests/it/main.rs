@@ -7,7 +7,7 @@ mod show;
 mod sync;
 mod time;
 
-use bevy::{asset::AssetPlugin, prelude::*, transform::TransformPlugin};
+use bevy::{app::Plugins, asset::AssetPlugin, prelude::*, transform::TransformPlugin};
 use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -26,9 +26,15 @@ pub fn corpus() -> Option<PathBuf> {
 
 /// An app without rendering, with the assets of a folder.
 pub fn app(folder: &Path) -> App {
+    app_with(folder, ())
+}
+
+/// The same with further plugins.
+pub fn app_with<M>(folder: &Path, plugins: impl Plugins<M>) -> App {
     let mut app = App::new();
-    let assets = AssetPlugin { file_path: folder.display().to_string(), watch_for_changes_override: Some(true), ..default() };
-    app.add_plugins((MinimalPlugins, assets, TransformPlugin, UsdPlugin));
+    let assets =
+        AssetPlugin { file_path: folder.display().to_string(), watch_for_changes_override: Some(true), ..default() };
+    app.add_plugins((MinimalPlugins, assets, TransformPlugin, UsdPlugin)).add_plugins(plugins);
     app.finish();
     app.cleanup();
     app

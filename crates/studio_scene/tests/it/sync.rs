@@ -1,6 +1,6 @@
 //! A stage, its entities and the graph keep in step.
 
-use super::{app as plain_app, folder, place, prim, run_until, show, stage, write};
+use super::{app_with, folder, place, prim, run_until, show, stage, write};
 use bevy::prelude::*;
 use std::{net::Ipv4Addr, time::Instant};
 use studio_graph::{
@@ -77,9 +77,7 @@ def Xform "World"
 "#;
 
 fn app(folder: &std::path::Path) -> App {
-    let mut app = plain_app(folder);
-    app.add_plugins((GraphPlugin, UsdSyncPlugin));
-    app
+    app_with(folder, (GraphPlugin, UsdSyncPlugin))
 }
 
 fn shown(layers: &[(&str, &str)]) -> (tempfile::TempDir, App, Entity) {

@@ -4,14 +4,13 @@ use super::{
     EditLayer, ReloadOutcome, StageChange, StageEdit,
     diff::{Touch, touches},
     history::{Done, History, LayerEdits, Recorder},
-    save::encode,
 };
 use crate::{
     extract::{ExtractOptions, Extracted, extract},
     open::{
         LayerStore, OpenOptions, OpenReport, Payloads, SESSION_LAYER, UsdError, extension, open_with, prim_path, report, walk,
     },
-    write::LayerFormat,
+    write::{LayerFormat, to_bytes, to_text},
 };
 use openusd::{
     pcp, sdf,
@@ -67,7 +66,7 @@ impl Live {
     }
 
     /// Within the time that a request has.
-    fn timed<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, UsdError>) -> Result<T, UsdError> {
+    pub(super) fn timed<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, UsdError>) -> Result<T, UsdError> {
         self.store.set_deadline(Some(Instant::now() + self.options.budget.open_time));
         let done = work(self);
         self.store.set_deadline(None);
@@ -118,6 +117,7 @@ impl Live {
         }
         self.revision += 1;
         done.change.revision = self.revision;
+        done.find_moved(&self.stage);
         let edited = done.inverse.iter().map(|edits| edits.layer.clone());
         self.unsaved.extend(edited.filter(|layer| layer != SESSION_LAYER));
         self.journal.push_back((self.revision, touches(&done)));
@@ -294,9 +294,7 @@ impl Live {
     pub(super) fn export(&self, layer: &EditLayer) -> Result<String, UsdError> {
         let identifier = self.layer_of(layer);
         let Some(layer) = self.stage.layer(&identifier) else { return Err(UsdError::NotFound { layer: identifier }) };
-        let bytes = encode(layer.data(), LayerFormat::Usda);
-        let text = bytes.and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()));
-        text.map_err(|message| UsdError::Compose { layer: identifier.clone(), message })
+        to_text(layer.data()).map_err(|error| UsdError::Compose { layer: identifier, message: error.to_string() })
     }
 
     /// A layer as its reader wants it, under the name that it is read by.
@@ -306,7 +304,8 @@ impl Live {
         // A package goes by its first layer.
         let read_by = self.store.layer_of(&identifier)?.unwrap_or_else(|| identifier.clone());
         let format = if extension(&read_by).eq_ignore_ascii_case("usdc") { LayerFormat::Usdc } else { LayerFormat::Usda };
-        let bytes = encode(layer.data(), format).map_err(|message| UsdError::Compose { layer: identifier, message })?;
+        let bytes = to_bytes(layer.data(), format)
+            .map_err(|error| UsdError::Compose { layer: identifier, message: error.to_string() })?;
         Ok((read_by, bytes.into()))
     }
 

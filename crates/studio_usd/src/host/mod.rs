@@ -13,6 +13,7 @@
 //! [`StageHost::reload`] reads layers again. The rule: the file wins over unsaved edits of the *same* layer, which are dropped and named in the
 //! outcome; unsaved edits of all other layers stay, the session layer's with them. Edits before a reload cannot be undone after it.
 
+mod convert;
 mod diff;
 mod edit;
 mod history;
@@ -61,6 +62,10 @@ pub struct StageChange {
     pub resynced: Vec<String>,
     /// The layers that were edited.
     pub layers: Vec<String>,
+    /// Prims of which transforms were edited.
+    pub moved: Vec<String>,
+    /// Whether transforms are all that was edited, so that nothing but places has to be looked at again.
+    pub is_only_moved: bool,
 }
 
 impl StageChange {
@@ -70,9 +75,10 @@ impl StageChange {
     }
 
     fn merge(&mut self, other: Self) {
+        self.is_only_moved = other.is_only_moved && (self.is_only_moved || self.is_empty());
         self.revision = self.revision.max(other.revision);
         for (ours, theirs) in
-            [(&mut self.paths, other.paths), (&mut self.resynced, other.resynced), (&mut self.layers, other.layers)]
+            [(&mut self.paths, other.paths), (&mut self.resynced, other.resynced), (&mut self.layers, other.layers), (&mut self.moved, other.moved)]
         {
             ours.extend(theirs);
             ours.sort();

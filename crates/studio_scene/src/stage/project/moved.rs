@@ -28,6 +28,11 @@ impl UsdStageEntities {
         self.animated.time
     }
 
+    /// Whether a prim's transform changes over time.
+    pub(crate) fn is_animated(&self, index: usize) -> bool {
+        xform_of(&self.contents, self.all_shown(), index).is_some_and(Xform::is_animated)
+    }
+
     /// The entities of a prim: its own, and the one between it and its parent if its transform is sheared.
     pub(crate) fn entities_of(&self, index: usize) -> Option<(Entity, Option<Entity>)> {
         self.shown(index).map(|shown| (shown.entity, shown.frame))

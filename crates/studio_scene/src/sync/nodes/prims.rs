@@ -7,7 +7,7 @@ use crate::{
     sync::{UsdSync, UsdSyncReport, UsdSyncSystems},
 };
 use bevy::{ecs::component::Mutable, prelude::*};
-use studio_graph::{link::GraphLinks, pin::PinOf, prelude::*};
+use studio_graph::{pin::PinOf, prelude::*};
 use studio_usd::host::{Number, StageEdit, StageValue};
 
 /// Where a prim is, to its parent prim, in the stage's units.
@@ -270,8 +270,9 @@ fn add_kind<K: PrimNode + Clone + PartialEq>(app: &mut App) {
 }
 
 /// The root that a node's scene is shown below.
-fn scene_of(links: &GraphLinks, owners: &Query<&PinOf>, scenes: &Query<&SceneOf>, node: Entity) -> Option<Entity> {
-    let owner = owners.get(links.source(node, "scene")?).ok()?.0;
+fn scene_of(graph: &CompiledGraph, owners: &Query<&PinOf>, scenes: &Query<&SceneOf>, node: Entity) -> Option<Entity> {
+    // Whether somebody takes what the node delivers does not matter: it stands for something that is there.
+    let owner = owners.get(graph.node(node)?.input("scene")?).ok()?.0;
     scenes.get(owner).ok().map(|scene| scene.root)
 }
 
@@ -314,7 +315,7 @@ fn to_nodes<K: PrimNode + Clone + PartialEq>(
     mut nodes: Query<(Entity, &mut K, Option<&mut Settled<K>>, &mut NodeStatus)>,
     roots: Query<&UsdStageEntities>,
     mut prims: Query<(Ref<Transform>, Option<Ref<UsdCamera>>, Option<Ref<UsdLight>>)>,
-    links: GraphLinks,
+    graph: Res<CompiledGraph>,
     owners: Query<&PinOf>,
     scenes: Query<&SceneOf>,
     mut commands: Commands,
@@ -322,7 +323,7 @@ fn to_nodes<K: PrimNode + Clone + PartialEq>(
     for (entity, mut node, settled, mut status) in &mut nodes {
         let is_there = settled.as_ref().is_some_and(|settled| settled.prim == node.prim() && prims.contains(settled.entity));
         if !is_there {
-            let Some(shown) = scene_of(&links, &owners, &scenes, entity).and_then(|root| roots.get(root).ok()) else { continue };
+            let Some(shown) = scene_of(&graph, &owners, &scenes, entity).and_then(|root| roots.get(root).ok()) else { continue };
             let Some(prim) = shown.entity(node.prim()) else {
                 if status.error().is_none() {
                     status.fail(format!("the scene has no prim “{}”", node.prim()));
