@@ -103,7 +103,7 @@ pub(super) fn hermite_curves<'a>(prim: &PrimReader<'a>, below: &Below<'a>) -> Cu
         prim.warn("`tangents` has fewer values than there are points; the curves without are left out".to_owned());
     }
     curves.curve_vertex_counts =
-        counts.iter().map(|count| if *count == 0 { 0 } else { (count - 1).saturating_mul(3) + 1 }).collect();
+        counts.iter().map(|count| if *count == 0 { 0 } else { (count - 1).saturating_mul(3).saturating_add(1) }).collect();
     curves.cubic = true;
     curves.basis = CurveBasis::Bezier;
     // One value a point is one a segment's end, now that there are points between.

@@ -87,7 +87,8 @@ pub fn extract(stage: &Stage, options: &ExtractOptions) -> Extracted {
 /// The transform of one prim, as it is composed now; `None` if there is no such prim, or if its type has none.
 pub(crate) fn transform_of(stage: &Stage, prim: &sdf::Path) -> Option<Xform> {
     let found = stage.prim(prim.clone());
-    let type_name = found.is_valid().ok().filter(|valid| *valid).and_then(|_| found.type_name().ok().flatten()).map(String::from)?;
+    let type_name =
+        found.is_valid().ok().filter(|valid| *valid).and_then(|_| found.type_name().ok().flatten()).map(String::from)?;
     let reader = Reader::of_few(stage);
     let scope = Scope::default();
     is_xformable(&type_name).then(|| xform::xform(&PrimReader::new(&reader, &scope, prim)))

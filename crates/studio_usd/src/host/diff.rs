@@ -2,10 +2,10 @@
 
 use super::{
     StageChange, StageValue,
-    history::{Done, LayerEdits, is_bookkeeping},
+    history::{Done, LayerEdits},
     live::{JOURNAL, Live},
 };
-use crate::open::UsdError;
+use crate::open::{UsdError, is_list_of_specs};
 use openusd::{
     sdf::{self, SpecType, Value},
     usd::{Edit, FieldValue},
@@ -178,7 +178,7 @@ impl Live {
                 None => {}
                 Some(kind) if touched.is_whole => {
                     let names = data.list_fields(&at).unwrap_or_default();
-                    let fields = names.into_iter().filter(|field| !is_bookkeeping(field));
+                    let fields = names.into_iter().filter(|field| !is_list_of_specs(field));
                     let fields = fields.filter_map(|field| field_of(&field).map(|value| (field, value))).collect();
                     edits.push(edit(kind, What::Create { fields, before: touched.before }));
                 }
@@ -241,9 +241,10 @@ impl Live {
         let kind = spec_kind(edit.kind)?;
         let path = sdf::path(&edit.path).map_err(|_| UsdError::Diff { message: format!("`{}` is no path", edit.path) })?;
         let is_fine = match &edit.what {
-            What::Create { fields, .. } => fields.values().all(StageValue::has_sound_paths),
-            What::Set { value, .. } => value.has_sound_paths(),
-            What::Erase { .. } | What::Remove => true,
+            What::Create { fields, .. } => fields.iter().all(|(field, value)| value.is_sound_as(field)),
+            What::Set { field, value, .. } => value.is_sound_as(field),
+            What::Erase { field, .. } => !is_list_of_specs(field),
+            What::Remove => true,
         };
         if !is_fine || !edit.path.starts_with('/') || !crate::open::is_sound(&edit.path, 0) {
             return Err(UsdError::Diff { message: format!("<{}> is no path, or holds one that is none", edit.path) });
@@ -270,8 +271,11 @@ impl Live {
                 let fields: Vec<_> = fields.iter().map(|(field, value)| (field.as_str(), value.to_usd())).collect();
                 let is_same = data.has_spec(&path) && there == fields_digest(fields.iter().map(|(field, value)| (*field, value)));
                 // A bare `over` above what was edited is nobody's opinion.
-                let is_bare =
-                    data.list_fields(&path).unwrap_or_default().iter().all(|field| field == "specifier" || is_bookkeeping(field));
+                let is_bare = data
+                    .list_fields(&path)
+                    .unwrap_or_default()
+                    .iter()
+                    .all(|field| field == "specifier" || is_list_of_specs(field));
                 let wins = is_same || is_bare || there == *before || conflict("");
                 let fields = fields.into_iter().map(|(field, value)| FieldValue { field: field.into(), value });
                 (!is_same && wins).then(|| Edit::Create { path: path.clone(), spec_type: kind, fields: fields.collect() })
@@ -306,7 +310,7 @@ fn spec_digest(data: &dyn sdf::AbstractData, path: &sdf::Path) -> u64 {
     let names = data.list_fields(path).unwrap_or_default();
     let fields: Vec<_> = names
         .iter()
-        .filter(|field| !is_bookkeeping(field))
+        .filter(|field| !is_list_of_specs(field))
         .filter_map(|field| Some((field.as_str(), data.try_field(path, field).ok()??)))
         .collect();
     fields_digest(fields.iter().map(|(field, value)| (*field, &**value)))

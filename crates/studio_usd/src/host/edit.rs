@@ -141,7 +141,13 @@ impl StageEdit {
                 Err(fail(path, "the time of a sample has to be a number"))
             }
             Self::MovePrim { to, .. } => crate::open::prim_path(to).map(drop),
-            Self::SetMetadata { value: Some(value), .. } | Self::SetAttribute { value, .. } if !value.has_sound_paths() => {
+            Self::SetMetadata { key, value: Some(value), .. } if !value.is_sound_as(key) => {
+                Err(fail(path, "the value is none for this field, holds paths that are none, or goes too deep"))
+            }
+            Self::SetMetadata { key, .. } if crate::open::is_list_of_specs(key) => {
+                Err(fail(path, "which prims and properties there are is not said in metadata"))
+            }
+            Self::SetAttribute { value, .. } if !value.has_sound_paths() => {
                 Err(fail(path, "the value holds paths that are none, or values within values too deep"))
             }
             Self::SetMetadata { key, .. } if key.is_empty() || key.split(':').any(str::is_empty) => {

@@ -60,7 +60,7 @@ impl Done {
 /// Whether a spec of a prim says nothing but that there is one.
 fn is_bare(data: &dyn sdf::AbstractData, path: &sdf::Path) -> bool {
     let fields = data.list_fields(path).unwrap_or_default();
-    let mut said = fields.iter().filter(|field| !crate::open::is_list_of_specs(field));
+    let mut said = fields.iter().filter(|field| !is_list_of_specs(field));
     said.all(|field| {
         let value = data.try_field(path, field).ok().flatten();
         field == "specifier" && matches!(value.as_deref(), Some(sdf::Value::Specifier(sdf::Specifier::Over)))

@@ -77,9 +77,12 @@ impl StageChange {
     fn merge(&mut self, other: Self) {
         self.is_only_moved = other.is_only_moved && (self.is_only_moved || self.is_empty());
         self.revision = self.revision.max(other.revision);
-        for (ours, theirs) in
-            [(&mut self.paths, other.paths), (&mut self.resynced, other.resynced), (&mut self.layers, other.layers), (&mut self.moved, other.moved)]
-        {
+        for (ours, theirs) in [
+            (&mut self.paths, other.paths),
+            (&mut self.resynced, other.resynced),
+            (&mut self.layers, other.layers),
+            (&mut self.moved, other.moved),
+        ] {
             ours.extend(theirs);
             ours.sort();
             ours.dedup();

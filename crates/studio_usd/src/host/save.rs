@@ -5,7 +5,6 @@ use crate::{
     open::UsdError,
     write::{LayerFormat, to_bytes, write_atomically},
 };
-use openusd::sdf::{AbstractData, Data, Value};
 use std::{fs::File, io::Read as _, path::Path};
 
 impl Live {
@@ -26,69 +25,35 @@ impl Live {
 
     pub(super) fn save_as(&self, layer: &EditLayer, file: &Path) -> Result<(), UsdError> {
         let identifier = self.layer_of(layer);
-        let fail = |message: String| UsdError::Save { path: file.display().to_string(), message };
         let Some(layer) = self.stage.layer(&identifier) else { return Err(UsdError::NotFound { layer: identifier }) };
-        let format = format_of(file).map_err(fail)?;
-        let bytes = encode(layer.data(), format).map_err(fail)?;
+        let format = match format_of(file) {
+            Some(LayerFormat::Usdz) => {
+                return Err(failed(
+                    file,
+                    "layers are saved as .usda, .usdc or .usd; a package holds a whole stage, written flattened",
+                ));
+            }
+            Some(format) => format,
+            None => return Err(failed(file, "layers are saved as .usda, .usdc or .usd")),
+        };
+        let bytes = to_bytes(layer.data(), format).map_err(|error| failed(file, error))?;
         drop(layer);
-        write_atomically(file, &bytes).map_err(|error| fail(error.to_string()))
+        write_atomically(file, &bytes).map_err(|error| failed(file, error))
     }
 }
 
+pub(super) fn failed(file: &Path, error: impl ToString) -> UsdError {
+    UsdError::Save { path: file.display().to_string(), message: error.to_string() }
+}
+
 /// The format of a file: that of the extension, or for `.usd` that of the file that is there.
-fn format_of(file: &Path) -> Result<LayerFormat, String> {
-    let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
-    match extension.as_str() {
-        "usda" => Ok(LayerFormat::Usda),
-        "usdc" => Ok(LayerFormat::Usdc),
-        "usd" if is_binary(file) || !file.exists() => Ok(LayerFormat::Usdc),
-        "usd" => Ok(LayerFormat::Usda),
-        _ => Err("layers are saved as .usda, .usdc or .usd".into()),
-    }
+pub(super) fn format_of(file: &Path) -> Option<LayerFormat> {
+    let format = LayerFormat::of_path(file).ok()?;
+    let is_either = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("usd"));
+    Some(if is_either && file.exists() && !is_binary(file) { LayerFormat::Usda } else { format })
 }
 
 fn is_binary(file: &Path) -> bool {
     let mut magic = [0; 8];
     File::open(file).and_then(|mut file| file.read_exact(&mut magic)).is_ok_and(|()| magic == *b"PXR-USDC")
-}
-
-/// A layer as bytes.
-pub(super) fn encode(data: &dyn AbstractData, format: LayerFormat) -> Result<Vec<u8>, String> {
-    let bytes = match format {
-        LayerFormat::Usda => to_bytes(&escaped(data)?, format),
-        _ => to_bytes(data, format),
-    };
-    bytes.map_err(|error| error.to_string())
-}
-
-/// The layer with its strings as text has to write them: `openusd` writes a backslash as it is, and every reader takes it for an escape.
-fn escaped(data: &dyn AbstractData) -> Result<Data, String> {
-    let mut copy = Data::from_abstract(data).map_err(|error| format!("{error:#}"))?;
-    for path in data.spec_paths() {
-        let Some(spec) = copy.spec_mut(&path) else { continue };
-        spec.fields.iter_mut().for_each(|(_, value)| escape(value));
-    }
-    Ok(copy)
-}
-
-fn escape(value: &mut Value) {
-    let double = |text: &mut String| {
-        if text.contains('\\') {
-            *text = text.replace('\\', r"\\");
-        }
-    };
-    match value {
-        Value::String(text) => double(text),
-        Value::StringVec(texts) => texts.iter_mut().for_each(double),
-        Value::Token(token) if token.as_str().contains('\\') => *token = token.as_str().replace('\\', r"\\").into(),
-        Value::TokenVec(tokens) => {
-            for token in tokens.iter_mut().filter(|token| token.as_str().contains('\\')) {
-                *token = token.as_str().replace('\\', r"\\").into();
-            }
-        }
-        Value::Dictionary(dictionary) => dictionary.values_mut().for_each(escape),
-        Value::ValueVec(values) => values.iter_mut().for_each(escape),
-        Value::TimeSamples(samples) => samples.iter_mut().for_each(|(_, value)| escape(value)),
-        _ => {}
-    }
 }

@@ -105,6 +105,14 @@ fn edits_are_made_all_or_none() {
         StageEdit::DefinePrim { path: "/a/../b".into(), type_name: String::new() },
         StageEdit::SetAttribute { path: "/W".into(), type_name: "double".into(), value: double(1.0), time: None },
         StageEdit::RemovePrim { path: "/".into() },
+        StageEdit::SetRelationship { path: "/W.r".into(), targets: Some(vec!["/W}".into()]) },
+        StageEdit::SetMetadata {
+            path: "/W".into(),
+            key: "primChildren".into(),
+            value: Some(StageValue::TokenVec(vec!["C}".into()])),
+        },
+        StageEdit::SetMetadata { path: "/W".into(), key: "primChildren".into(), value: None },
+        StageEdit::SetMetadata { path: "/".into(), key: "defaultPrim".into(), value: Some(StageValue::Token("W}".into())) },
         StageEdit::SetAttribute { path: "/W.x".into(), type_name: "double".into(), value: double(1.0), time: Some(f64::NAN) },
     ];
     for edit in bad {
@@ -287,6 +295,48 @@ fn saving_writes_the_edited_layers_and_nothing_half() {
         .filter(|name| name.to_string_lossy().starts_with('.'))
         .collect();
     assert_eq!(left, Vec::<std::ffi::OsString>::new());
+}
+
+#[test]
+fn a_stage_is_written_as_one_file_of_any_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = host();
+    let shader = "/W/New/Tex";
+    host.edit(
+        &EditLayer::Session,
+        vec![
+            set_x(9.0),
+            StageEdit::DefinePrim { path: "/W/New".into(), type_name: "Scope".into() },
+            StageEdit::DefinePrim { path: shader.into(), type_name: "Shader".into() },
+            StageEdit::SetAttribute {
+                path: format!("{shader}.inputs:file"),
+                type_name: "asset".into(),
+                value: StageValue::AssetPath("nowhere.png".into()),
+                time: None,
+            },
+        ],
+    )
+    .unwrap();
+    for name in ["one.usda", "one.usdc", "one.usd", "one.usdz"] {
+        let left_out = host.write_flattened(&folder.path().join(name)).unwrap();
+        let expected = if name == "one.usdz" { 1 } else { 0 };
+        assert_eq!(left_out.len(), expected, "{name}: {left_out:?}");
+        let again = StageHost::open(Arc::new(FolderSource::new(folder.path()).unwrap()), name, &OpenOptions::default()).unwrap();
+        let (mut found, mut before) = (prims(&again), prims(&host));
+        found.sort_unstable();
+        before.sort_unstable();
+        assert_eq!(found, before, "{name}");
+        assert_eq!(again.report().unwrap().layers.len(), 1, "{name}");
+        let x = again.extract(&ExtractOptions::default()).unwrap().snapshot;
+        let x = x.prim("/W").unwrap().attributes.iter().find(|attribute| attribute.name == "x").unwrap().value.default.clone();
+        assert_eq!(x, Some(crate::snapshot::AttributeValue::Double(9.0)), "{name}");
+    }
+    for name in ["one.obj", "one", "missing folder/one.usda"] {
+        let error = host.write_flattened(&folder.path().join(name)).unwrap_err();
+        assert!(matches!(error, UsdError::Save { .. }), "{name}: {error}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
+    assert!(host.is_alive());
 }
 
 /// In a process of its own, for the limit on the size of files stays.

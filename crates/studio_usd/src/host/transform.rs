@@ -62,7 +62,7 @@ impl Live {
         let mut edits = Vec::new();
         for moved in moves {
             let before = self.transform(&moved.prim)?.unwrap_or_default();
-            edits.extend(edits_for(moved, &before, |op| type_of(&self.stage, &moved.prim, op)));
+            edits.extend(edits_for(moved, &before, |op| attribute_of(&self.stage, &moved.prim, op)));
         }
         let change = self.edit(layer, &edits)?;
         let transforms = moves.iter().map(|moved| self.transform(&moved.prim)).collect::<Result<_, _>>()?;
@@ -70,17 +70,24 @@ impl Live {
     }
 }
 
-/// The USD type of an operation's attribute.
-fn type_of(stage: &Stage, prim: &str, op: &str) -> Option<String> {
-    let path = openusd::sdf::path(&format!("{prim}.{op}")).ok()?;
-    stage.attribute(path).type_name().ok().flatten().map(|name| name.as_str().to_owned())
+/// The attribute of an operation, which a prim may have without using it.
+struct OpAttribute {
+    /// Its USD type.
+    type_name: String,
+    is_sampled: bool,
+}
+
+fn attribute_of(stage: &Stage, prim: &str, op: &str) -> Option<OpAttribute> {
+    let attribute = stage.attribute(openusd::sdf::path(&format!("{prim}.{op}")).ok()?);
+    let type_name = attribute.type_name().ok().flatten()?.as_str().to_owned();
+    Some(OpAttribute { type_name, is_sampled: attribute.num_time_samples().is_ok_and(|count| count > 0) })
 }
 
 /// The edits that give a prim a matrix.
-fn edits_for(moved: &Move, before: &Xform, type_of: impl Fn(&str) -> Option<String>) -> Vec<StageEdit> {
+fn edits_for(moved: &Move, before: &Xform, attribute_of: impl Fn(&str) -> Option<OpAttribute>) -> Vec<StageEdit> {
     let target = moved.parent_from_prim;
     let values = in_front(before, &target, moved.time).or_else(|| parts(before, &target));
-    let Some(values) = values else { return as_matrix(moved, before) };
+    let Some(values) = values else { return as_matrix(moved, before, &attribute_of) };
     let is_new = |name: &str| !before.ops.iter().any(|op| op.name == name);
     let mut edits = Vec::new();
     if values.iter().any(|value| is_new(&value.name)) {
@@ -98,9 +105,12 @@ fn edits_for(moved: &Move, before: &Xform, type_of: impl Fn(&str) -> Option<Stri
         if old.is_some_and(|old| same(&old.matrix(moved.time), &op.matrix(moved.time))) {
             continue;
         }
-        let type_name = type_of(&op.name).unwrap_or_else(|| usual_type(&op.value).to_owned());
-        let Some(value) = value_of(&op.value, &type_name) else { return as_matrix(moved, before) };
-        let time = old.filter(|old| is_sampled(&old.value)).map(|_| moved.time);
+        let (type_name, is_sampled) = match attribute_of(&op.name) {
+            Some(attribute) => (attribute.type_name, attribute.is_sampled),
+            None => (usual_type(&op.value).to_owned(), false),
+        };
+        let Some(value) = value_of(&op.value, &type_name) else { return as_matrix(moved, before, &attribute_of) };
+        let time = is_sampled.then_some(moved.time);
         edits.push(StageEdit::SetAttribute { path: format!("{}.{}", moved.prim, op.name), type_name, value, time });
     }
     edits
@@ -118,7 +128,7 @@ fn order_edit(prim: &str, order: Vec<String>) -> StageEdit {
 }
 
 /// One matrix in place of everything.
-fn as_matrix(moved: &Move, before: &Xform) -> Vec<StageEdit> {
+fn as_matrix(moved: &Move, before: &Xform, attribute_of: &impl Fn(&str) -> Option<OpAttribute>) -> Vec<StageEdit> {
     let name = "xformOp:transform";
     let is_only = matches!(before.ops.as_slice(), [only] if only.name == name && !only.inverse);
     let mut edits = Vec::new();
@@ -126,7 +136,7 @@ fn as_matrix(moved: &Move, before: &Xform) -> Vec<StageEdit> {
         let reset = before.resets_stack.then(|| RESET.to_owned());
         edits.push(order_edit(&moved.prim, reset.into_iter().chain([name.to_owned()]).collect()));
     }
-    let time = before.ops.iter().find(|op| op.name == name).filter(|op| is_sampled(&op.value)).map(|_| moved.time);
+    let time = attribute_of(name).filter(|attribute| attribute.is_sampled).map(|_| moved.time);
     // USD writes row vectors, so its matrices are transposed.
     let value = StageValue::Matrix4d(moved.parent_from_prim.to_cols_array().map(Number));
     edits.push(StageEdit::SetAttribute { path: format!("{}.{name}", moved.prim), type_name: "matrix4d".to_owned(), value, time });
@@ -232,16 +242,6 @@ fn same_linear(a: &DMat4, b: &DMat4) -> bool {
     linear(a).abs_diff_eq(linear(b), TOLERANCE * largest(a).max(largest(b)).max(f64::MIN_POSITIVE))
 }
 
-fn is_sampled(value: &XformOpValue) -> bool {
-    match value {
-        XformOpValue::Translate(value) | XformOpValue::Scale(value) | XformOpValue::Rotate { degrees: value, .. } => {
-            !value.samples.is_empty()
-        }
-        XformOpValue::Orient(value) => !value.samples.is_empty(),
-        XformOpValue::Transform(value) => !value.samples.is_empty(),
-    }
-}
-
 fn usual_type(value: &XformOpValue) -> &'static str {
     match value {
         XformOpValue::Translate(_) => "double3",
@@ -251,7 +251,7 @@ fn usual_type(value: &XformOpValue) -> &'static str {
     }
 }
 
-/// A value in the type that the attribute has; `None` if that is none for it.
+/// A value in the type that the attribute has; `None` if that is none for it, as of a value that does not fit into halves.
 fn value_of(value: &XformOpValue, type_name: &str) -> Option<StageValue> {
     let numbers = match value {
         XformOpValue::Translate(value) | XformOpValue::Scale(value) | XformOpValue::Rotate { degrees: value, .. } => {
@@ -259,7 +259,7 @@ fn value_of(value: &XformOpValue, type_name: &str) -> Option<StageValue> {
             return Some(match type_name {
                 "double3" => StageValue::Vec3d(value.to_array().map(Number)),
                 "float3" => StageValue::Vec3f(value.to_array().map(Number)),
-                "half3" => StageValue::Vec3h(value.to_array().map(Number)),
+                "half3" if value.to_array().into_iter().all(is_half) => StageValue::Vec3h(value.to_array().map(Number)),
                 _ => return None,
             });
         }
@@ -271,7 +271,233 @@ fn value_of(value: &XformOpValue, type_name: &str) -> Option<StageValue> {
     Some(match type_name {
         "quatd" => StageValue::Quatd(quaternion),
         "quatf" => StageValue::Quatf(quaternion),
-        "quath" => StageValue::Quath(quaternion),
+        "quath" if quaternion.iter().all(|number| is_half(number.0)) => StageValue::Quath(quaternion),
         _ => return None,
     })
+}
+
+/// Whether a number loses nothing as one of 16 bits: ten bits behind the first, and no less than 2⁻¹⁴.
+fn is_half(number: f64) -> bool {
+    let steps = number.abs() * f64::from(1 << 24);
+    let is_normal = number.abs() >= 1.0 / f64::from(1 << 14) && number.abs() <= 65_504.0;
+    (is_normal && (number.to_bits() << 22) == 0) || (number.abs() < 1.0 && !is_normal && steps.fract() == 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::open::{OpenOptions, tests::memory};
+    use proptest::prelude::*;
+
+    const TIME: f64 = 5.0;
+
+    fn host(ops: &[(String, String)], order: &[String]) -> StageHost {
+        let attributes: String = ops.iter().map(|(declared, value)| format!("  {declared}{value}\n")).collect();
+        let order: Vec<_> = order.iter().map(|name| format!("\"{name}\"")).collect();
+        let text =
+            format!("#usda 1.0\ndef Xform \"W\"\n{{\n{attributes}  uniform token[] xformOpOrder = [{}]\n}}\n", order.join(", "));
+        StageHost::open(memory(&[("root.usda", &text)]), "root.usda", &OpenOptions::default())
+            .unwrap_or_else(|error| panic!("{error}\n{text}"))
+    }
+
+    fn before(host: &StageHost) -> Xform {
+        host.transforms(vec!["/W".into()]).unwrap().remove(0).unwrap()
+    }
+
+    fn move_to(host: &StageHost, target: DMat4) -> Xform {
+        let moved = Move { prim: "/W".into(), parent_from_prim: target, time: TIME };
+        host.move_prims(&EditLayer::Root, vec![moved]).unwrap().transforms.remove(0).unwrap()
+    }
+
+    fn is_at(xform: &Xform, time: f64, target: &DMat4) -> bool {
+        let largest = target.to_cols_array().into_iter().fold(1e-12_f64, |largest, number| largest.max(number.abs()));
+        xform.parent_from_prim(time).abs_diff_eq(*target, 1e-5 * largest)
+    }
+
+    /// An operation as text: the declaration, then the value or the samples.
+    fn op() -> impl Strategy<Value = (String, String, bool)> {
+        let numbers = prop::array::uniform3(prop_oneof![3 => -200.0..200.0_f64, 1 => Just(0.0), 1 => Just(1.0)]);
+        let kind = prop::sample::select(vec![
+            ("double3", "translate"),
+            ("float3", "translate"),
+            ("half3", "translate"),
+            ("double", "translateX"),
+            ("float3", "rotateXYZ"),
+            ("double3", "rotateXYZ"),
+            ("half3", "rotateZYX"),
+            ("float3", "rotateYZX"),
+            ("float3", "rotateXZY"),
+            ("float3", "rotateYXZ"),
+            ("float3", "rotateZXY"),
+            ("float", "rotateY"),
+            ("quatf", "orient"),
+            ("quatd", "orient"),
+            ("quath", "orient"),
+            ("float3", "scale"),
+            ("double3", "scale"),
+            ("matrix4d", "transform"),
+        ]);
+        let suffix = prop::sample::select(vec!["", "", "", ":pivot"]);
+        (kind, suffix, numbers, prop::bool::weighted(0.25)).prop_map(|((type_name, kind), suffix, [x, y, z], is_sampled)| {
+            let value = |x: f64| match type_name {
+                "quatf" | "quatd" | "quath" => format!("(0.5, {}, 0.5, -0.5)", if x > 0.0 { 0.5 } else { -0.5 }),
+                "matrix4d" => format!("((1, 0, 0, 0), (0, {y}, 1, 0), (0, 0, 2, 0), ({x}, 0, {z}, 1))"),
+                "float" | "double" => x.to_string(),
+                _ => format!("({x}, {y}, {z})"),
+            };
+            let name = format!("xformOp:{kind}{suffix}");
+            let said = match is_sampled {
+                true => format!(".timeSamples = {{ 0: {}, 10: {} }}", value(x), value(x + 3.0)),
+                false => format!(" = {}", value(x)),
+            };
+            (name.clone(), format!("{type_name} {name}\t{said}"), is_sampled)
+        })
+    }
+
+    /// Operations with names of their own, in any order, some of them taken back at the end, some not used at all.
+    fn stack() -> impl Strategy<Value = (Vec<(String, String)>, Vec<String>)> {
+        (prop::collection::vec(op(), 0..5), any::<[bool; 5]>(), prop::bool::weighted(0.2), prop::bool::weighted(0.2)).prop_map(
+            |(ops, used, is_pivoted, resets)| {
+                let (mut said, mut order) = (Vec::new(), Vec::<String>::new());
+                if resets {
+                    order.push(RESET.to_owned());
+                }
+                for ((name, text, _), is_used) in ops.into_iter().zip(used) {
+                    if said.iter().any(|(other, _): &(String, String)| other.split(' ').nth(1) == Some(&name)) {
+                        continue;
+                    }
+                    let (declared, value) = text.split_once('\t').unwrap();
+                    said.push((declared.to_owned(), value.to_owned()));
+                    // Mostly used.
+                    if is_used || name.ends_with('e') {
+                        order.push(name);
+                    }
+                }
+                if is_pivoted && let Some(first) = order.iter().find(|name| name.ends_with("pivot")).cloned() {
+                    order.push(format!("!invert!{first}"));
+                }
+                (said, order)
+            },
+        )
+    }
+
+    fn target() -> impl Strategy<Value = DMat4> {
+        let part = |limit: f64| prop::array::uniform3(-limit..limit).prop_map(DVec3::from);
+        let scale = prop_oneof![
+            2 => prop::array::uniform3(0.01..50.0_f64),
+            1 => prop::array::uniform3(prop_oneof![-3.0..-0.1, 0.1..3.0_f64]),
+            1 => Just([1.0; 3]),
+        ];
+        let shear = prop_oneof![3 => Just(0.0), 1 => -2.0..2.0_f64, 1 => Just(f64::NAN)];
+        (part(1000.0), part(1.0), -4.0..4.0_f64, scale, shear).prop_map(|(translation, axis, angle, scale, shear)| {
+            let rotation = axis.try_normalize().map_or(DQuat::IDENTITY, |axis| DQuat::from_axis_angle(axis, angle));
+            let moved = DMat4::from_scale_rotation_translation(scale.into(), rotation, translation);
+            match shear {
+                0.0 => moved,
+                // Flat: no scale and rotation say which side it shows.
+                shear if shear.is_nan() => moved * DMat4::from_scale(DVec3::new(1.0, 0.0, 1.0)),
+                shear => moved * DMat4::from_mat3(DMat3::from_cols(DVec3::X, DVec3::new(shear, 1.0, 0.0), DVec3::Z)),
+            }
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_prim_comes_to_be_where_it_was_moved_to((ops, order) in stack(), target in target()) {
+            let host = host(&ops, &order);
+            let was = before(&host);
+            let xform = move_to(&host, target);
+            prop_assert!(is_at(&xform, TIME, &target), "{:?} {order:?}: {target} became {}", ops, xform.parent_from_prim(TIME));
+            prop_assert_eq!(xform.resets_stack, was.resets_stack);
+            // And again from there, to where it was.
+            let back = was.parent_from_prim(TIME);
+            prop_assert!(is_at(&move_to(&host, back), TIME, &back), "{:?} {order:?}: back to {back}", ops);
+        }
+
+        #[test]
+        fn translation_rotation_and_scale_stay_what_they_are(
+            target in target(),
+            has in any::<[bool; 3]>(),
+            is_sampled in any::<[bool; 3]>(),
+            rotate in prop::sample::select(vec!["rotateXYZ", "rotateZYX", "rotateYXZ", "rotateXZY", "rotateYZX", "rotateZXY", "orient"]),
+        ) {
+            prop_assume!(decompose(&target).is_some());
+            let value = |kind: &str, samples: bool| {
+                let (first, second) = match kind {
+                    "orient" => ("(1, 0, 0, 0)", "(0, 1, 0, 0)"),
+                    "scale" => ("(1, 2, 1)", "(2, 2, 2)"),
+                    _ => ("(3, 0, 7)", "(4, 9, 7)"),
+                };
+                if samples { format!(".timeSamples = {{ 0: {first}, 10: {second} }}") } else { format!(" = {first}") }
+            };
+            let kinds = [("double3", "translate"), (if rotate == "orient" { "quatf" } else { "float3" }, rotate), ("float3", "scale")];
+            let (mut ops, mut order) = (Vec::new(), Vec::new());
+            for (((type_name, kind), has), is_sampled) in kinds.into_iter().zip(has).zip(is_sampled) {
+                if has {
+                    ops.push((format!("{type_name} xformOp:{kind}"), value(kind, is_sampled)));
+                    order.push(format!("xformOp:{kind}"));
+                }
+            }
+            let host = host(&ops, &order);
+            let was = before(&host);
+            let xform = move_to(&host, target);
+            prop_assert!(is_at(&xform, TIME, &target), "{order:?}: {target} became {}", xform.parent_from_prim(TIME));
+            let now: Vec<_> = xform.ops.iter().map(|op| op.name.clone()).collect();
+            let kept: Vec<_> = now.iter().filter(|name| order.contains(name)).cloned().collect();
+            prop_assert_eq!(&kept, &order, "{:?}", now);
+            prop_assert!(!now.contains(&"xformOp:transform".to_owned()), "{:?}", now);
+            // What has samples has one more at most, and those of other times are what they were.
+            for op in &was.ops {
+                let after = xform.ops.iter().find(|after| after.name == op.name).unwrap();
+                if samples(op) > 0 {
+                    prop_assert!(op.matrix(0.0).abs_diff_eq(after.matrix(0.0), 1e-9) && op.matrix(10.0).abs_diff_eq(after.matrix(10.0), 1e-9));
+                    let is_changed = !same(&op.matrix(TIME), &after.matrix(TIME));
+                    prop_assert_eq!(samples(after), samples(op) + usize::from(is_changed), "{}", op.name);
+                } else {
+                    prop_assert_eq!(samples(after), 0, "{}", op.name);
+                }
+            }
+        }
+    }
+
+    fn samples(op: &XformOp) -> usize {
+        match &op.value {
+            XformOpValue::Translate(value) | XformOpValue::Scale(value) | XformOpValue::Rotate { degrees: value, .. } => {
+                value.samples.len()
+            }
+            XformOpValue::Orient(value) => value.samples.len(),
+            XformOpValue::Transform(value) => value.samples.len(),
+        }
+    }
+
+    #[test]
+    fn numbers_of_sixteen_bits_are_told_from_others() {
+        for number in
+            [0.0, 1.0, -2.5, 65_504.0, 0.5_f64.powi(24), 0.5_f64.powi(14), 1.0 + 0.5_f64.powi(10), 3.0 * 0.5_f64.powi(24)]
+        {
+            assert!(is_half(number) && is_half(-number), "{number}");
+        }
+        for number in [0.1, 1.0 + 0.5_f64.powi(11), 65_520.0, 2049.0, 0.5_f64.powi(25), f64::NAN, f64::INFINITY] {
+            assert!(!is_half(number), "{number}");
+        }
+    }
+
+    #[test]
+    fn what_is_dragged_keeps_its_pivot_and_its_turn() {
+        let ops = [
+            ("double3 xformOp:translate", " = (1, 2, 3)"),
+            ("float3 xformOp:translate:pivot", " = (0, 1, 0)"),
+            ("float xformOp:rotateY", ".timeSamples = { 0: 0, 10: 90 }"),
+        ];
+        let ops = ops.map(|(declared, value)| (declared.to_owned(), value.to_owned()));
+        let order = ["xformOp:translate", "xformOp:translate:pivot", "xformOp:rotateY", "!invert!xformOp:translate:pivot"];
+        let host = host(&ops, &order.map(str::to_owned));
+        let was = before(&host);
+        let xform = move_to(&host, DMat4::from_translation(DVec3::new(5.0, 0.0, -5.0)) * was.parent_from_prim(TIME));
+        assert_eq!(xform.ops[1..], was.ops[1..]);
+        let XformOpValue::Translate(translation) = &xform.ops[0].value else { panic!() };
+        assert!(translation.default.unwrap().abs_diff_eq(DVec3::new(6.0, 2.0, -2.0), 1e-9));
+    }
 }

@@ -1,6 +1,6 @@
 //! Values of any type as plain data that can be written down and read again.
 
-use crate::open::is_sound;
+use crate::open::{is_default_prim, is_list_of_specs, is_sound};
 use openusd::{
     gf,
     sdf::{self, Value},
@@ -390,6 +390,15 @@ impl<T> ListEdit<T> {
 }
 
 impl StageValue {
+    /// Whether a field may have this value: paths in it can be followed, and it does not say which specs there are.
+    pub(crate) fn is_sound_as(&self, field: &str) -> bool {
+        let is_default_prim = match self {
+            Self::Token(name) | Self::String(name) if field == "defaultPrim" => is_default_prim(name),
+            _ => true,
+        };
+        is_default_prim && !is_list_of_specs(field) && self.has_sound_paths()
+    }
+
     /// Whether every path in it can be followed, and it goes only so deep: it may come from anywhere.
     pub(crate) fn has_sound_paths(&self) -> bool {
         self.is_sound(0)

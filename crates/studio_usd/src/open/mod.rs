@@ -39,7 +39,7 @@ pub use stage::{OpenReport, OpenedStage, open_stage};
 
 pub(crate) use layers::{LayerStore, StoreResolver};
 pub(crate) use panic::catch;
-pub(crate) use path::{SESSION_LAYER, extension, is_sound};
+pub(crate) use path::{SESSION_LAYER, extension, is_default_prim, is_list_of_specs, is_sound};
 pub(crate) use stage::{open_with, prim_path, report, store_for, walk};
 
 #[cfg(test)]

@@ -30,6 +30,36 @@ fn sample() -> LayerBuilder {
     layer
 }
 
+proptest::proptest! {
+    /// With quotes, backslashes and line breaks of all kinds. `openusd`'s lexer has no escapes, so what has no quotes left is left out.
+    #[test]
+    fn strings_in_text_are_read_back_as_they_were(texts in proptest::collection::vec("[a\\\\\"'\\n\\r\\t nx0]{0,7}", 1..4)) {
+        let can_quote = |text: &String| {
+            ["\"\"\"", "'''"].iter().any(|quote| !text.contains(quote) && !text.ends_with(&quote[..1]))
+        };
+        proptest::prop_assume!(texts.iter().all(can_quote));
+        let mut layer = LayerBuilder::new();
+        let prim = layer.define("/W", "Scope").unwrap();
+        layer.attribute(&prim, "all", "string[]", Value::StringVec(texts.clone())).unwrap();
+        layer.attribute(&prim, "one", "string", Value::String(texts[0].clone())).unwrap();
+        let named = std::collections::HashMap::from([("s".to_owned(), Value::String(texts[0].clone()))]);
+        layer.set_prim_metadata(&prim, "customData", Value::Dictionary(named.clone())).unwrap();
+        let text = to_text(&layer.finish()).unwrap();
+        let source = crate::open::tests::memory(&[("root.usda", &text)]);
+        let opened = crate::open::open_stage(source, "root.usda", &Default::default()).unwrap();
+        let layer = opened.stage.layer("root.usda").unwrap();
+        let field = |path: &str, field: &str| layer.data().get_field(&SdfPath::from(path), field).unwrap().into_owned();
+        let all = match field("/W.all", "default") {
+            Value::StringVec(all) => all,
+            Value::TokenVec(all) => all.iter().map(|token| token.as_str().to_owned()).collect(),
+            other => panic!("{other:?}"),
+        };
+        proptest::prop_assert_eq!(all, texts.clone(), "{}", text);
+        proptest::prop_assert_eq!(field("/W.one", "default"), Value::String(texts[0].clone()), "{}", text);
+        proptest::prop_assert_eq!(field("/W", "customData"), Value::Dictionary(named), "{}", text);
+    }
+}
+
 /// A value's type and flags as they are in a crate.
 fn stored_as(bytes: &[u8], name: &str) -> Vec<u64> {
     let file = usdc::CrateFile::open(std::io::Cursor::new(bytes)).unwrap();

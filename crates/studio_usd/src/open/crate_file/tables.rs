@@ -1,6 +1,7 @@
 //! The tables of a binary layer: tokens, strings, fields, paths, specs.
 
 use super::{Checked, Layer, broken, bytes::Bytes, within};
+use crate::open::path::is_balanced;
 use openusd::sdf::SpecType;
 
 /// An index that stands for none.
@@ -183,7 +184,7 @@ impl Tables {
         Ok(())
     }
 
-    /// The bytes of a path's last element, which has to be one.
+    /// The bytes of a path's last element, which has to be one: a name, `{set=variant}` or `[target]`.
     fn element(&self, path: Path, above: Path) -> Checked<u64> {
         let Some(token) = self.tokens.get(path.token as usize) else { return broken("a path names a token that is not there") };
         let is_nested = token.starts_with(['{', '[']);
@@ -191,7 +192,9 @@ impl Tables {
         if token.is_empty() || token.chars().any(is_bad) || token == "." || above.is_property && !path.is_property && !is_nested {
             return broken(format!("`{}` is no part of a path", token.chars().take(40).collect::<String>()));
         }
-        let is_odd = token.contains("..") || path.is_property && !is_nested && token.contains(['.', '{', '}', '[', ']']);
+        let is_open = is_nested && !(is_balanced(token) && token.ends_with(['}', ']']));
+        let is_odd =
+            is_open || token.contains("..") || path.is_property && !is_nested && token.contains(['.', '{', '}', '[', ']']);
         if is_odd || !path.is_property && !is_nested && token.contains(['.', '{', '}', '[', ']']) {
             return broken(format!("`{}` is no name for a prim", token.chars().take(40).collect::<String>()));
         }

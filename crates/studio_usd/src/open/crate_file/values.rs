@@ -1,6 +1,7 @@
 //! The values of a binary layer.
 
 use super::{Checked, Layer, broken, bytes::Bytes, patch::is_misread, tables::Tables, within};
+use crate::open::path::{is_default_prim, is_one_name};
 use std::collections::HashMap;
 
 /// Numbers of types, from Pixar's `crateDataTypes.h`.
@@ -11,6 +12,7 @@ pub(super) mod kind {
     pub(crate) const DICTIONARY: u8 = 31;
     pub(crate) const REFERENCE_LIST_OP: u8 = 35;
     pub(crate) const PATH_LIST_OP: u8 = 34;
+    pub(crate) const TOKEN_VECTOR: u8 = 41;
     pub(crate) const TIME_SAMPLES: u8 = 46;
     pub(crate) const PAYLOAD: u8 = 47;
     pub(crate) const STRING_VECTOR: u8 = 50;
@@ -69,8 +71,9 @@ impl<'a> Values<'a> {
                 None => {
                     let mut size = 0_u64;
                     for field in self.tables.fields_of(spec.set) {
-                        let Some((_, value)) = self.tables.fields.get(field as usize) else { continue };
+                        let Some((name, value)) = self.tables.fields.get(field as usize) else { continue };
                         size = size.saturating_add(self.value(Rep(*value), 0)?);
+                        self.names(self.tables.token(*name), Rep(*value))?;
                     }
                     of_sets.insert(spec.set, size);
                     size
@@ -80,6 +83,42 @@ impl<'a> Values<'a> {
             within(total, self.layer.budget.decompressed_bytes, "bytes once decompressed", "decompressed_bytes")?;
         }
         Ok(())
+    }
+
+    /// Names in fields that the reader makes paths of.
+    fn names(&self, field: &str, rep: Rep) -> Checked<()> {
+        let is_fine = |index: u32| match field {
+            "primChildren" | "properties" => is_one_name(self.tables.token(index)),
+            "defaultPrim" => is_default_prim(self.tables.token(index)),
+            _ => true,
+        };
+        if !matches!(field, "primChildren" | "properties" | "defaultPrim") {
+            return Ok(());
+        }
+        let mut names = Vec::new();
+        match (rep.kind(), rep.is_array()) {
+            (kind::TOKEN, false) if rep.is_inlined() => names.push(rep.payload() as u32),
+            (kind::TOKEN, true) => {
+                let (count, mut at) = self.length(rep)?;
+                for _ in 0..count {
+                    names.push(at.u32()?);
+                }
+            }
+            (kind::TOKEN_VECTOR, false) if !rep.is_inlined() => {
+                let mut at = self.at(rep)?;
+                for _ in 0..at.count(4)? {
+                    names.push(at.u32()?);
+                }
+            }
+            _ => return broken(format!("`{field}` is of a type that it cannot be of")),
+        }
+        match names.into_iter().find(|name| !is_fine(*name)) {
+            Some(name) => {
+                let name = self.tables.token(name);
+                broken(format!("`{}` in `{field}` is no name", name.chars().take(40).collect::<String>()))
+            }
+            None => Ok(()),
+        }
     }
 
     fn value(&mut self, rep: Rep, depth: usize) -> Checked<u64> {
@@ -263,7 +302,7 @@ impl<'a> Values<'a> {
             36 | 38 => self.list_op(at, |_, at| Self::plain(at, 4)),
             37 | 39 => self.list_op(at, |_, at| Self::plain(at, 8)),
             40 => self.paths(&mut at),
-            41 => self.tokens(&mut at),
+            kind::TOKEN_VECTOR => self.tokens(&mut at),
             45 => {
                 let count = at.count(8)?;
                 for _ in 0..2 * count {

@@ -209,6 +209,45 @@ fn whole_files_are_fine() {
     }
 }
 
+/// What ends in a brace that was never opened is its own parent to `openusd`, which would climb until the stack is full.
+#[test]
+fn paths_that_close_what_they_never_opened_are_refused() {
+    let bodies = [
+        "def \"W\" (references = </W}>) {}",
+        "def \"W\" (references = @./root.usda@</W}B>) {}",
+        "def \"W\" (inherits = </W}>) {}",
+        "def \"W\" (specializes = </W[}>) {}",
+        "def \"W\" (relocates = { </W/A}>: </W/B> }) {}",
+        "def \"W\" { rel r = </W}> }",
+        "def \"W\" { rel r = [</W}.x>] }",
+        "def \"W\" { double d.connect = </W}B.x> }",
+        "def \"W\" (primChildren = [\"A}\"]) {}",
+        "def \"W\" (customData = { dictionary d = { string s = \"x\" } }\n properties = [\"A}\"]) {}",
+    ];
+    let root = "#usda 1.0\n(\n defaultPrim = \"W}\"\n)\ndef \"W\" (references = @./root.usda@) {}\n".to_owned();
+    let texts = bodies.iter().map(|body| format!("#usda 1.0\n{body}\n")).chain([root]);
+    for text in texts {
+        let error = StageHost::open(memory(&[("root.usda", &text)]), "root.usda", &OpenOptions::default()).map(drop).unwrap_err();
+        assert!(matches!(error, UsdError::Parse { line: Some(_), .. }), "{text}{error}");
+    }
+}
+
+/// As above, of layers without a line to name: every token becomes one that closes a brace.
+#[test]
+fn names_in_binary_layers_that_close_what_they_never_opened_are_refused() {
+    let (name, bytes) = &FILES[1];
+    for word in ["Class", "points"] {
+        let place = bytes.windows(word.len()).position(|window| window == word.as_bytes()).expect(word);
+        for brace in [b'}', b'{', b'[', b']'] {
+            let mut bytes = bytes.clone();
+            bytes[place + word.len() - 1] = brace;
+            let source = Arc::new(MemorySource::new([(name.as_str(), bytes)]));
+            let error = StageHost::open(source, name, &OpenOptions::default()).map(drop).unwrap_err();
+            assert!(matches!(error, UsdError::Parse { .. }), "{word} {}: {error}", char::from(brace));
+        }
+    }
+}
+
 /// Ten thousand brackets, which the parser would go into one by one.
 #[test]
 fn brackets_within_brackets_are_refused_with_their_line() {

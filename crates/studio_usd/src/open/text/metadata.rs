@@ -2,7 +2,7 @@
 
 use super::{Checker, grammar::describe, value::Clips};
 use crate::open::{
-    UsdError,
+    UsdError, is_default_prim, is_list_of_specs,
     scan::{ReferenceKind, template_clips},
 };
 use openusd::usda::token::Token;
@@ -92,6 +92,9 @@ impl<'a> Checker<'a> {
     }
 
     fn field(&mut self, name: &str, prim: &str) -> Result<(), UsdError> {
+        if is_list_of_specs(name) {
+            return Err(self.tokens.error(format!("`{name}` cannot be said; it follows from what the layer holds")));
+        }
         let is_none = matches!(self.tokens.peek(), Some(Token::None));
         if NUMBERS.contains(&name) && !is_none {
             return match self.tokens.next()? {
@@ -111,6 +114,12 @@ impl<'a> Checker<'a> {
             return match self.tokens.next()? {
                 Token::String(value) => {
                     if name == "defaultPrim" {
+                        if !is_default_prim(value) {
+                            let value = value.chars().take(60).collect::<String>();
+                            return Err(self
+                                .tokens
+                                .error(format!("defaultPrim is \"{value}\"; it has to be the name of a prim")));
+                        }
                         self.facts.default_prim = Some(value.trim_start_matches('/').to_owned());
                     }
                     Ok(())
