@@ -1,4 +1,4 @@
-//! What a stage costs: loading 10,000 prims, a frame in which nothing changes, one in which all of them move.
+//! What a stage costs: loading 10,000 prims, a frame in which nothing changes, one in which all of them move, one edit both ways.
 //!
 //! Prints one JSON object a line. `cargo run --release -p studio_scene --example bench_stage`
 
@@ -10,11 +10,17 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
-use studio_scene::stage::{UsdPlugin, UsdPrim, UsdStageRoot, UsdStageStatus, UsdTime};
+use studio_graph::prelude::GraphPlugin;
+use studio_scene::{
+    stage::{UsdPlugin, UsdPrim, UsdStage, UsdStageEntities, UsdStageRoot, UsdStageStatus, UsdTime},
+    sync::{UsdSync, UsdSyncPlugin},
+};
+use studio_usd::host::{EditLayer, Number, StageEdit, StageValue};
 
 const GROUPS: usize = 100;
 const PRIMS_A_GROUP: usize = 99;
 const UPDATES: usize = 2000;
+const EDITS: usize = 100;
 /// The bar: what a stage may cost a frame when nothing changes.
 const MOST_IDLE_MS: f64 = 0.2;
 
@@ -41,9 +47,14 @@ fn stage(animated: bool) -> String {
 }
 
 fn app(folder: &Path) -> App {
+    app_with(folder, |_| {})
+}
+
+fn app_with(folder: &Path, add: impl FnOnce(&mut App)) -> App {
     let mut app = App::new();
     let assets = AssetPlugin { file_path: folder.display().to_string(), ..default() };
     app.add_plugins((MinimalPlugins, assets, TransformPlugin, CameraPlugin, UsdPlugin));
+    add(&mut app);
     app.finish();
     app.cleanup();
     app
@@ -139,4 +150,51 @@ fn main() {
         "{}",
         serde_json::json!({ "name": format!("animated stage of {prims} prims, all move"), "p50_ms": moving_p50, "p95_ms": moving_p95 })
     );
+    sync(folder.path());
+}
+
+/// One edit on one side, and the other side in the same update.
+fn sync(folder: &Path) {
+    let path = "/Group50/Cube50";
+    let mut app = app_with(folder, |app| {
+        app.add_plugins((GraphPlugin, UsdSyncPlugin));
+    });
+    let (root, ..) = show(&mut app, "still.usda");
+    app.world_mut().entity_mut(root).insert((UsdSync::default(), UsdTime { playing: false, ..default() }));
+    for _ in 0..10 {
+        app.update();
+    }
+    let cube = app.world().get::<UsdStageEntities>(root).and_then(|shown| shown.entity(path)).expect("a prim");
+    let stage = app.world().get::<UsdStageRoot>(root).expect("a root").0.clone();
+    let host = app.world().resource::<Assets<UsdStage>>().get(&stage).expect("a stage").host().clone();
+    let (mut to_stage, mut to_entity) = (Vec::new(), Vec::new());
+    for edit in 0..EDITS {
+        let height = 1.0 + edit as f32;
+        app.world_mut().get_mut::<Transform>(cube).expect("a transform").translation.y = height;
+        let start = Instant::now();
+        app.update();
+        to_stage.push(start.elapsed().as_secs_f64() * 1e3);
+        let xform = host.transforms(vec![path.to_owned()]).expect("the stage answers").remove(0).expect("a transform");
+        let found = xform.parent_from_prim(0.0).w_axis.y;
+        assert!((found - f64::from(height)).abs() < 1e-4, "{found} {height}");
+
+        let value = StageValue::Vec3d([50.0, -f64::from(height), 50.0].map(Number));
+        let place = StageEdit::SetAttribute {
+            path: format!("{path}.xformOp:translate"),
+            type_name: "double3".to_owned(),
+            value,
+            time: None,
+        };
+        host.edit(&EditLayer::Session, vec![place]).expect("it is edited");
+        let start = Instant::now();
+        app.update();
+        to_entity.push(start.elapsed().as_secs_f64() * 1e3);
+        let found = app.world().get::<Transform>(cube).expect("a transform").translation.y;
+        assert!((found + height).abs() < 1e-4, "{found} {height}");
+    }
+    for (name, mut times) in [("a moved entity is in the stage", to_stage), ("an edited prim has moved its entity", to_entity)] {
+        times.sort_by(f64::total_cmp);
+        let (p50, p95) = (times[times.len() / 2], times[times.len() * 95 / 100]);
+        println!("{}", serde_json::json!({ "name": format!("{name} in the same update"), "p50_ms": p50, "p95_ms": p95 }));
+    }
 }

@@ -9,12 +9,17 @@
 //! | `Mesh3d` | `Mesh`; one that several entities share is written once, and they are its instances |
 //! | `MeshMaterial3d<StandardMaterial>` | `Material` with `UsdPreviewSurface`, textures as PNG files |
 //! | `PointLight`, `SpotLight`, `DirectionalLight`, `RectLight` | `SphereLight`, the same with a cone, `DistantLight`, `RectLight` |
+//! | [`DomeLight`](crate::look::DomeLight) | `DomeLight`, its picture by name |
 //! | a camera with any projection | `Camera` with apertures and their offsets |
 //! | `Visibility::Hidden` | `visibility = "invisible"` |
 //! | morph targets | `BlendShape`s with their weights |
 //! | `SkinnedMesh` | `Skeleton` with one `SkelAnimation` of where its joints are |
 //!
-//! The stage has Y up, metres, and its default prim around everything. What has no counterpart is told in [`ExportedScene::notes`].
+//! A stage that is exported by its root ([`UsdStageRoot`](crate::stage::UsdStageRoot)) comes out as it was: its prims keep their paths, its
+//! lights and cameras their values, and its axis and unit are its own. Shapes and instances become meshes; materials stand in a scope of
+//! their own.
+//!
+//! Any other has Y up, metres, and its default prim around everything. What has no counterpart is told in [`ExportedScene::notes`].
 
 mod animated;
 mod camera;

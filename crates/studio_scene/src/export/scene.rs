@@ -10,8 +10,10 @@ use super::{
     skin::{self, Skin},
     state::{self, EntityState, Recording},
 };
-use bevy::{mesh::skinning::SkinnedMesh, prelude::*};
+use crate::stage::{UsdPrim, UsdPrimInfo, UsdStageEntities, UsdStageSpace};
+use bevy::{math::DMat4, mesh::skinning::SkinnedMesh, prelude::*};
 use std::{collections::HashMap, fs, path::Path as FilePath, sync::Arc};
+use studio_usd::snapshot::{Purpose, UpAxis};
 use studio_usd::write::{
     LayerBuilder, LayerFormat, Package, UniqueNames, WriteError, gf, prim_name,
     sdf::{AbstractData, AssetPath, Data, Path, Specifier, Value},
@@ -116,20 +118,36 @@ pub(super) fn export(world: &World, export: &UsdExport, recording: &Recording) -
         return Err(ExportError::Despawned { entity, what });
     }
     let options = &export.options;
-    let root = format!("/{}", prim_name(&options.root_name));
     let mut layer = LayerBuilder::new();
-    layer.set_metadata("defaultPrim", Value::token(prim_name(&options.root_name)));
-    layer.set_metadata("metersPerUnit", Value::Double(1.0));
-    layer.set_metadata("upAxis", Value::token("Y"));
+    // A stage that is exported by its root comes out as it is: its prims where they were, in its own axis and unit.
+    let stage = export.root.and_then(|root| Some((world.get::<UsdStageSpace>(root)?, world.get::<UsdStageEntities>(root)?)));
+    let root = match stage {
+        Some((space, entities)) => {
+            if let Some(name) = entities.default_prim() {
+                layer.set_metadata("defaultPrim", Value::token(name.to_owned()));
+            }
+            layer.set_metadata("metersPerUnit", Value::Double(space.meters_per_unit));
+            layer.set_metadata("upAxis", Value::token(if space.up_axis == UpAxis::Z { "Z" } else { "Y" }));
+            String::new()
+        }
+        None => {
+            layer.set_metadata("defaultPrim", Value::token(prim_name(&options.root_name)));
+            layer.set_metadata("metersPerUnit", Value::Double(1.0));
+            layer.set_metadata("upAxis", Value::token("Y"));
+            format!("/{}", prim_name(&options.root_name))
+        }
+    };
     if let Some((first, last)) = recording.range() {
         layer.set_metadata("startTimeCode", Value::Double(first));
         layer.set_metadata("endTimeCode", Value::Double(last));
         layer.set_metadata("timeCodesPerSecond", Value::Double(options.time_codes_per_second));
         layer.set_metadata("framesPerSecond", Value::Double(options.time_codes_per_second));
     }
-    let prim = layer.define(&root, "Xform")?;
-    if !options.kind.is_empty() {
-        layer.set_prim_metadata(&prim, "kind", Value::token(options.kind.clone()))?;
+    if stage.is_none() {
+        let prim = layer.define(&root, "Xform")?;
+        if !options.kind.is_empty() {
+            layer.set_prim_metadata(&prim, "kind", Value::token(options.kind.clone()))?;
+        }
     }
     let mut exporter = Exporter {
         world,
@@ -141,11 +159,17 @@ pub(super) fn export(world: &World, export: &UsdExport, recording: &Recording) -
         uses: HashMap::new(),
         shape_names: UniqueNames::default(),
         paths: HashMap::new(),
+        materials: format!("{root}/Materials"),
+        prototypes: format!("{root}/Prototypes"),
         root,
     };
     let entities = state::walk(world, export.root)?;
     exporter.count_uses(&entities);
-    exporter.roots(&state::roots(world, export.root)?)?;
+    let roots = match export.root.filter(|_| stage.is_some()) {
+        Some(root) => state::children(world, root),
+        None => state::roots(world, export.root)?,
+    };
+    exporter.roots(&roots)?;
     let Exporter { layer, looks, paths, .. } = exporter;
     Ok(ExportedScene { layer: layer.finish(), textures: looks.textures, paths, notes: looks.notes })
 }
@@ -164,6 +188,10 @@ struct Exporter<'a> {
     uses: HashMap<ShapeKey, usize>,
     shape_names: UniqueNames,
     paths: HashMap<Entity, String>,
+    /// Where materials are.
+    materials: String,
+    /// Where shapes are that several entities share.
+    prototypes: String,
     root: String,
 }
 
@@ -197,9 +225,15 @@ impl Exporter<'_> {
 
     fn roots(&mut self, roots: &[Entity]) -> Result<(), ExportError> {
         let mut names = UniqueNames::default();
-        // These hold what is shared.
-        names.reserve("Materials");
-        names.reserve("Prototypes");
+        // These hold what is shared. Prims keep their names.
+        let world = self.world;
+        let is_prim = |path: &str| roots.iter().any(|root| world.get::<UsdPrim>(*root).is_some_and(|prim| &*prim.path == path));
+        for path in [&mut self.materials, &mut self.prototypes] {
+            while is_prim(path) {
+                path.push('_');
+            }
+            names.reserve(path.rsplit('/').next().unwrap_or_default());
+        }
         let mut open = self.named(roots, &self.root.clone(), &mut names);
         open.reverse();
         while let Some((entity, path)) = open.pop() {
@@ -214,10 +248,19 @@ impl Exporter<'_> {
     }
 
     fn named(&self, entities: &[Entity], parent: &str, names: &mut UniqueNames) -> Vec<(Entity, String)> {
-        entities
-            .iter()
-            .map(|entity| (*entity, format!("{parent}/{}", names.take(&state::name_of(self.world, *entity)))))
-            .collect()
+        // Prims first, so that no other entity has their names.
+        let mut own: HashMap<Entity, String> = HashMap::new();
+        for entity in entities {
+            if let Some(prim) = self.world.get::<UsdPrim>(*entity) {
+                own.insert(*entity, names.take(prim.path.rsplit('/').next().unwrap_or_default()));
+            }
+        }
+        let mut name = |entity: &Entity| own.remove(entity).unwrap_or_else(|| names.take(&state::name_of(self.world, *entity)));
+        entities.iter().map(|entity| (*entity, format!("{parent}/{}", name(entity)))).collect()
+    }
+
+    fn is_prim(&self, entity: Entity) -> bool {
+        self.world.get::<UsdPrim>(entity).is_some()
     }
 
     /// Writes an entity. What it is goes onto its own prim if that is one thing and there is nothing below, otherwise below it.
@@ -230,11 +273,18 @@ impl Exporter<'_> {
         }
         self.paths.insert(entity, path.to_owned());
         let parts = self.parts(entity, &states);
-        if let ([part], false) = (parts.as_slice(), has_children) {
+        let info = self.world.get::<UsdPrimInfo>(entity);
+        if let [part] = parts.as_slice()
+            && (!has_children || self.is_prim(entity))
+        {
             let prim = self.part(entity, &name, *part, path, &animated)?;
+            self.describe(&prim, info)?;
             return self.place(&prim, &name, &animated);
         }
-        let prim = self.layer.define(path, "Xform")?;
+        let stays = |(_, state): &(f64, EntityState)| state.transform == Transform::IDENTITY && state.sheared.is_none();
+        let is_scope = parts.is_empty() && info.is_some_and(|info| info.type_name == "Scope") && states.iter().all(stays);
+        let prim = self.layer.define(path, if is_scope { "Scope" } else { "Xform" })?;
+        self.describe(&prim, info)?;
         self.place(&prim, &name, &animated)?;
         for part in parts {
             let label = match part {
@@ -244,6 +294,22 @@ impl Exporter<'_> {
             };
             self.part(entity, &name, part, &format!("{path}/{}", names.take(label)), &animated)?;
         }
+        Ok(())
+    }
+
+    /// What a prim was for.
+    fn describe(&mut self, prim: &Path, info: Option<&UsdPrimInfo>) -> Result<(), ExportError> {
+        let Some(info) = info else { return Ok(()) };
+        if !info.kind.is_empty() {
+            self.layer.set_prim_metadata(prim, "kind", Value::token(info.kind.clone()))?;
+        }
+        let purpose = match info.purpose {
+            Purpose::Default => return Ok(()),
+            Purpose::Render => "render",
+            Purpose::Proxy => "proxy",
+            Purpose::Guide => "guide",
+        };
+        self.layer.uniform(prim, "purpose", "token", Value::token(purpose))?;
         Ok(())
     }
 
@@ -268,7 +334,16 @@ impl Exporter<'_> {
             layer.set_prim_metadata(prim, "displayName", Value::String(name.to_owned()))?;
         }
         let mut order = Vec::new();
-        let moves = |is: &dyn Fn(&Transform) -> bool| states.0.iter().any(|(_, state)| is(&state.transform));
+        if states.0.iter().any(|(_, state)| state.sheared.is_some()) {
+            let value = |state: &EntityState| {
+                let matrix = state.sheared.unwrap_or_else(|| state.transform.to_matrix().as_dmat4());
+                Some(Value::Matrix4d(gf::Matrix4d(DMat4::to_cols_array(&matrix))))
+            };
+            states.put(layer, prim, "xformOp:transform", "matrix4d", value)?;
+            order.push("xformOp:transform");
+        }
+        let is_plain = order.is_empty();
+        let moves = |is: &dyn Fn(&Transform) -> bool| is_plain && states.0.iter().any(|(_, state)| is(&state.transform));
         if moves(&|transform| transform.translation != Vec3::ZERO) {
             let value = |state: &EntityState| {
                 let place = state.transform.translation.as_dvec3();
@@ -305,6 +380,11 @@ impl Exporter<'_> {
             Part::Light => {
                 let light = states.0.iter().find_map(|(_, state)| state.light.as_ref());
                 let prim = self.layer.define(path, light.map_or("SphereLight", light::type_name))?;
+                if let Some(picture) = light.and_then(light::picture) {
+                    self.looks
+                        .notes
+                        .push(format!("{path}: the light's picture `{picture}` is named, not copied: put it beside the file"));
+                }
                 light::write(&mut self.layer, &prim, states, entity, name)?;
                 Ok(prim)
             }
@@ -328,16 +408,23 @@ impl Exporter<'_> {
             && self.world.get::<SkinnedMesh>(entity).is_none();
         let prim = if is_shared {
             let prototype = self.prototype(key, mesh, entity, name)?;
-            let prim = self.layer.define(path, "Xform")?;
-            self.layer.reference(&prim, &prototype, true)?;
-            prim
+            if self.is_prim(entity) {
+                // As an instance it would have another prim below it.
+                let prim = self.layer.define(path, "Mesh")?;
+                self.layer.reference(&prim, &prototype.append_path("Mesh").map_err(|error| wrong(&error.to_string()))?, false)?;
+                prim
+            } else {
+                let prim = self.layer.define(path, "Xform")?;
+                self.layer.reference(&prim, &prototype, true)?;
+                prim
+            }
         } else {
             let shape = mesh::read(mesh, entity, name)?;
             let skin = Skin::read(self.world, self.recording, mesh, entity, name)?;
             self.alone(&shape, skin.as_ref(), path, key.1, states)?
         };
         if let Some(material) = self.world.get::<MeshMaterial3d<StandardMaterial>>(entity) {
-            let scope = format!("{}/Materials", self.root);
+            let scope = self.materials.clone();
             if let Some(material) = self.looks.material(self.world, &mut self.layer, &scope, &material.0, name)? {
                 self.layer.relationship(&prim, "material:binding", vec![material])?;
                 self.layer.apply_schema(&prim, "MaterialBindingAPI")?;
@@ -392,7 +479,7 @@ impl Exporter<'_> {
             return Ok(path.clone());
         }
         let shape = mesh::read(mesh, entity, name)?;
-        let scope = format!("{}/Prototypes", self.root);
+        let scope = self.prototypes.clone();
         if !self.layer.has_prim(&scope) {
             self.layer.prim(&scope, Specifier::Class, "Scope")?;
         }

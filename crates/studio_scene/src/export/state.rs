@@ -1,6 +1,11 @@
 //! What of an entity may move.
 
-use super::{ExportError, NotExported, UsdExport};
+use super::{ExportError, NotExported, UsdExport, camera::Film};
+use crate::{
+    look::{self, EyeOf, UsdCamera, UsdLight},
+    stage::{UsdPrimInfo, UsdShearFrame},
+};
+use bevy::math::DMat4;
 use bevy::{
     camera::Exposure,
     ecs::hierarchy::{ChildOf, Children},
@@ -9,6 +14,7 @@ use bevy::{
     prelude::*,
 };
 use std::collections::HashMap;
+use studio_usd::snapshot::{self, LightKind, StereoRole};
 
 /// Parents above an entity, at most.
 pub(super) const MAX_DEPTH: usize = 512;
@@ -17,6 +23,8 @@ pub(super) const MAX_DEPTH: usize = 512;
 #[derive(Clone, Debug, Default)]
 pub(super) struct EntityState {
     pub transform: Transform,
+    /// Its transform where that cannot be told by moving, turning and scaling.
+    pub sheared: Option<DMat4>,
     pub is_hidden: bool,
     pub light: Option<LightState>,
     pub camera: Option<CameraState>,
@@ -30,6 +38,8 @@ pub(super) enum LightState {
     Spot(SpotLight),
     Directional(DirectionalLight),
     Rect(RectLight),
+    /// A light as USD has it, and the time code that its values are of.
+    Usd(Box<(snapshot::Light, f64)>),
 }
 
 /// What a camera sees, in metres.
@@ -40,6 +50,10 @@ pub(super) struct CameraState {
     pub far: f32,
     /// At ISO 100, if the camera has one of its own.
     pub ev100: Option<f32>,
+    /// Its film, where it is a camera of USD's.
+    pub film: Option<Film>,
+    /// Which eye it is for.
+    pub stereo_role: StereoRole,
 }
 
 /// Entities as they were at some times.
@@ -158,14 +172,32 @@ pub(super) fn roots(world: &World, root: Option<Entity>) -> Result<Vec<Entity>, 
 /// An entity's children that are exported, in order.
 pub(super) fn children(world: &World, entity: Entity) -> Vec<Entity> {
     let all = world.get::<Children>(entity).map(|children| children.iter()).into_iter().flatten();
-    all.filter(|child| world.get::<Transform>(*child).is_some() && is_exported(world, *child)).collect()
+    let mut found = Vec::new();
+    for child in all.filter(|child| world.get::<Transform>(*child).is_some() && is_exported(world, *child)) {
+        // What is between a sheared prim and its parent is part of its transform.
+        match (world.get::<UsdShearFrame>(child), world.get::<Children>(child)) {
+            (Some(_), Some(framed)) => found.extend(framed.iter().filter(|framed| is_exported(world, *framed))),
+            _ => found.push(child),
+        }
+    }
+    found
 }
 
 fn is_exported(world: &World, entity: Entity) -> bool {
-    world.get::<NotExported>(entity).is_none()
+    // Materials are written with what shows them, and an eye is its camera prim's.
+    let is_look = world
+        .get::<UsdPrimInfo>(entity)
+        .is_some_and(|info| matches!(info.type_name.as_str(), "Material" | "Shader" | "NodeGraph"));
+    world.get::<NotExported>(entity).is_none() && world.get::<EyeOf>(entity).is_none() && !is_look
 }
 
 fn light(world: &World, entity: Entity) -> Option<LightState> {
+    if let Some(light) = world.get::<UsdLight>(entity) {
+        return Some(LightState::Usd(Box::new((light.light.clone(), light.options.time))));
+    }
+    if let Some(dome) = world.get::<look::DomeLight>(entity) {
+        return Some(LightState::Usd(Box::new((dome_light(dome), 0.0))));
+    }
     if let Some(light) = world.get::<PointLight>(entity) {
         return Some(LightState::Point(*light));
     }
@@ -178,7 +210,39 @@ fn light(world: &World, entity: Entity) -> Option<LightState> {
     world.get::<RectLight>(entity).map(|light| LightState::Rect(*light))
 }
 
+/// A sky as USD has it.
+fn dome_light(dome: &look::DomeLight) -> snapshot::Light {
+    snapshot::Light {
+        kind: LightKind::Dome {
+            texture: dome.texture.clone(),
+            texture_format: dome.texture_format.clone(),
+            pole_is_stage_up: dome.pole_is_z,
+        },
+        intensity: dome.nits.into(),
+        exposure: 0.0_f32.into(),
+        color: dome.color.into(),
+        enable_color_temperature: false,
+        color_temperature_k: 6500.0_f32.into(),
+        normalize: false,
+        diffuse: 1.0,
+        specular: 1.0,
+        casts_shadows: true,
+        shaping: None,
+    }
+}
+
 fn camera(world: &World, entity: Entity) -> Option<CameraState> {
+    if let Some(UsdCamera { camera, time, .. }) = world.get::<UsdCamera>(entity) {
+        let film = Film::of(camera, *time);
+        return Some(CameraState {
+            clip_from_view: Mat4::IDENTITY,
+            near: film.clipping.x,
+            far: film.clipping.y,
+            ev100: Some(look::exposure(camera.exposure.at(*time).unwrap_or(0.0)).ev100),
+            film: Some(film),
+            stereo_role: camera.stereo_role,
+        });
+    }
     world.get::<Camera>(entity)?;
     let projection = world.get::<Projection>(entity)?;
     let clip_from_view = projection.get_clip_from_view();
@@ -195,13 +259,23 @@ fn camera(world: &World, entity: Entity) -> Option<CameraState> {
             }
         }
     };
-    Some(CameraState { clip_from_view, near, far, ev100: world.get::<Exposure>(entity).map(|exposure| exposure.ev100) })
+    let ev100 = world.get::<Exposure>(entity).map(|exposure| exposure.ev100);
+    Some(CameraState { clip_from_view, near, far, ev100, film: None, stereo_role: StereoRole::Mono })
+}
+
+/// The transform of a sheared prim: that of the entity above it, and its own.
+fn sheared(world: &World, entity: Entity) -> Option<DMat4> {
+    let frame =
+        world.get::<ChildOf>(entity).map(ChildOf::parent).filter(|parent| world.get::<UsdShearFrame>(*parent).is_some())?;
+    let matrix = |entity: Entity| world.get::<Transform>(entity).map(|transform| transform.to_matrix().as_dmat4());
+    Some(matrix(frame)? * matrix(entity)?)
 }
 
 /// An entity as it is.
 pub(super) fn state(world: &World, entity: Entity) -> EntityState {
     EntityState {
         transform: world.get::<Transform>(entity).copied().unwrap_or_default(),
+        sheared: sheared(world, entity),
         is_hidden: world.get::<Visibility>(entity) == Some(&Visibility::Hidden),
         light: light(world, entity),
         camera: camera(world, entity),

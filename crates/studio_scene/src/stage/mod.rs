@@ -54,9 +54,9 @@ pub use components::{
     UsdStageRoot, UsdStageSpace, UsdStageStatus, UsdVariants,
 };
 pub use framing::{bounds_below, frame};
+pub(crate) use live::Changing;
 pub use loader::{UsdLoadError, UsdStageLoader};
 pub use message::{UsdChange, UsdPrimAdded, UsdPrimChanged, UsdPrimRemoved, UsdRequest, UsdStageReady};
-pub(crate) use live::Changing;
 pub(crate) use project::PrimTransforms;
 pub use project::UsdStageEntities;
 pub use settings::{UsdLoadSettings, UsdPayloads, UsdPurposes, UsdSceneBudget};

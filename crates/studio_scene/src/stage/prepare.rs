@@ -286,7 +286,9 @@ impl Making<'_> {
         let mut open = VecDeque::from([(None, Inherited::default())]);
         while let Some((list, inherited)) = open.pop_front() {
             lists.push((list, inherited));
-            for (prim, prototype) in prims(self.snapshot, list).iter().enumerate().filter_map(|(at, prim)| Some((at, prim.prototype?))) {
+            for (prim, prototype) in
+                prims(self.snapshot, list).iter().enumerate().filter_map(|(at, prim)| Some((at, prim.prototype?)))
+            {
                 let of = Use { place: Place { list, prim }, inherited };
                 let below = self.index.handed_down(self.snapshot, of);
                 if known.contains(&(prototype, below)) {

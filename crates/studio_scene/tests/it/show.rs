@@ -312,3 +312,246 @@ def Xform "World"
     assert_ne!(app.world().get::<Mesh3d>(mesh), app.world().get::<Mesh3d>(left));
     assert_eq!(color(&app, mesh).red, color(&app, mesh).green);
 }
+
+const INHERITING: &str = r#"#usda 1.0
+(
+    metersPerUnit = 1
+)
+def Scope "Looks"
+{
+    def Material "Red"
+    {
+        token outputs:surface.connect = </Looks/Red/Surface.outputs:surface>
+        def Shader "Surface"
+        {
+            uniform token info:id = "UsdPreviewSurface"
+            color3f inputs:diffuseColor = (1, 0, 0)
+            token outputs:surface
+        }
+    }
+    def Material "Blue"
+    {
+        token outputs:surface.connect = </Looks/Blue/Surface.outputs:surface>
+        def Shader "Surface"
+        {
+            uniform token info:id = "UsdPreviewSurface"
+            color3f inputs:diffuseColor = (0, 0, 1)
+            token outputs:surface
+        }
+    }
+}
+class Xform "Source"
+{
+    def Cube "Plain"
+    {
+    }
+    def Cube "Own" (
+        prepend apiSchemas = ["MaterialBindingAPI"]
+    )
+    {
+        rel material:binding = </Source/Looks/Own>
+    }
+    def Scope "Looks"
+    {
+        def Material "Own"
+        {
+            token outputs:surface.connect = </Source/Looks/Own/Surface.outputs:surface>
+            def Shader "Surface"
+            {
+                uniform token info:id = "UsdPreviewSurface"
+                color3f inputs:diffuseColor = (0, 1, 0)
+                token outputs:surface
+            }
+        }
+    }
+}
+def Xform "A" (
+    instanceable = true
+    prepend apiSchemas = ["MaterialBindingAPI"]
+    references = </Source>
+)
+{
+    rel material:binding = </Looks/Red>
+}
+def Xform "Group" (
+    prepend apiSchemas = ["MaterialBindingAPI"]
+)
+{
+    rel material:binding = </Looks/Blue>
+    def Xform "B" (
+        instanceable = true
+        references = </Source>
+    )
+    {
+        token visibility = "invisible"
+    }
+}
+def Xform "C" (
+    instanceable = true
+    references = </Source>
+)
+{
+    uniform token purpose = "guide"
+}
+def PointInstancer "Many" (
+    prepend apiSchemas = ["MaterialBindingAPI"]
+)
+{
+    rel material:binding = </Looks/Blue>
+    rel prototypes = [</Many/Proto>]
+    int[] protoIndices = [0]
+    point3f[] positions = [(9, 0, 0)]
+    def Xform "Proto" (
+        instanceable = true
+        references = </Source>
+    )
+    {
+    }
+}
+"#;
+
+#[test]
+fn what_an_instance_says_holds_for_the_prims_that_it_shares() {
+    let folder = folder(&[("inheriting.usda", INHERITING)]);
+    let mut app = app(folder.path());
+    let root = show(&mut app, "inheriting.usda");
+    let color = |app: &App, entity: Entity| {
+        let material = app.world().get::<MeshMaterial3d<StandardMaterial>>(entity).expect("a material");
+        let material = app.world().resource::<Assets<StandardMaterial>>().get(material).expect("it is there");
+        material.base_color.to_linear().to_vec3()
+    };
+    let colors = ["/A/Plain", "/Group/B/Plain", "/A/Own", "/Group/B/Own"].map(|path| color(&app, prim(&app, root, path)));
+    assert_eq!(colors, [Vec3::X, Vec3::Z, Vec3::Y, Vec3::Y]);
+    // Colours alone need no other geometry.
+    let mesh = |path: &str| app.world().get::<Mesh3d>(prim(&app, root, path)).map(|mesh| mesh.0.id());
+    assert_eq!(mesh("/A/Plain"), mesh("/Group/B/Plain"));
+    assert!(mesh("/A/Plain").is_some());
+    // Guides are not for an audience.
+    assert_eq!(mesh("/C/Plain"), None);
+    assert_eq!(app.world().get::<Visibility>(prim(&app, root, "/Group/B")), Some(&Visibility::Hidden));
+    // The copy of an instancer.
+    let mut copies = app.world_mut().query_filtered::<(Entity, &GlobalTransform), With<Mesh3d>>();
+    let copied: Vec<Entity> =
+        copies.iter(app.world()).filter(|(_, place)| place.translation().x == 9.0).map(|(entity, _)| entity).collect();
+    let mut copied: Vec<Vec3> = copied.into_iter().map(|entity| color(&app, entity)).collect();
+    copied.sort_by(|a, b| a.y.total_cmp(&b.y));
+    assert_eq!(copied, [Vec3::Z, Vec3::Y]);
+}
+
+const ROUND: &str = r#"#usda 1.0
+(
+    defaultPrim = "World"
+    metersPerUnit = 0.01
+    upAxis = "Z"
+)
+def Xform "World" (
+    kind = "group"
+)
+{
+    double3 xformOp:translate = (0, 0, 10)
+    uniform token[] xformOpOrder = ["xformOp:translate"]
+    def Scope "Things"
+    {
+        def Mesh "Tile"
+        {
+            uniform token subdivisionScheme = "none"
+            int[] faceVertexCounts = [4]
+            int[] faceVertexIndices = [0, 1, 2, 3]
+            point3f[] points = [(0, 0, 0), (10, 0, 0), (10, 10, 0), (0, 10, 0)]
+            float3 xformOp:rotateXYZ = (0, 30, 45)
+            uniform token[] xformOpOrder = ["xformOp:rotateXYZ"]
+            def Xform "Hook"
+            {
+                double3 xformOp:translate = (1, 2, 3)
+                uniform token[] xformOpOrder = ["xformOp:translate"]
+            }
+        }
+        def Cube "Sheared"
+        {
+            matrix4d xformOp:transform = ( (1, 0, 0, 0), (0.5, 1, 0, 0), (0, 0, 1, 0), (4, 5, 6, 1) )
+            uniform token[] xformOpOrder = ["xformOp:transform"]
+        }
+    }
+    def Camera "Camera"
+    {
+        float focalLength = 35
+        float horizontalAperture = 36
+        float verticalAperture = 24
+        float horizontalApertureOffset = 1.5
+        float2 clippingRange = (0.5, 2000)
+        float fStop = 2.8
+        float focusDistance = 120
+        float exposure = 1
+        token stereoRole = "left"
+        double3 xformOp:translate = (0, -100, 20)
+        uniform token[] xformOpOrder = ["xformOp:translate"]
+    }
+    def DomeLight "Sky"
+    {
+        float inputs:intensity = 0.5
+        color3f inputs:color = (0.5, 0.75, 1)
+    }
+    def DiskLight "Lamp" (
+        prepend apiSchemas = ["ShapingAPI"]
+    )
+    {
+        float inputs:radius = 12
+        float inputs:exposure = 4
+        float inputs:shaping:cone:angle = 40
+        bool inputs:enableColorTemperature = 1
+        float inputs:colorTemperature = 3200
+        double3 xformOp:translate = (0, 0, 200)
+        uniform token[] xformOpOrder = ["xformOp:translate"]
+    }
+}
+def Sphere "Materials"
+{
+}
+"#;
+
+/// Every prim with its place in the world, and what lights and cameras say.
+fn described(app: &mut App) -> Vec<(String, Mat4, String)> {
+    use studio_scene::look::{UsdCamera, UsdLight};
+    let mut prims = app.world_mut().query::<(&UsdPrim, &GlobalTransform, Option<&UsdLight>, Option<&UsdCamera>)>();
+    let mut all: Vec<(String, Mat4, String)> = prims
+        .iter(app.world())
+        .map(|(prim, place, light, camera)| {
+            let says = format!("{:?} {:?}", light.map(|light| &light.light), camera.map(|camera| &camera.camera));
+            (prim.path.to_string(), place.to_matrix(), says)
+        })
+        .collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all
+}
+
+#[test]
+fn a_stage_that_is_exported_comes_back_as_it_was() {
+    use studio_scene::export::UsdExport;
+    let folder = folder(&[("first.usda", ROUND)]);
+    let mut first = app(folder.path());
+    let root = show(&mut first, "first.usda");
+    let scene = UsdExport::subtree(root).export(first.world()).expect("it is exported");
+    for name in ["again.usda", "again.usdc"] {
+        scene.write(folder.path().join(name)).expect("it is written");
+        let mut second = app(folder.path());
+        let again = show(&mut second, name);
+        assert_eq!(
+            first.world().get::<UsdStageSpace>(root).expect("a space"),
+            second.world().get::<UsdStageSpace>(again).expect("a space")
+        );
+        // Materials have a scope of their own beside the prim of that name.
+        let before = described(&mut first);
+        let mut after = described(&mut second);
+        after.retain(|(path, ..)| !path.starts_with("/Materials_") && !path.starts_with("/Prototypes"));
+        let paths = |all: &[(String, Mat4, String)]| all.iter().map(|(path, ..)| path.clone()).collect::<Vec<_>>();
+        assert_eq!(paths(&before), paths(&after), "{name}");
+        for ((path, place, says), (_, place_again, says_again)) in before.iter().zip(&after) {
+            assert!(place.abs_diff_eq(*place_again, 1e-4), "{name}: {path}: {place} {place_again}");
+            assert_eq!(says, says_again, "{name}: {path}");
+        }
+        let kind = &second.world().get::<UsdPrimInfo>(prim(&second, again, "/World")).expect("it says").kind;
+        assert_eq!(kind, "group");
+        assert!(second.world().get::<Mesh3d>(prim(&second, again, "/World/Things/Tile")).is_some());
+        assert!(second.world().get::<Mesh3d>(prim(&second, again, "/Materials")).is_some());
+    }
+}

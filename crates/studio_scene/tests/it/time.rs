@@ -143,3 +143,39 @@ fn the_animated_files_of_the_corpus_move() {
         app.world_mut().despawn(root);
     }
 }
+
+#[test]
+fn points_that_move_move_in_the_mesh_that_is_there() {
+    let folder = folder(&[(
+        "wave.usda",
+        r#"#usda 1.0
+(
+    metersPerUnit = 1
+    startTimeCode = 0
+    endTimeCode = 10
+)
+def Mesh "Wave"
+{
+    int[] faceVertexCounts = [3]
+    int[] faceVertexIndices = [0, 1, 2]
+    point3f[] points.timeSamples = {
+        0: [(0, 0, 0), (1, 0, 0), (0, 1, 0)],
+        10: [(0, 0, 0), (3, 0, 0), (0, 1, 0)],
+    }
+}
+"#,
+    )]);
+    let mut app = app(folder.path());
+    app.insert_resource(TimeUpdateStrategy::ManualDuration(Duration::ZERO));
+    let root = show(&mut app, "wave.usda");
+    let wave = prim(&app, root, "/Wave");
+    let handle = app.world().get::<Mesh3d>(wave).expect("a mesh").0.clone();
+    // What someone else has put on the mesh stays only where the mesh is not made anew.
+    let mut meshes = app.world_mut().resource_mut::<Assets<Mesh>>();
+    meshes.get_mut(&handle).expect("it is there").insert_attribute(Mesh::ATTRIBUTE_UV_1, vec![[0.5, 0.5]; 3]);
+    *app.world_mut().get_mut::<UsdTime>(root).expect("a time") = UsdTime { time_code: 5.0, playing: false, ..UsdTime::default() };
+    step(&mut app, 0);
+    assert!((largest(&app, wave) - 2.0).abs() < 1e-5);
+    let mesh = app.world().resource::<Assets<Mesh>>().get(&handle).expect("it is there");
+    assert!(mesh.contains_attribute(Mesh::ATTRIBUTE_UV_1), "the mesh was made anew");
+}

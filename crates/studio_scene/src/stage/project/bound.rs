@@ -13,7 +13,10 @@ use crate::{
     skeleton,
 };
 use bevy::{
-    camera::visibility::NoFrustumCulling,
+    camera::{
+        primitives::{Aabb, MeshAabb},
+        visibility::NoFrustumCulling,
+    },
     mesh::{
         morph::{MeshMorphWeights, MorphWeights},
         skinning::{SkinnedMesh, SkinnedMeshInverseBindposes},
@@ -24,7 +27,8 @@ use std::sync::Arc;
 use studio_usd::snapshot::{Prim, PrimData, Skeleton};
 
 /// Everything on an entity that comes from what its prim is.
-type DrawnComponents = (Mesh3d, MeshMaterial3d<StandardMaterial>, SkinnedMesh, MorphWeights, MeshMorphWeights, NoFrustumCulling);
+type DrawnComponents =
+    (Mesh3d, MeshMaterial3d<StandardMaterial>, SkinnedMesh, MorphWeights, MeshMorphWeights, NoFrustumCulling, Aabb);
 
 /// Brings what prims are up to date, for those that changed.
 pub(super) fn apply_bound(world: &mut World, entities: &mut UsdStageEntities, changed: &[bool], time: f64) {
@@ -221,6 +225,7 @@ pub(super) fn insert_part(
         SkinnedMesh { inverse_bindposes: bindposes, joints }
     });
     let targets = made.info.morph_targets.len();
+    let bounds = world.resource::<Assets<Mesh>>().get(&mesh).and_then(MeshAabb::compute_aabb);
     let Ok(mut target) = world.get_entity_mut(entity) else { return };
     target.insert((Mesh3d(mesh.clone()), MeshMaterial3d(material)));
     let is_deformed = skin.is_some() || targets > 0 || drawn.is_animated;
@@ -240,7 +245,9 @@ pub(super) fn insert_part(
     }
     // Bevy culls by the box of the mesh as it was made.
     if is_deformed {
+        // Nor does it make a box of what is not culled; who frames a stage needs one.
         target.insert(NoFrustumCulling);
+        target.insert_if_new(bounds.unwrap_or_default());
     } else {
         target.remove::<NoFrustumCulling>();
     }

@@ -11,8 +11,8 @@ mod moved;
 
 pub(super) use animated::Animated;
 pub(super) use apply::{local_matrix, visibility};
-pub(crate) use moved::PrimTransforms;
 pub(super) use copies::{Copies, move_copies, spawn as spawn_copies};
+pub(crate) use moved::PrimTransforms;
 
 use super::{
     asset::UsdStage,
@@ -62,6 +62,11 @@ impl UsdStageEntities {
     /// The entities of all prims with their paths, parents first.
     pub fn prims(&self) -> impl Iterator<Item = (&str, Entity)> {
         self.shown.iter().map(|shown| (&*shown.node.path, shown.entity))
+    }
+
+    /// The name of the stage's default prim.
+    pub(crate) fn default_prim(&self) -> Option<&str> {
+        self.contents.snapshot.default_prim.as_deref()
     }
 
     /// The first and last time code of a stage in which something moves.
