@@ -78,7 +78,7 @@ struct OpAttribute {
 }
 
 fn attribute_of(stage: &Stage, prim: &str, op: &str) -> Option<OpAttribute> {
-    let attribute = stage.attribute(openusd::sdf::path(&format!("{prim}.{op}")).ok()?);
+    let attribute = stage.attribute(openusd::sdf::path(format!("{prim}.{op}")).ok()?);
     let type_name = attribute.type_name().ok().flatten()?.as_str().to_owned();
     Some(OpAttribute { type_name, is_sampled: attribute.num_time_samples().is_ok_and(|count| count > 0) })
 }
