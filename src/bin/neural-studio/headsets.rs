@@ -2,6 +2,7 @@
 
 use crate::{Failure, report::say};
 use clap::{Args, Subcommand};
+use neural_studio::studio_graph::blueprint::problem::list_of_file;
 use neural_studio::studio_profile::{
     library::{HeadsetLibrary, ProfilePlace},
     plan::{PlanRequest, StreamPlan},
@@ -9,7 +10,6 @@ use neural_studio::studio_profile::{
     read::read_file,
 };
 use std::path::PathBuf;
-use neural_studio::studio_graph::blueprint::problem::list_of_file;
 
 #[derive(Args)]
 pub struct HeadsetsArgs {

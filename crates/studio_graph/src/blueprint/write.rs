@@ -1,8 +1,8 @@
 //! From a blueprint to text: one setting a line, in a stable order, so that two versions can be compared line by line.
 
 use super::{
-    Blueprint, BlueprintBookmark, BlueprintDriver, BlueprintNode, BlueprintNote, BlueprintParameter, BlueprintRoute, read::options,
-    settings::one_line,
+    Blueprint, BlueprintBookmark, BlueprintDriver, BlueprintNode, BlueprintNote, BlueprintParameter, BlueprintRoute,
+    read::options, settings::one_line,
 };
 use crate::flow::JoinPolicy;
 use core::fmt::Write;

@@ -36,7 +36,9 @@ impl Plugin for StudioMediaPlugin {
         app.add_gpu_node::<VideoEncoder, _>(encoder::run_video_encoder)
             .add_systems(Update, encoder::follow_motion.in_set(StudioSystems::Send));
         if let Some(render_app) = app.get_sub_app_mut(RenderApp) {
-            render_app.init_resource::<encoder::EncoderStates>().add_systems(ExtractSchedule, encoder::close_encoders.run_if(resource_exists::<GpuNodes>));
+            render_app
+                .init_resource::<encoder::EncoderStates>()
+                .add_systems(ExtractSchedule, encoder::close_encoders.run_if(resource_exists::<GpuNodes>));
         }
         audio::add_sound_nodes(app);
         audio_output::add_audio_output(app);
