@@ -67,7 +67,9 @@ pub fn store_blueprint(host: &StageHost, layer: &EditLayer, scope: &str, bluepri
             // What the schema says anyway is not written.
             let is_fallback = match &value {
                 AttributeValue::Bool(value) => !value,
-                AttributeValue::Token(text) | AttributeValue::String(text) => text.is_empty() && name.starts_with("neuralStudio:"),
+                AttributeValue::Token(text) | AttributeValue::String(text) => {
+                    text.is_empty() && name.starts_with("neuralStudio:")
+                }
                 AttributeValue::Strings(texts) => texts.is_empty(),
                 _ => false,
             };

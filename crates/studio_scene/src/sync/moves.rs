@@ -1,6 +1,8 @@
 //! Entities that move, and prims that do.
 
-use crate::stage::{Changing, PrimTransforms, UsdChange, UsdPrim, UsdRequest, UsdStage, UsdStageEntities, UsdStageRoot, UsdSystems, UsdTime};
+use crate::stage::{
+    Changing, PrimTransforms, UsdChange, UsdPrim, UsdRequest, UsdStage, UsdStageEntities, UsdStageRoot, UsdSystems, UsdTime,
+};
 use bevy::{ecs::entity::EntityHashSet, platform::collections::HashMap, prelude::*};
 use std::collections::BTreeSet;
 use studio_usd::{
@@ -74,11 +76,10 @@ pub enum UsdSyncSystems {
 
 pub(super) fn add(app: &mut App) {
     use UsdSyncSystems::{Pull, Push, Receive, Send};
-    app.configure_sets(PostUpdate, (Receive, Pull, Push, Send).chain().before(UsdSystems::Animate))
-        .add_systems(
-            PostUpdate,
-            (follow_stages.in_set(Pull), follow_entities.in_set(Push)).run_if(any_with_component::<UsdSync>),
-        );
+    app.configure_sets(PostUpdate, (Receive, Pull, Push, Send).chain().before(UsdSystems::Animate)).add_systems(
+        PostUpdate,
+        (follow_stages.in_set(Pull), follow_entities.in_set(Push)).run_if(any_with_component::<UsdSync>),
+    );
 }
 
 type Synced<'a> = (Entity, &'a UsdStageRoot, &'a UsdSync, &'a mut UsdSyncReport, &'a mut UsdStageEntities, &'a UsdTime);
@@ -161,14 +162,17 @@ fn is_moved(shown: &UsdStageEntities, transforms: &Query<&mut Transform>, index:
 /// Whether two transforms differ by no more than rounding does on its way through the attributes of a prim.
 fn is_close(a: &Transform, b: &Transform) -> bool {
     const TOLERANCE: f32 = 2e-6;
-    let close = |a: Vec3, b: Vec3| a.abs_diff_eq(b, TOLERANCE * a.abs().max_element().max(b.abs().max_element()).max(f32::MIN_POSITIVE));
+    let close =
+        |a: Vec3, b: Vec3| a.abs_diff_eq(b, TOLERANCE * a.abs().max_element().max(b.abs().max_element()).max(f32::MIN_POSITIVE));
     let turned = a.rotation.abs_diff_eq(b.rotation, TOLERANCE) || a.rotation.abs_diff_eq(-b.rotation, TOLERANCE);
     close(a.translation, b.translation) && turned && close(a.scale, b.scale)
 }
 
 /// Brings a prim's entities to where the stage says.
 fn place(shown: &UsdStageEntities, transforms: &mut Query<&mut Transform>, index: usize, time: f64) {
-    let (Some((entity, frame)), Some((own, outer))) = (shown.entities_of(index), shown.transforms_at(index, time)) else { return };
+    let (Some((entity, frame)), Some((own, outer))) = (shown.entities_of(index), shown.transforms_at(index, time)) else {
+        return;
+    };
     let mut set = |entity, to| {
         if let Ok(mut transform) = transforms.get_mut(entity) {
             transform.set_if_neq(to);
@@ -211,12 +215,17 @@ fn follow_entities(
             }
             // Another root may show a prim of the same path.
             let Some((own, frame)) = shown.entities_of(index).filter(|(own, _)| *own == entity) else { continue };
-            let Some(says) = shown.transforms_at(index, time).filter(|says| is_moved(&shown, &transforms, index, says)) else { continue };
+            let Some(says) = shown.transforms_at(index, time).filter(|says| is_moved(&shown, &transforms, index, says)) else {
+                continue;
+            };
             if moves.iter().any(|(other, _)| *other == index) {
                 continue;
             }
             if shown.is_proxy(index) {
-                report.say(format!("{}: it belongs to what instances share and cannot be moved by itself; move its instance", prim.path));
+                report.say(format!(
+                    "{}: it belongs to what instances share and cannot be moved by itself; move its instance",
+                    prim.path
+                ));
                 place(&shown, &mut transforms, index, time);
                 continue;
             }

@@ -32,8 +32,7 @@ pub fn app(folder: &Path) -> App {
 /// The same with further plugins.
 pub fn app_with<M>(folder: &Path, plugins: impl Plugins<M>) -> App {
     let mut app = App::new();
-    let assets =
-        AssetPlugin { file_path: folder.display().to_string(), watch_for_changes_override: Some(true), ..default() };
+    let assets = AssetPlugin { file_path: folder.display().to_string(), watch_for_changes_override: Some(true), ..default() };
     app.add_plugins((MinimalPlugins, assets, TransformPlugin, UsdPlugin)).add_plugins(plugins);
     app.finish();
     app.cleanup();

@@ -383,7 +383,9 @@ fn prims_become_nodes_and_both_sides_follow_each_other() {
     world.get_mut::<SceneLight>(lamp).expect("its settings").intensity = 55.0;
     app.update();
     let says = host.extract(&ExtractOptions::default()).expect("a stage").snapshot;
-    let studio_usd::snapshot::PrimData::Light(light) = &says.prim("/World/Lamp").expect("a lamp").data else { panic!("no light") };
+    let studio_usd::snapshot::PrimData::Light(light) = &says.prim("/World/Lamp").expect("a lamp").data else {
+        panic!("no light")
+    };
     assert_eq!(light.intensity.at(0.0), Some(55.0));
     // With the node, the scene goes.
     let world = app.world_mut();

@@ -261,10 +261,7 @@ pub(super) fn add(app: &mut App) {
 fn add_kind<K: PrimNode + Clone + PartialEq>(app: &mut App) {
     app.register_node::<K>().add_systems(
         PostUpdate,
-        (
-            from_nodes::<K>.before(UsdSyncSystems::Receive),
-            to_nodes::<K>.after(UsdSyncSystems::Push).before(UsdSyncSystems::Send),
-        )
+        (from_nodes::<K>.before(UsdSyncSystems::Receive), to_nodes::<K>.after(UsdSyncSystems::Push).before(UsdSyncSystems::Send))
             .run_if(any_with_component::<K>),
     );
 }

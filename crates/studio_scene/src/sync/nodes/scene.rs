@@ -146,7 +146,8 @@ fn open_scenes(
             settings.refine_level = refine_level;
         };
         let stage = assets.load_builder().with_settings(settings).load(scene.source.clone());
-        let root = commands.spawn((UsdStageRoot(stage), UsdSync { edit_layer, ..default() }, Name::new(scene.source.clone()))).id();
+        let root =
+            commands.spawn((UsdStageRoot(stage), UsdSync { edit_layer, ..default() }, Name::new(scene.source.clone()))).id();
         commands.entity(node).insert(SceneOf { root, opened, made_nodes: false });
     }
 }
@@ -210,12 +211,16 @@ fn make_nodes(
         for (path, entity) in entities.prims() {
             let Ok(info) = prims.get(entity) else { continue };
             let is_light = info.type_name.ends_with("Light") || info.type_name == "DomeLight_1";
-            let is_wanted = is_light || info.type_name == "Camera" || (info.type_name == "Mesh" && scene.prim_nodes == PrimNodes::All);
+            let is_wanted =
+                is_light || info.type_name == "Camera" || (info.type_name == "Mesh" && scene.prim_nodes == PrimNodes::All);
             if !is_wanted || known.contains(path) {
                 continue;
             }
             if made == MOST_NODES {
-                warn!("{}: it has more prims than {MOST_NODES} that could be nodes; make nodes of the rest by hand", scene.source);
+                warn!(
+                    "{}: it has more prims than {MOST_NODES} that could be nodes; make nodes of the rest by hand",
+                    scene.source
+                );
                 break;
             }
             let prim = path.to_owned();
