@@ -6,6 +6,7 @@ mod demo;
 mod edit;
 mod headsets;
 mod report;
+mod usd;
 mod view;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +30,8 @@ enum Command {
     Cameras,
     /// List, show and check headset profiles
     Headsets(headsets::HeadsetsArgs),
+    /// Look into USD scenes, convert and show them
+    Usd(usd::UsdArgs),
     /// Draw, run and watch a blueprint
     Edit(edit::EditArgs),
     /// Run a blueprint
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::View(args) => view::run(args),
         Command::Cameras => cameras::run(),
         Command::Headsets(args) => headsets::run(args),
+        Command::Usd(args) => usd::run(args),
         Command::Edit(args) => edit::run(args),
         Command::Run(args) => blueprint::run(args),
         Command::Check(args) => blueprint::check_file(args),

@@ -100,7 +100,7 @@ impl Generate {
     }
 }
 
-fn parse_size(text: &str) -> Result<UVec2, String> {
+pub fn parse_size(text: &str) -> Result<UVec2, String> {
     let parse = || {
         let (width, height) = text.split_once(['x', '×'])?;
         Some(UVec2::new(width.parse().ok()?, height.parse().ok()?))
