@@ -134,7 +134,7 @@ impl PathIndex {
         // The nearest ancestor that is there may be an instance.
         let mut end = path.rfind('/')?;
         let prim = loop {
-            let Some(ancestor) = path.get(..end) else { return None };
+            let ancestor = path.get(..end)?;
             if let Some(prim) = by_path.get(ancestor) {
                 break *prim;
             }

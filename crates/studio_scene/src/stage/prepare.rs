@@ -44,7 +44,7 @@ pub(super) struct PrimContent {
 
 #[derive(Debug)]
 enum Related {
-    Data(PrimData),
+    Data(Box<PrimData>),
     Content(Arc<PrimContent>),
 }
 
@@ -547,8 +547,8 @@ impl Making<'_> {
         };
         if let Some((place, PrimData::Skeleton(skeleton))) = skeleton {
             let animation = skeleton.animation.as_deref().and_then(|path| self.data(place.list, path));
-            related.extend(animation.map(|(_, data)| Related::Data(data.clone())));
-            related.push(Related::Data(PrimData::Skeleton(skeleton)));
+            related.extend(animation.map(|(_, data)| Related::Data(Box::new(data.clone()))));
+            related.push(Related::Data(Box::new(PrimData::Skeleton(skeleton))));
         }
         related
     }
@@ -561,7 +561,7 @@ impl Making<'_> {
         }
         match contents.get(&of) {
             Some(content) => related.push(Related::Content(content.clone())),
-            None => related.extend(self.prim(place).map(|prim| Related::Data(prim.data.clone()))),
+            None => related.extend(self.prim(place).map(|prim| Related::Data(Box::new(prim.data.clone())))),
         }
         for child in self.index.children(place) {
             self.add_subtree(Use { place: Place { list: place.list, prim: *child }, ..of }, contents, related, depth + 1);
