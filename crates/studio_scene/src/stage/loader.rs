@@ -133,10 +133,9 @@ impl AssetLoader for UsdStageLoader {
     ) -> Result<UsdStage, UsdLoadError> {
         let path = context.path().clone_owned();
         let previous = self.loaded.previous(&path);
-        let source = path.source().clone_owned();
-        let folder = self.folder.clone().filter(|_| source == AssetSourceId::Default);
-        let layers = Arc::new(AssetLayers::new(self.assets.clone(), source, folder, settings.budget.max_file_bytes));
-        let root = AssetLayers::identifier(&path);
+        let folder = self.folder.clone().filter(|_| *path.source() == AssetSourceId::Default);
+        let (layers, root) = AssetLayers::new(self.assets.clone(), &path, folder, settings.budget.max_file_bytes);
+        let layers = Arc::new(layers);
         let mut bytes = Vec::new();
         let read = reader.read_to_end(&mut bytes).await;
         read.map_err(|error| UsdLoadError::Read { path: path.to_string(), error })?;

@@ -26,6 +26,8 @@ pub(super) struct AssetLayers {
     source: AssetSourceId<'static>,
     /// The folder that the source is, if it is one.
     folder: Option<PathBuf>,
+    /// What identifiers begin at: nothing, so the source's root; or the root layer's own folder, if the root layer has an absolute path.
+    base: PathBuf,
     max_file_bytes: u64,
     relay: Mutex<Relay>,
 }
@@ -38,14 +40,15 @@ struct Relay {
 }
 
 impl AssetLayers {
-    /// The source that an asset is in.
-    pub(super) fn new(assets: AssetServer, source: AssetSourceId<'static>, folder: Option<PathBuf>, max_file_bytes: u64) -> Self {
-        Self { assets, source, folder, max_file_bytes, relay: Mutex::default() }
-    }
-
-    /// The identifier of the layer at an asset path.
-    pub(super) fn identifier(path: &AssetPath) -> String {
-        path.path().components().filter_map(|part| part.as_os_str().to_str()).collect::<Vec<_>>().join("/")
+    /// The source that a root layer is in, and the identifier of that layer. Nothing outside of the source is read, and of a root layer with
+    /// an absolute path nothing outside of its folder.
+    pub(super) fn new(assets: AssetServer, root: &AssetPath<'static>, folder: Option<PathBuf>, max_file_bytes: u64) -> (Self, String) {
+        let file = root.path();
+        let base = file.parent().filter(|_| file.is_absolute()).unwrap_or(Path::new("")).to_owned();
+        let below = file.strip_prefix(&base).unwrap_or(file);
+        let identifier = below.components().filter_map(|part| part.as_os_str().to_str()).collect::<Vec<_>>().join("/");
+        let source = root.source().clone_owned();
+        (Self { assets, source, folder, base, max_file_bytes, relay: Mutex::default() }, identifier)
     }
 
     fn relay(&self) -> MutexGuard<'_, Relay> {
@@ -81,7 +84,7 @@ impl AssetLayers {
                 answer.send(checked.map(|()| Some(root_bytes.clone()))).ok();
                 continue;
             }
-            let path = AssetPath::from_path_buf(PathBuf::from(&identifier)).with_source(self.source.clone());
+            let path = AssetPath::from_path_buf(self.base.join(&identifier)).with_source(self.source.clone());
             if !may_depend(&path) {
                 answer.send(self.read_source(&identifier).await).ok();
                 continue;
@@ -123,7 +126,8 @@ impl AssetLayers {
     async fn read_source(&self, identifier: &str) -> Answer {
         let fail = |message: String| UsdError::Read { layer: identifier.to_owned(), message };
         let source = self.assets.get_source(self.source.clone()).map_err(|error| fail(error.to_string()))?;
-        let mut reader = match source.reader().read(Path::new(identifier)).await {
+        let file = self.base.join(identifier);
+        let mut reader = match source.reader().read(&file).await {
             Ok(reader) => reader,
             Err(error) => return not_there(identifier, error),
         };
@@ -162,7 +166,7 @@ impl LayerSource for AssetLayers {
     }
 
     fn file(&self, identifier: &str) -> Option<PathBuf> {
-        Some(self.folder.as_ref()?.join(identifier))
+        Some(self.folder.as_ref()?.join(&self.base).join(identifier))
     }
 }
 

@@ -334,6 +334,32 @@ fn a_blueprint_lives_in_the_stage_and_comes_back_identical() {
 }
 
 #[test]
+fn a_scene_node_takes_a_file_by_its_absolute_path_and_nothing_outside_of_its_folder() {
+    let files = folder(&[
+        ("scene.usda", "#usda 1.0\n(\n    subLayers = [@./look.usda@]\n)\n\ndef Xform \"World\"\n{\n}\n"),
+        ("look.usda", "#usda 1.0\n\nover \"World\"\n{\n    def Cube \"Box\"\n    {\n    }\n}\n"),
+    ]);
+    let elsewhere = folder(&[]);
+    let assets = bevy::asset::AssetPlugin {
+        file_path: elsewhere.path().display().to_string(),
+        unapproved_path_mode: bevy::asset::UnapprovedPathMode::Allow,
+        ..default()
+    };
+    let mut app = App::new();
+    app.add_plugins((MinimalPlugins, assets, TransformPlugin, studio_scene::stage::UsdPlugin, GraphPlugin, UsdSyncPlugin));
+    app.finish();
+    app.cleanup();
+    let source = files.path().join("scene.usda").display().to_string();
+    let node = app.world_mut().spawn(UsdScene { source, ..default() }).id();
+    run_until(&mut app, "the scene", |world| {
+        let error = world.get::<NodeStatus>(node).and_then(NodeStatus::error).map(str::to_owned);
+        assert_eq!(error, None);
+        let root = world.get::<SceneOf>(node).map(|scene| scene.root);
+        root.and_then(|root| world.get::<UsdStageEntities>(root)).is_some_and(|shown| shown.entity("/World/Box").is_some())
+    });
+}
+
+#[test]
 fn prims_become_nodes_and_both_sides_follow_each_other() {
     let files = folder(&[("scene.usda", SCENE)]);
     let mut app = app(files.path());

@@ -5,9 +5,13 @@ use crate::{
     stage::{UsdLoadSettings, UsdPayloads, UsdPrimInfo, UsdStageEntities, UsdStageReady, UsdStageRoot, UsdStageStatus, UsdTime},
     sync::{UsdSync, UsdSyncSystems},
 };
-use bevy::{platform::collections::HashSet, prelude::*};
+use bevy::{asset::AssetPath, platform::collections::HashSet, prelude::*};
+use std::path::Path;
 use studio_graph::{
-    blueprint::spawn::{CanvasPosition, InBlueprint},
+    blueprint::{
+        asset::BlueprintFolder,
+        spawn::{CanvasPosition, InBlueprint},
+    },
     prelude::*,
     registry::InputPath,
     schedule::StudioSystems,
@@ -114,6 +118,7 @@ fn open_scenes(
     mut scenes: Query<(Entity, &UsdScene, Option<&mut SceneOf>, &mut NodeStatus), Changed<UsdScene>>,
     mut roots: Query<(&mut UsdSync, Option<&mut UsdTime>)>,
     assets: Option<Res<AssetServer>>,
+    folder: Option<Res<BlueprintFolder>>,
     mut commands: Commands,
 ) {
     for (node, scene, shown, mut status) in &mut scenes {
@@ -145,7 +150,11 @@ fn open_scenes(
             settings.payloads = if load_payloads { UsdPayloads::All } else { UsdPayloads::None };
             settings.refine_level = refine_level;
         };
-        let stage = assets.load_builder().with_settings(settings).load(scene.source.clone());
+        // A file of the asset folder may refer to all of that folder, another one to what is below its own.
+        let file = Path::new(&scene.source);
+        let file = folder.as_ref().and_then(|folder| file.strip_prefix(folder.0.as_ref()?).ok()).unwrap_or(file);
+        let path = AssetPath::from_path_buf(file.to_owned());
+        let stage = assets.load_builder().with_settings(settings).load(path);
         let root =
             commands.spawn((UsdStageRoot(stage), UsdSync { edit_layer, ..default() }, Name::new(scene.source.clone()))).id();
         commands.entity(node).insert(SceneOf { root, opened, made_nodes: false });
