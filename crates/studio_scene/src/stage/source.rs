@@ -42,7 +42,12 @@ struct Relay {
 impl AssetLayers {
     /// The source that a root layer is in, and the identifier of that layer. Nothing outside of the source is read, and of a root layer with
     /// an absolute path nothing outside of its folder.
-    pub(super) fn new(assets: AssetServer, root: &AssetPath<'static>, folder: Option<PathBuf>, max_file_bytes: u64) -> (Self, String) {
+    pub(super) fn new(
+        assets: AssetServer,
+        root: &AssetPath<'static>,
+        folder: Option<PathBuf>,
+        max_file_bytes: u64,
+    ) -> (Self, String) {
         let file = root.path();
         let base = file.parent().filter(|_| file.is_absolute()).unwrap_or(Path::new("")).to_owned();
         let below = file.strip_prefix(&base).unwrap_or(file);

@@ -1,7 +1,11 @@
 //! A stage, its entities and the graph keep in step.
 
 use super::{app_with, folder, place, prim, run_until, show, stage, write};
-use bevy::prelude::*;
+use bevy::{
+    asset::{AssetPlugin, UnapprovedPathMode},
+    prelude::*,
+    transform::TransformPlugin,
+};
 use std::{net::Ipv4Addr, time::Instant};
 use studio_graph::{
     blueprint::{read::read, spawn::spawn},
@@ -9,7 +13,7 @@ use studio_graph::{
     status::NodeStatus,
 };
 use studio_scene::{
-    stage::{UsdStageEntities, UsdTime},
+    stage::{UsdPlugin, UsdStageEntities, UsdTime},
     sync::{
         SyncDirection, UsdShare, UsdSync, UsdSyncPlugin, UsdSyncReport,
         blueprint::{BLUEPRINT_SCOPE, blueprint_in, store_blueprint},
@@ -340,13 +344,13 @@ fn a_scene_node_takes_a_file_by_its_absolute_path_and_nothing_outside_of_its_fol
         ("look.usda", "#usda 1.0\n\nover \"World\"\n{\n    def Cube \"Box\"\n    {\n    }\n}\n"),
     ]);
     let elsewhere = folder(&[]);
-    let assets = bevy::asset::AssetPlugin {
+    let assets = AssetPlugin {
         file_path: elsewhere.path().display().to_string(),
-        unapproved_path_mode: bevy::asset::UnapprovedPathMode::Allow,
+        unapproved_path_mode: UnapprovedPathMode::Allow,
         ..default()
     };
     let mut app = App::new();
-    app.add_plugins((MinimalPlugins, assets, TransformPlugin, studio_scene::stage::UsdPlugin, GraphPlugin, UsdSyncPlugin));
+    app.add_plugins((MinimalPlugins, assets, TransformPlugin, UsdPlugin, GraphPlugin, UsdSyncPlugin));
     app.finish();
     app.cleanup();
     let source = files.path().join("scene.usda").display().to_string();
