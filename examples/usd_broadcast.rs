@@ -29,7 +29,11 @@ fn film(mut ready: MessageReader<UsdStageReady>, mut commands: Commands) {
     let view = SceneView {
         camera: "/Room/Viewer".to_owned(),
         projection: SceneProjection::Equirect360Mono,
-        size: UVec2::new(1024, 512),
+        // Small enough for a machine without a GPU.
+        size: UVec2::new(512, 256),
+        density: 0.5,
+        samples: 1,
+        look: SceneLook { samples: SceneSamples::One, ..default() },
         ..default()
     };
     let view = commands.spawn(view).id();
@@ -38,7 +42,7 @@ fn film(mut ready: MessageReader<UsdStageReady>, mut commands: Commands) {
     commands.connect(video, "frame", view, "pace");
     for profile in HEADSETS {
         let headset =
-            VirtualCamera { profile: profile.to_owned(), frame_rate_hz: 10.0, max_size: UVec2::new(1024, 512), ..default() };
+            VirtualCamera { profile: profile.to_owned(), frame_rate_hz: 10.0, max_size: UVec2::new(512, 512), ..default() };
         let headset = commands.spawn(headset).id();
         commands.connect(view, "frame", headset, "frame");
     }

@@ -17,7 +17,9 @@ fn set_up(mut commands: Commands) {
     let camera = commands.spawn(SceneCamera { prim: "/Room/Camera".to_owned(), ..default() }).id();
     let view = SceneView {
         projection: SceneProjection::StereoFlat { packing: StereoPacking::SideBySide },
-        size: UVec2::new(1280, 480),
+        // Small enough for a machine without a GPU.
+        size: UVec2::new(640, 240),
+        look: SceneLook { samples: SceneSamples::One, ..default() },
         // What is as far as the table is neither before the window nor behind it.
         convergence_m: 4.0,
         ..default()

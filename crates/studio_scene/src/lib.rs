@@ -17,7 +17,7 @@ pub mod prelude {
             UsdChange, UsdLoadSettings, UsdPlugin, UsdPrim, UsdRequest, UsdStage, UsdStageEntities, UsdStageReady, UsdStageRoot,
             UsdStageStatus, UsdTime,
         },
-        stereo::{Backdrop, SceneProjection, SceneView, StereoPacking, StereoRig, VideoScreen},
+        stereo::{Backdrop, SceneLook, SceneProjection, SceneSamples, SceneView, StereoPacking, StereoRig, VideoScreen},
         sync::{
             UsdShare, UsdSync, UsdSyncPlugin,
             nodes::{SceneCamera, SceneLight, SceneModel, UsdScene},
