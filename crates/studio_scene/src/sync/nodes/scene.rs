@@ -6,7 +6,7 @@ use crate::{
     sync::{UsdSync, UsdSyncSystems},
 };
 use bevy::{asset::AssetPath, platform::collections::HashSet, prelude::*};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use studio_graph::{
     blueprint::{
         asset::BlueprintFolder,
@@ -151,14 +151,31 @@ fn open_scenes(
             settings.refine_level = refine_level;
         };
         // A file of the asset folder may refer to all of that folder, another one to what is below its own.
-        let file = Path::new(&scene.source);
-        let file = folder.as_ref().and_then(|folder| file.strip_prefix(folder.0.as_ref()?).ok()).unwrap_or(file);
-        let path = AssetPath::from_path_buf(file.to_owned());
+        let file = straight(Path::new(&scene.source));
+        let folder = folder.as_ref().and_then(|folder| folder.0.as_deref()).map(straight);
+        let below = folder.and_then(|folder| file.strip_prefix(folder).ok().map(Path::to_owned)).unwrap_or(file);
+        let path = AssetPath::from_path_buf(below);
         let stage = assets.load_builder().with_settings(settings).load(path);
         let root =
             commands.spawn((UsdStageRoot(stage), UsdSync { edit_layer, ..default() }, Name::new(scene.source.clone()))).id();
         commands.entity(node).insert(SceneOf { root, opened, made_nodes: false });
     }
+}
+
+/// An absolute path without `..`, which no asset path may have; another path as it is.
+fn straight(path: &Path) -> PathBuf {
+    if !path.is_absolute() {
+        return path.to_owned();
+    }
+    let mut straight = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => _ = straight.pop(),
+            Component::CurDir => {}
+            part => straight.push(part),
+        }
+    }
+    straight
 }
 
 fn play(scene: &UsdScene) -> UsdTime {
