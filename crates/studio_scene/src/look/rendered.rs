@@ -284,8 +284,9 @@ fn sky_pictures(studio: &mut Studio, sky: &Light) {
     let world = studio.app.world_mut();
     let maps =
         world.resource_scope(|_, mut images: Mut<Assets<Image>>| baked.into_maps("Dome", &mut |_, image| images.add(image)));
-    world.entity_mut(studio.lamp).insert(maps);
     studio.light(sky, LightOptions::default());
+    // A light that is made anew has none.
+    studio.app.world_mut().entity_mut(studio.lamp).insert(maps);
     // The quad faces +Z and gathers the white half, but for what the red part adds.
     assert_close("sky with a picture", studio.middle("sky-lit").y, 0.5, 0.15);
     // Look past the quad: it is in the way only of -Z.

@@ -55,8 +55,11 @@ fn the_corpus_file_formats_all_show_one_picture() {
         // Where the picture is opaque; JPEG has no alpha.
         let places: Vec<_> = places.filter(|(x, y)| reference.linear(*x, *y, false).w > 0.99).collect();
         assert!(places.len() > 100);
-        places.iter().map(|(x, y)| (encoded(a, *x, *y) - encoded(b, *x, *y)).abs().max_element()).sum::<f32>()
-            / places.len() as f32
+        let mut differences: Vec<f32> =
+            places.iter().map(|(x, y)| (encoded(a, *x, *y) - encoded(b, *x, *y)).abs().max_element()).collect();
+        // Each file has its own name written into the picture, so a tenth of the places differ altogether.
+        differences.sort_unstable_by(f32::total_cmp);
+        differences[differences.len() * 4 / 5]
     };
     for name in names {
         let picture = read(name).unwrap();
@@ -71,6 +74,15 @@ fn the_corpus_file_formats_all_show_one_picture() {
                     color.abs_diff_eq(Vec3::from(expected.map(|byte: u8| f32::from(byte))), 4.0),
                     "{name} at {x}, {y}: {color}"
                 );
+            }
+            continue;
+        }
+        if name.contains("32-bit") {
+            // It holds other numbers than its siblings; these are FFmpeg's.
+            for (x, y, expected) in [(28, 84, [118, 96, 25]), (220, 204, [74, 98, 122]), (196, 36, [80, 110, 114])] {
+                let color = encoded(&picture, x, y) * 255.0;
+                let expected = Vec3::from(expected.map(|byte: u8| f32::from(byte)));
+                assert!(color.abs_diff_eq(expected, 2.0), "{name} at {x}, {y}: {color}");
             }
             continue;
         }
