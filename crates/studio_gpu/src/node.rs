@@ -24,7 +24,7 @@ use studio_graph::prelude::*;
 pub struct GpuNodeRun {
     /// The node, as the main world names it.
     pub node: Entity,
-    /// For a node that films: the picture that was asked for by a [`CameraCue`](crate::film::CameraCue).
+    /// For a node that films: the picture that was asked for by a [`CameraCue`].
     pub cue: Option<FrameStamp>,
     /// Inputs in order of declaration, with the frames on them.
     pub inputs: Vec<(Cow<'static, str>, Option<GpuFrame>)>,
@@ -217,7 +217,7 @@ pub trait AppGpuNodeExt {
     -> &mut Self;
 
     /// The same for a kind whose nodes [film](crate::film): `system` runs after the node's cameras have rendered, when a frame
-    /// came in or, where nothing is linked, the node's [`CameraCue`](crate::film::CameraCue) asks for one.
+    /// came in or, where nothing is linked, the node's [`CameraCue`] asks for one.
     fn add_camera_node<K: NodeKind + Clone, M>(
         &mut self,
         system: impl IntoSystem<In<GpuNodeRun>, Result, M> + 'static,

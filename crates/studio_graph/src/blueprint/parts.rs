@@ -1,7 +1,7 @@
 //! A blueprint taken apart into texts, and put together again: for files of other formats that keep one, such as a USD layer.
 //!
 //! The parts are what a `.blueprint.ron` file says of each thing, so whoever keeps them needs to know nothing of kinds, and
-//! [`GraphParts::join`] finds the same faults as [`read`](super::read::read) does.
+//! [`GraphParts::join`] finds the same faults as [`read`] does.
 
 use super::{
     Blueprint, BlueprintNode, Problem, Setting,

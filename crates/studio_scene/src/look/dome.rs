@@ -3,7 +3,7 @@
 //! A dome without a picture is light from everywhere in its colour, which is not seen itself. A dome with a picture becomes three cube maps,
 //! made once and on the processor: the sky as it is seen, its light gathered over the hemisphere about each direction (for rough surfaces),
 //! and its reflections for growing roughness. Bevy could filter on the GPU
-//! ([`GeneratedEnvironmentMapLight`](bevy::light::GeneratedEnvironmentMapLight)), but does so in every frame and for each camera, which is
+//! ([`GeneratedEnvironmentMapLight`]), but does so in every frame and for each camera, which is
 //! dear with two eyes and many cameras for a sky that stays.
 //!
 //! Skies belong to cameras in Bevy: every camera with [`StageView`] gets them. Several domes without a picture add up; of several with one,

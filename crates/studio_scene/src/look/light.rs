@@ -9,9 +9,9 @@
 //! | `RectLight`, `DiskLight`, shaped | [`SpotLight`] | a point in place of an area |
 //! | `CylinderLight` | [`PointLight`] of the same flux | it shines to all sides alike: 21 % less broadside |
 //! | `DistantLight` | [`DirectionalLight`] | the sun's disk is a point in highlights |
-//! | `DomeLight` | [`DomeLight`](super::DomeLight) | see [`dome`](super::dome) |
+//! | `DomeLight` | [`DomeLight`] | see [`dome`](super::dome) |
 //!
-//! Everything else is left out with a note. The numbers are made in [`photometry`](super::photometry).
+//! Everything else is left out with a note. The numbers are made in [`photometry`].
 
 use super::{DomeLight, DomeMaps, finite_or, photometry};
 use bevy::{

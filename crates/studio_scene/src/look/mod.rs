@@ -1,6 +1,6 @@
 //! Materials, textures, lights and cameras: from a stage's plain data to Bevy's components.
 //!
-//! - [`material`](fn@material): `UsdPreviewSurface` to [`StandardMaterial`](bevy::pbr::StandardMaterial), with textures made by [`texture`].
+//! - [`material`](fn@material): `UsdPreviewSurface` to [`StandardMaterial`], with textures made by [`texture`].
 //! - [`insert_light`]: `UsdLux` to Bevy's lights in photometric units; [`dome`]: skies.
 //! - [`insert_camera`]: film back, focus, exposure.
 //!

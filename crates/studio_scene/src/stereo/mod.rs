@@ -3,12 +3,12 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`frustum`] | off-axis view frusta, and the projection made of one |
-//! | [`rig`] | [`StereoRig`](rig::StereoRig): two eyes on an entity |
+//! | [`rig`] | [`StereoRig`]: two eyes on an entity |
 //! | [`shadows`] | one set of shadow maps for several cameras |
 //! | [`plan`] | which cameras make a picture of the sphere, and omnidirectional stereo |
-//! | [`backdrop`] | the [`Backdrop`](backdrop::Backdrop) node: a picture of the sphere behind and among the scene's objects |
-//! | [`screen`] | the [`VideoScreen`](screen::VideoScreen) node: a picture on an object of the scene |
-//! | [`settings`] | the [`SceneView`](settings::SceneView) node: a picture of the scene for the graph |
+//! | [`backdrop`] | the [`Backdrop`] node: a picture of the sphere behind and among the scene's objects |
+//! | [`screen`] | the [`VideoScreen`] node: a picture on an object of the scene |
+//! | [`settings`] | the [`SceneView`] node: a picture of the scene for the graph |
 
 pub mod backdrop;
 pub mod camera;
