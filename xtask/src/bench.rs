@@ -10,6 +10,7 @@ use crate::{
     packages::Group,
     process::{Job, Runner},
     project::Project,
+    python::OPENCV,
     setup,
     summary::{Outcome, Summary},
     table,
@@ -24,6 +25,8 @@ use std::{
 const BUILD: Duration = Duration::from_secs(2 * 60 * 60);
 const PROGRAM: Duration = Duration::from_secs(20 * 60);
 const PEERS: &str = "ffmpeg v360";
+/// The program that compares with OpenCV.
+const VISION: &str = "bench_vision";
 const PEER: Duration = Duration::from_secs(3 * 60);
 
 type Record = Map<String, Value>;
@@ -55,6 +58,9 @@ pub fn run(runner: &Runner, project: &Project, options: &BenchOptions) -> Summar
     };
     if programs.is_empty() && !has_peers {
         summary.step("bench programs", || Outcome::Failed("there are none of that name".into()));
+    }
+    if !options.gpu && programs.iter().any(|program| program.name == VISION) {
+        summary.step("OpenCV", || OPENCV.set_up(runner, false).into());
     }
     // All builds come first: a compiler beside a measurement would spoil it.
     let built: Vec<bool> = programs
@@ -114,6 +120,11 @@ fn needs_gstreamer(manifest: &str) -> bool {
 
 fn measure(runner: &Runner, program: &Program, args: &[String], records: &mut Vec<Record>) -> (Outcome, Option<TestCounts>) {
     let mut job = Job::new(&program.run, PROGRAM);
+    if program.name == VISION
+        && let Some(python) = OPENCV.python(runner)
+    {
+        job = job.env(OPENCV.variable, python.to_string_lossy());
+    }
     if !args.is_empty() {
         job = job.args(["--"]).args(args.iter().cloned());
     }

@@ -5,9 +5,9 @@ use crate::{
     packages::Group,
     process::{Job, Runner},
     project::Project,
+    python::USD,
     setup,
     summary::{Outcome, Summary},
-    usd,
 };
 use std::{process::ExitCode, time::Duration};
 
@@ -95,8 +95,8 @@ fn not_built() -> Outcome {
 fn tests(runner: &Runner) -> (Outcome, Option<TestCounts>) {
     let mut counts = TestCounts::default();
     let mut job = Job::new("cargo test --workspace --no-fail-fast", TESTS);
-    if let Some(python) = usd::python(runner) {
-        job = job.env(usd::PYTHON, python.to_string_lossy());
+    if let Some(python) = USD.python(runner) {
+        job = job.env(USD.variable, python.to_string_lossy());
     }
     let result = runner.run_with(&job, |line| counts.read_line(line));
     counts.close();

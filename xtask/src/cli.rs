@@ -61,11 +61,12 @@ Build every bench program first, then run one at a time with the machine to itse
 crates/*/examples/bench_*.rs (stages by themselves), then the whole pipeline's in benches/, then peers (ffmpeg) for
 comparison. Every record is also kept in out/bench.jsonl. A record over its own limit counts as failed.
 
-Usage: cargo xtask bench [--gpu] [--only NAME] [--profile NAME] [-- ARGS...]
+Usage: cargo xtask bench [[--only] NAME] [--gpu] [--profile NAME] [-- ARGS...]
+
+NAME leaves only the programs whose name contains it: `cargo xtask bench vision`.
 
 Options:
       --gpu             only the programs that need nothing but a GPU: no set-up, no GStreamer, no peers
-      --only NAME       only the programs whose name contains NAME
       --profile NAME    cargo profile [default: release]
   ARGS                  go to every bench program";
 
@@ -200,6 +201,7 @@ fn bench(rest: &[&str]) -> Result<Command, String> {
                 options.args = rest.map(ToString::to_string).collect();
                 break;
             }
+            name if options.only.is_none() && !name.starts_with('-') => options.only = Some(name.to_owned()),
             extra => return Err(unknown("bench", extra)),
         }
     }
@@ -235,7 +237,9 @@ mod tests {
             ("tset", "tset"),
             ("test --fast", "--fast"),
             ("setup now", "now"),
+            ("bench --profile", "--profile"),
             ("bench --only", "--only"),
+            ("bench flow stitch", "stitch"),
             ("help me", "me"),
             ("-x", "-x"),
         ] {
@@ -263,7 +267,7 @@ mod tests {
 
     #[test]
     fn bench_options() {
-        let Command::Bench(options) = parsed("bench --gpu --only stitch --profile dev -- --size 8k").unwrap().command else {
+        let Command::Bench(options) = parsed("bench --gpu stitch --profile dev -- --size 8k").unwrap().command else {
             panic!("not bench")
         };
         assert_eq!(options.args, ["--size", "8k"]);

@@ -13,10 +13,10 @@ mod output;
 mod packages;
 mod process;
 mod project;
+mod python;
 mod setup;
 mod summary;
 mod table;
-mod usd;
 
 use crate::{
     cli::{Cli, Command},

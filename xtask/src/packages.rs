@@ -62,7 +62,11 @@ pub const PACKAGES: &[Package] = &[
     package(Group::Run, "libxkbcommon-x11-0", "the keyboard in windows"),
     package(Group::Test, "ffmpeg", "an independent reader of our recordings, and the peer of the stitch bench"),
     package(Group::Test, "xvfb", "windows on a machine without a screen"),
-    package(Group::Test, "python3-venv", "usd-core, an independent reader of our USD files, in an environment of its own"),
+    package(
+        Group::Test,
+        "python3-venv",
+        "usd-core and OpenCV, which tests and benches compare us with, each in an environment of its own",
+    ),
     package(Group::Test, "xdotool", "keys and clicks for windows under test"),
 ];
 

@@ -3,8 +3,9 @@
 use crate::{
     packages::{self, ELEMENTS, Group, Package},
     process::{Job, Runner},
+    python::USD,
     summary::Outcome,
-    table, usd,
+    table,
 };
 use std::{fs, path::Path, time::Duration};
 
@@ -20,7 +21,7 @@ pub fn run(runner: &Runner, groups: &[Group], check: bool) -> Outcome {
     note(system_packages(runner, groups, check));
     if groups.contains(&Group::Test) {
         note(rust_components(runner, check));
-        note(usd::set_up(runner, check));
+        note(USD.set_up(runner, check));
     }
     if groups.contains(&Group::Run) && !runner.dry_run {
         note(gstreamer_elements(runner));

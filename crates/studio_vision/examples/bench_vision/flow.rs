@@ -1,0 +1,112 @@
+//! Optical flow against the ground truth of Middlebury.
+//!
+//! Limits: a mean endpoint error of 0.24 px at the normal quality within the time that Farneback's method takes on the same two cores, and
+//! below that of OpenCV's DeepFlow at the best.
+
+use crate::{AnyResult, Bench, peers, pictures::read_flo, timing::Times};
+use bevy::math::{UVec2, Vec2};
+use serde_json::json;
+use std::path::Path;
+use studio_gpu::picture::GpuPicture;
+use studio_vision::flow::{FlowPass, FlowQuality, FlowSettings};
+
+/// Pairs with public ground truth.
+const PAIRS: [&str; 4] = ["Dimetrodon", "Grove2", "RubberWhale", "Urban2"];
+/// The pair whose time is taken, 640×480 pixels.
+const TIMED: usize = 1;
+
+/// What a quality has to reach: mean endpoint error in px, and milliseconds at 640×480 on software Vulkan.
+const LIMITS: [(FlowQuality, f32, f64); 3] =
+    [(FlowQuality::Fast, 0.42, 30.0), (FlowQuality::Balanced, 0.24, 52.0), (FlowQuality::High, 0.187, f64::INFINITY)];
+/// Milliseconds at 1920×1080 on a GPU in silicon.
+const FULL_HD_MS: f64 = 1.0;
+
+pub fn run(bench: &Bench) -> AnyResult<()> {
+    peers::opencv(bench, "flow")?;
+    let Some(folder) = bench.data("flow/middlebury") else { return Ok(()) };
+    for (quality, limit_px, limit_ms) in LIMITS {
+        let errors =
+            PAIRS.iter().map(|pair| endpoint_error(bench, &folder.join(pair), quality)).collect::<AnyResult<Vec<_>>>()?;
+        let mean_px = errors.iter().sum::<f32>() / errors.len() as f32;
+        let worst_px = errors.iter().copied().fold(0.0, f32::max);
+        let times = time(bench, &pair(bench, &folder.join(PAIRS[TIMED]))?, quality)?;
+        let passed = mean_px <= limit_px && (bench.is_hardware() || times.at(0.5) <= limit_ms);
+        let mut record = json!({
+            "name": format!("flow {quality:?} 640x480"), "epe_px": mean_px, "limit_px": limit_px, "worst_pair_px": worst_px,
+            "passed": passed, "adapter": bench.gpu.adapter.name,
+        });
+        for (pair, error) in PAIRS.iter().zip(&errors) {
+            record[*pair] = json!(error);
+        }
+        times.add_to(&mut record);
+        println!("{record}");
+        let times = time(bench, &full_hd(bench, &folder.join(PAIRS[TIMED]))?, quality)?;
+        let mut record = json!({ "name": format!("flow {quality:?} 1920x1080"), "adapter": bench.gpu.adapter.name });
+        if bench.is_hardware() && quality == FlowQuality::Balanced {
+            record["passed"] = json!(times.at(0.5) <= FULL_HD_MS);
+        }
+        times.add_to(&mut record);
+        println!("{record}");
+    }
+    Ok(())
+}
+
+fn settings(width: u32, quality: FlowQuality) -> FlowSettings {
+    FlowSettings { working_width_px: width, quality, grid: UVec2::new(40, 30), wraps: false }
+}
+
+fn pair(bench: &Bench, folder: &Path) -> AnyResult<[GpuPicture; 2]> {
+    Ok([bench.read_picture(&folder.join("frame11.png"))?, bench.read_picture(&folder.join("frame10.png"))?])
+}
+
+/// The same pictures, stretched to 1920×1080.
+fn full_hd(bench: &Bench, folder: &Path) -> AnyResult<[GpuPicture; 2]> {
+    let stretched = |name: &str| -> AnyResult<GpuPicture> {
+        let picture = image::open(folder.join(name))?.resize_exact(1920, 1080, image::imageops::FilterType::CatmullRom);
+        bench.upload_rgba(picture.to_rgba8())
+    };
+    Ok([stretched("frame11.png")?, stretched("frame10.png")?])
+}
+
+fn time(bench: &Bench, pair: &[GpuPicture; 2], quality: FlowQuality) -> AnyResult<Times> {
+    let mut pass = FlowPass::new(&bench.gpu.device, pair[0].size, &settings(pair[0].size.x, quality))?;
+    let mut turn = 0;
+    bench.time(|encoder| {
+        turn = 1 - turn;
+        Ok(pass.encode(&bench.gpu.device, encoder, &pair[turn])?)
+    })
+}
+
+/// Mean endpoint error in pixels over the pixels whose motion is known.
+///
+/// The ground truth is defined on frame 10 and points forward: what is at `p` in frame 10 is at `p + f` in frame 11. Our motion is defined
+/// on the current frame and points from the past: what is at `p` now was at `p - m`. With frame 11 as the previous picture and frame 10 as
+/// the current one, both speak of the same pixels, and `m = -f`.
+fn endpoint_error(bench: &Bench, folder: &Path, quality: FlowQuality) -> AnyResult<f32> {
+    let pictures = pair(bench, folder)?;
+    let mut pass = FlowPass::new(&bench.gpu.device, pictures[0].size, &settings(pictures[0].size.x, quality))?;
+    for picture in &pictures {
+        let mut encoder = bench.gpu.device.create_command_encoder(&Default::default());
+        pass.encode(&bench.gpu.device, &mut encoder, picture)?;
+        bench.submit(encoder)?;
+    }
+    let (truth_size, truth) = read_flo(&folder.join("flow10.flo"))?;
+    if truth_size != pictures[0].size {
+        return Err(format!("the truth in `{}` is {truth_size}, the pictures are {}", folder.display(), pictures[0].size).into());
+    }
+    let found = bench.read_vectors(pass.motion_texture())?;
+    let (size, per_texel) = (pass.plan().flow_size, truth_size.as_vec2() / pass.plan().flow_size.as_vec2());
+    let at = |pixel: UVec2| {
+        let place = ((pixel.as_vec2() + 0.5) / per_texel - 0.5).clamp(Vec2::ZERO, size.as_vec2() - 1.0);
+        let base = place.floor().as_uvec2().min(size - 2);
+        let part = place - base.as_vec2();
+        let value = |x: u32, y: u32| found[((base.y + y) * size.x + base.x + x) as usize];
+        value(0, 0).lerp(value(1, 0), part.x).lerp(value(0, 1).lerp(value(1, 1), part.x), part.y) * per_texel
+    };
+    let known = truth.iter().zip(0u32..).filter(|(motion, _)| motion.abs().max_element() < 1e9);
+    let (sum, count) = known.fold((0.0_f64, 0), |(sum, count), (motion, index)| {
+        let pixel = UVec2::new(index % truth_size.x, index / truth_size.x);
+        (sum + f64::from((at(pixel) + *motion).length()), count + 1)
+    });
+    Ok((sum / f64::from(count.max(1))) as f32)
+}

@@ -1,0 +1,78 @@
+"""What OpenCV makes of the same pictures: prints one JSON object a line, as the bench does.
+
+Usage: peers.py TOPIC FOLDER RUNS, with the folder of ground truth and the number of timed runs."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+def timed(runs, work):
+    """The result of `work`, and the p50 and p95 of its time in milliseconds; slow work is not repeated for a minute."""
+    times, started = [], time.perf_counter()
+    while len(times) < runs and (len(times) < 2 or time.perf_counter() - started < 8):
+        start = time.perf_counter()
+        result = work()
+        times.append((time.perf_counter() - start) * 1e3)
+    return result, np.percentile(times, 50), np.percentile(times, 95)
+
+
+def show(name, p50, p95, **more):
+    rounded = {key: round(float(value), 4) for key, value in more.items()}
+    record = {"name": f"peer: OpenCV {cv2.__version__} {name}", "p50_ms": round(float(p50), 2), "p95_ms": round(float(p95), 2), **rounded}
+    print(json.dumps(record), flush=True)
+
+
+def read_flo(path):
+    data = np.fromfile(path, np.float32)
+    width, height = data[1:3].view(np.int32)
+    return data[3:].reshape(height, width, 2)
+
+
+def endpoint_error(found, truth):
+    known = np.abs(truth).max(axis=2) < 1e9
+    return np.linalg.norm(found - truth, axis=2)[known].mean()
+
+
+def flow(folder, runs):
+    """Mean endpoint error over the Middlebury pairs; time on the first that has 640x480 pixels."""
+
+    def dis(preset):
+        algorithm = cv2.DISOpticalFlow_create(preset)
+        return lambda a, b: algorithm.calc(cv2.cvtColor(a, cv2.COLOR_BGR2GRAY), cv2.cvtColor(b, cv2.COLOR_BGR2GRAY), None)
+
+    def farneback(a, b):
+        grey = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in (a, b)]
+        return cv2.calcOpticalFlowFarneback(*grey, None, 0.5, 5, 15, 3, 5, 1.1, 0)
+
+    def deep():
+        algorithm = cv2.optflow.createOptFlow_DeepFlow()
+        return lambda a, b: algorithm.calc(cv2.cvtColor(a, cv2.COLOR_BGR2GRAY), cv2.cvtColor(b, cv2.COLOR_BGR2GRAY), None)
+
+    methods = [
+        ("DIS fast", dis(cv2.DISOPTICAL_FLOW_PRESET_FAST)),
+        ("DIS medium", dis(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)),
+        ("Farneback", farneback),
+        ("dense RLOF", lambda a, b: cv2.optflow.calcOpticalFlowDenseRLOF(a, b, None)),
+        ("DeepFlow", deep()),
+    ]
+    pairs = sorted(path for path in (folder / "flow" / "middlebury").iterdir() if (path / "flow10.flo").exists())
+    for name, method in methods:
+        errors, p50, p95 = [], 0.0, 0.0
+        for pair in pairs:
+            pictures = [cv2.imread(str(pair / f"frame{number}.png")) for number in (10, 11)]
+            found, median, high = timed(runs if p50 == 0.0 else 1, lambda: method(*pictures))
+            if p50 == 0.0 and pictures[0].shape[:2] == (480, 640):
+                p50, p95 = median, high
+            errors.append(endpoint_error(found, read_flo(pair / "flow10.flo")))
+        show(f"flow {name}", p50, p95, epe_px=np.mean(errors), worst_pair_px=max(errors))
+
+
+TOPICS = {"flow": flow}
+
+if __name__ == "__main__":
+    TOPICS[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))
