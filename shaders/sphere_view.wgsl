@@ -57,11 +57,16 @@ struct Eyes {
 
 const PI: f32 = 3.14159265358979;
 
-fn color_of(format: PictureFormat, first: vec4<f32>, second: vec4<f32>, third: vec4<f32>) -> vec3<f32> {
+// The colour at a place of a picture. Planes that a picture does not have are not sampled: with RGBA that is two thirds of the work.
+fn color_at(format: PictureFormat, first: texture_2d<f32>, second: texture_2d<f32>, third: texture_2d<f32>, uv: vec2<f32>) -> vec3<f32> {
+    let a = textureSampleLevel(first, linear, uv, 0.0);
     if format.plane_layout.x == 0u {
-        return first.rgb;
+        return a.rgb;
     }
-    let yuv = vec3(first.r, second.r, select(third.r, second.g, format.plane_layout.x == 1u));
+    var yuv = vec3(a.r, textureSampleLevel(second, linear, uv, 0.0).rg);
+    if format.plane_layout.x != 1u {
+        yuv.z = textureSampleLevel(third, linear, uv, 0.0).r;
+    }
     let rows = format.rgb_from_yuv;
     return vec3(dot(rows[0].xyz, yuv) + rows[0].w, dot(rows[1].xyz, yuv) + rows[1].w, dot(rows[2].xyz, yuv) + rows[2].w);
 }
@@ -134,15 +139,9 @@ fn sphere_view(@builtin(global_invocation_id) id: vec3<u32>) {
     var color = vec3(0.0);
     let split_at = view.shape.z * 2.0 - 1.0;
     if at.x < split_at {
-        let first = textureSampleLevel(reference_0, linear, uv, 0.0);
-        let second = textureSampleLevel(reference_1, linear, uv, 0.0);
-        let third = textureSampleLevel(reference_2, linear, uv, 0.0);
-        color = color_of(view.reference, first, second, third);
+        color = color_at(view.reference, reference_0, reference_1, reference_2, uv);
     } else {
-        let first = textureSampleLevel(plane_0, linear, uv, 0.0);
-        let second = textureSampleLevel(plane_1, linear, uv, 0.0);
-        let third = textureSampleLevel(plane_2, linear, uv, 0.0);
-        color = color_of(view.picture, first, second, third);
+        color = color_at(view.picture, plane_0, plane_1, plane_2, uv);
     }
     // A thin line tells the two apart.
     let line = view.shape.z > 0.0 && abs(at.x - split_at) < 0.003;
@@ -204,20 +203,25 @@ fn eye_views(@builtin(global_invocation_id) id: vec3<u32>) {
         margin.x = 0.0;
     }
     let rows = eyes.rotation;
+    // The same projection, not turned: no direction needs to be worked out.
+    let turned = abs(rows[0].xyz - vec3(1.0, 0.0, 0.0)) + abs(rows[1].xyz - vec3(0.0, 1.0, 0.0)) + abs(rows[2].xyz - vec3(0.0, 0.0, 1.0));
+    let whole_angle = select(PI, 2.0 * PI, eyes.shape.x == 0u);
+    let is_straight = eyes.shape.x <= 1u && eyes.shape.x == eyes.shape.y && abs(eyes.angle.x - whole_angle) < 1e-6
+        && all(turned < vec3(1e-7));
     let samples = eyes.shape.w;
     var sum = vec3(0.0);
     for (var y = 0u; y < samples; y++) {
         for (var x = 0u; x < samples; x++) {
             let inner = (vec2<f32>(vec2(x, y)) + 0.5) / f32(samples);
             let at = (vec2<f32>(id.xy - corner) + inner) / vec2<f32>(eye_size);
-            let seen = direction_at(at, eyes.shape.y, eyes.edges[eye]);
-            let direction = normalize(rows[0].xyz * seen.x + rows[1].xyz * seen.y + rows[2].xyz * seen.z);
-            let placed = place(direction, eyes.shape.x, eyes.angle.x, eyes.picture_edges[eye], part_px.x / part_px.y);
+            var placed = vec3(at, 1.0);
+            if !is_straight {
+                let seen = direction_at(at, eyes.shape.y, eyes.edges[eye]);
+                let direction = normalize(rows[0].xyz * seen.x + rows[1].xyz * seen.y + rows[2].xyz * seen.z);
+                placed = place(direction, eyes.shape.x, eyes.angle.x, eyes.picture_edges[eye], part_px.x / part_px.y);
+            }
             let uv = part.xy + part.zw * clamp(placed.xy, margin, 1.0 - margin);
-            let first = textureSampleLevel(plane_0, linear, uv, 0.0);
-            let second = textureSampleLevel(plane_1, linear, uv, 0.0);
-            let third = textureSampleLevel(plane_2, linear, uv, 0.0);
-            sum += clamp(color_of(eyes.picture, first, second, third), vec3(0.0), vec3(1.0)) * placed.z;
+            sum += clamp(color_at(eyes.picture, plane_0, plane_1, plane_2, uv), vec3(0.0), vec3(1.0)) * placed.z;
         }
     }
     textureStore(result, vec2<i32>(id.xy), vec4(sum / f32(samples * samples), 1.0));

@@ -74,6 +74,51 @@ fn check_names_every_fault_and_fails() {
 }
 
 #[test]
+fn a_scene_with_a_blueprint_in_it_is_a_blueprint() {
+    let _alone = crate::alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (scene, other) = (folder.path().join("scene.usda"), folder.path().join("parts/live.blueprint.ron"));
+    fs::copy(root.join("assets/scenes/stage.usda"), &scene).expect("copied");
+    let usd = |arguments: &[&str]| {
+        let scene = scene.display().to_string();
+        run(program(&[&["usd", "blueprint", scene.as_str()], arguments].concat()), Duration::from_secs(30))
+    };
+    let none = usd(&[]);
+    let said = String::from_utf8_lossy(&none.stderr);
+    assert!(!none.status.success() && said.contains("scene.usda") && said.contains("--store"), "{said}");
+
+    // What lies in another folder is found from the scene's.
+    fs::create_dir(folder.path().join("parts")).expect("made");
+    fs::copy(root.join("assets/stills/gear360.jpg"), folder.path().join("parts/still.jpg")).expect("copied");
+    let text = r#"(version: 1, name: "In the scene", nodes: {
+        "still": (kind: "StillInput", settings: (path: "still.jpg")),
+        "turn": (kind: "CameraMove"),
+        "turned": (kind: "Transform2d", bypass: true),
+    }, links: ["still.frame -> turned.frame"])"#;
+    fs::write(&other, text).expect("written");
+    let stored = usd(&["--store", &other.display().to_string()]);
+    assert!(stored.status.success(), "{}", String::from_utf8_lossy(&stored.stderr));
+    let (blueprint, problems) = read(&String::from_utf8_lossy(&usd(&[]).stdout));
+    assert_eq!(problems, []);
+    assert_eq!(blueprint.nodes.len(), 3);
+    assert_eq!(blueprint.nodes[0].settings[0].value, "\"parts/still.jpg\"");
+    let back = usd(&["--output", &folder.path().join("parts/again.blueprint.ron").display().to_string()]);
+    assert!(back.status.success(), "{}", String::from_utf8_lossy(&back.stderr));
+    let again = fs::read_to_string(folder.path().join("parts/again.blueprint.ron")).expect("written");
+    assert_eq!(read(&again).0, read(text).0);
+
+    let checked = run(program(&["check", &scene.display().to_string()]), Duration::from_secs(30));
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert!(checked.status.success() && said.contains("3 nodes, 1 links, no errors"), "{said}");
+    let ran = run(program(&["run", &scene.display().to_string(), "--headless", "--seconds", "3"]), Duration::from_secs(60));
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && said.contains("Still input"), "{said}{}", String::from_utf8_lossy(&ran.stderr));
+    // The rest of the scene is still there.
+    assert!(fs::read_to_string(&scene).expect("it is there").contains("def Mesh \"Panel\""));
+}
+
+#[test]
 fn subgraphs_of_other_files_and_values_on_wires_run() {
     let _alone = crate::alone();
     let folder = tempfile::tempdir().expect("a folder");

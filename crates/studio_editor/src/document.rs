@@ -1,25 +1,17 @@
 //! The blueprint that is edited: its file, its entities, its history.
 
-use bevy::{
-    asset::ReflectHandle,
-    prelude::*,
-    reflect::{NamedField, TypeInfo, TypeRegistry},
-};
+use bevy::prelude::*;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
     time::{Instant, SystemTime},
 };
-use studio_graph::{
-    blueprint::{
-        Blueprint, BlueprintInstance, BlueprintNode, Problem,
-        capture::capture,
-        problem::{has_errors, list},
-        read::read,
-        spawn::{InBlueprint, apply, node_named},
-        write::write,
-    },
-    registry::{InputPath, kind_named},
+use studio_graph::blueprint::{
+    Blueprint, BlueprintInstance, BlueprintNode, Problem,
+    capture::capture,
+    file::{BlueprintFileError, BlueprintFormats, move_paths},
+    problem::{has_errors, list},
+    spawn::{InBlueprint, apply, node_named},
 };
 
 /// One step of the history.
@@ -65,22 +57,9 @@ pub enum DocumentError {
         /// What is wrong.
         problems: Vec<Problem>,
     },
-    /// The file cannot be read.
-    #[error("{path} cannot be read: {reason}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        reason: String,
-    },
-    /// The file cannot be written.
-    #[error("{path} cannot be written: {reason}; choose another folder or change its permissions")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        reason: String,
-    },
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] BlueprintFileError),
 }
 
 impl Document {
@@ -367,7 +346,7 @@ impl Document {
     /// [`DocumentError`] if it cannot be read or is not right; what was open stays open then.
     pub fn open(&mut self, world: &mut World, path: &Path) -> Result<(), DocumentError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let blueprint = load(&path)?;
+        let blueprint = load(world, &path)?;
         let base = self.set_base(world, path.parent().map(Path::to_owned));
         let opened = self.start_over(world, blueprint, Some(path.clone()));
         opened.map_err(|error| {
@@ -385,7 +364,7 @@ impl Document {
     /// As [`open`](Self::open).
     pub fn reload(&mut self, world: &mut World) -> Result<(), DocumentError> {
         let Some(path) = self.path.clone() else { return Ok(()) };
-        let blueprint = load(&path)?;
+        let blueprint = load(world, &path)?;
         self.edit(world, "Changed by another program", None, |current| *current = blueprint)?;
         self.saved = self.blueprint.clone();
         Ok(())
@@ -401,7 +380,7 @@ impl Document {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn recover(&mut self, world: &mut World, kept: &Path, path: Option<PathBuf>) -> Result<(), DocumentError> {
-        let blueprint = load(kept)?;
+        let blueprint = load(world, kept)?;
         self.set_base(world, path.as_deref().and_then(Path::parent).map(Path::to_owned));
         self.start_over(world, blueprint, path)?;
         self.saved = Arc::default();
@@ -433,24 +412,25 @@ impl Document {
     /// the old one.
     ///
     /// # Errors
-    /// [`DocumentError::Write`].
+    /// [`DocumentError::File`].
     pub fn save(&mut self, world: &mut World, path: &Path) -> Result<(), DocumentError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let from = self.path.as_deref().and_then(Path::parent).map(Path::to_owned).or_else(|| std::env::current_dir().ok());
         let to = path.parent().map(Path::to_owned);
+        let formats = world.resource::<BlueprintFormats>().clone();
         if let (Some(from), Some(to)) = (&from, &to)
             && from != to
         {
             let mut moved = (*self.blueprint).clone();
             move_paths(&mut moved, &world.resource::<AppTypeRegistry>().read(), from, to);
-            write_whole(&path, &write(&moved))?;
+            formats.write(&path, &moved)?;
             let before = self.set_base(world, Some(to.clone()));
             if let Err(error) = self.take_on(world, moved) {
                 self.set_base(world, before);
                 return Err(error);
             }
         } else {
-            write_whole(&path, &write(&self.blueprint))?;
+            formats.write(&path, &self.blueprint)?;
             self.set_base(world, to);
         }
         self.modified = modified(&path);
@@ -466,34 +446,6 @@ impl Document {
     }
 }
 
-/// Has relative paths of files lead to the same files from another folder: those below it stay relative.
-fn move_paths(blueprint: &mut Blueprint, registry: &TypeRegistry, from: &Path, to: &Path) {
-    let graphs = blueprint.subgraphs.iter_mut().map(|subgraph| &mut subgraph.graph.nodes);
-    for node in graphs.chain([&mut blueprint.nodes]).flatten() {
-        let Some(kind) = kind_named(registry, &node.kind) else { continue };
-        let TypeInfo::Struct(info) = kind.registration.type_info() else { continue };
-        for setting in &mut node.settings {
-            if !info.field(&setting.field).is_some_and(|field| is_path(registry, field)) {
-                continue;
-            }
-            let Ok(text) = ron::from_str::<String>(&setting.value) else { continue };
-            if text.is_empty() || text.contains("://") {
-                continue;
-            }
-            // Joining an absolute path gives that path.
-            let file = from.join(&text);
-            let file = file.strip_prefix(to).unwrap_or(&file);
-            setting.value = format!("{:?}", file.display().to_string());
-        }
-    }
-}
-
-/// Whether a setting names a file: an asset, or one that is marked as such.
-pub(crate) fn is_path(registry: &TypeRegistry, field: &NamedField) -> bool {
-    let handle = registry.get(field.type_id()).is_some_and(|known| known.contains::<ReflectHandle>());
-    handle || field.has_attribute::<InputPath>()
-}
-
 /// The subgraph of this blueprint that a node stands for.
 pub(crate) fn definition_of(node: &BlueprintNode) -> Option<String> {
     let setting = node.settings.iter().find(|setting| setting.field == "definition").filter(|_| node.kind == "Subgraph")?;
@@ -504,31 +456,9 @@ fn modified(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).ok()?.modified().ok()
 }
 
-fn load(path: &Path) -> Result<Blueprint, DocumentError> {
-    let refuse = |reason: String| DocumentError::Read { path: path.to_owned(), reason };
-    let size = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
-    if size > Blueprint::MAX_BYTES as u64 {
-        return Err(refuse(format!("it has {size} bytes; a blueprint may have {} at most", Blueprint::MAX_BYTES)));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
-    let (blueprint, problems) = read(&text);
+fn load(world: &World, path: &Path) -> Result<Blueprint, DocumentError> {
+    let (blueprint, problems) = world.resource::<BlueprintFormats>().read(path)?;
     if has_errors(&problems) { Err(DocumentError::Faults { path: path.to_owned(), problems }) } else { Ok(blueprint) }
-}
-
-/// Writes a file beside its place and moves it there.
-pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), DocumentError> {
-    let refuse = |error: std::io::Error| DocumentError::Write { path: path.to_owned(), reason: error.to_string() };
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(refuse)?;
-    }
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
-    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
-    written.map_err(|error| {
-        // What is half written is of no use; that it cannot be removed either changes nothing.
-        std::fs::remove_file(&beside).ok();
-        refuse(error)
-    })
 }
 
 #[cfg(test)]

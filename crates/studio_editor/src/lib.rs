@@ -45,7 +45,7 @@ use editor::{Editor, Question, Then};
 use session::{Session, SessionFolder};
 use std::path::PathBuf;
 use studio_gpu::present::WindowTaken;
-use studio_graph::schedule::StudioSystems;
+use studio_graph::{blueprint::file::BlueprintFileError, schedule::StudioSystems};
 
 /// The types nearly every user of this crate needs.
 pub mod prelude {
@@ -132,7 +132,7 @@ fn open_document(world: &mut World) {
                     session.preferences.add_recent(&path);
                 }
             }
-            Err(document::DocumentError::Read { path, .. }) if !path.exists() => {
+            Err(document::DocumentError::File(BlueprintFileError::Read { path, .. })) if !path.exists() => {
                 // As other editors do: a file that is not there yet is a new one.
                 editor.notices.add(notice::Notice::info(format!("{} is new.", path.display())));
                 document.name(path);

@@ -14,7 +14,7 @@ use bevy::{app::AppExit, prelude::*};
 use bevy_egui::egui;
 use std::path::{Path, PathBuf};
 use studio_graph::{
-    blueprint::{Blueprint, BlueprintSubgraph, group::group},
+    blueprint::{Blueprint, BlueprintSubgraph, file::BlueprintFormats, group::group},
     data_type::DataTypes,
     prelude::*,
 };
@@ -209,7 +209,11 @@ impl Frame<'_> {
                     self.show_panel(Panel::Problems);
                 }
             },
-            Then::ChooseFile => self.editor.files.open(Purpose::Open, self.document.path(), &["ron"]),
+            Then::ChooseFile => {
+                let mut endings = self.world.resource::<BlueprintFormats>().extensions();
+                endings.push("ron");
+                self.editor.files.open(Purpose::Open, self.document.path(), &endings);
+            }
             Then::Quit => {
                 self.session.forget();
                 // Takes the nodes down in order, so that recordings and streams are closed.

@@ -1,6 +1,6 @@
 //! What outlives the program: preferences, recent files, and copies of unsaved work.
 
-use crate::document::{Document, write_whole};
+use crate::document::Document;
 use bevy::prelude::*;
 use directories::ProjectDirs;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
-use studio_graph::blueprint::write::write;
+use studio_graph::blueprint::{file::write_whole, write::write};
 
 /// What the user chose, kept from one run to the next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ use bevy::prelude::*;
 use bevy_egui::{EguiContext, PrimaryEguiContext, egui};
 use egui_dock::{DockArea, TabViewer};
 use studio_gpu::timer::NodeTimes;
-use studio_graph::wake::StudioWaker;
+use studio_graph::{blueprint::file::BlueprintFormats, wake::StudioWaker};
 
 struct Panels<'a, 'b>(&'a mut Frame<'b>);
 
@@ -197,7 +197,8 @@ fn take_file(frame: &mut Frame, purpose: Purpose, path: std::path::PathBuf) {
     match purpose {
         Purpose::Open => frame.go_on(Then::Open(path)),
         Purpose::SaveAs => {
-            let named = path.to_string_lossy().ends_with(".ron");
+            let formats = frame.world.resource::<BlueprintFormats>();
+            let named = path.to_string_lossy().ends_with(".ron") || formats.format_of(&path).is_some();
             let path = if named { path } else { path.with_extension(studio_graph::blueprint::Blueprint::EXTENSION) };
             frame.save(&path);
         }

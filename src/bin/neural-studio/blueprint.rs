@@ -1,4 +1,4 @@
-//! `neural-studio run`, `check`, `graph` and `nodes`: blueprints from the command line.
+//! `neural-studio run`, `check`, `graph` and `nodes`: blueprints from the command line, from files of their own and from USD scenes.
 
 use crate::{
     Failure,
@@ -14,8 +14,9 @@ use neural_studio::{
             Severity,
             asset::{BlueprintFolder, BlueprintRoot, BlueprintState},
             check, dot,
+            file::BlueprintFormats,
             overrides::{BlueprintOverrides, Override},
-            problem, read,
+            problem,
             spawn::descendants,
         },
         data_type::DataTypes,
@@ -33,7 +34,7 @@ use std::{
 
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
-    /// The blueprint: a .blueprint.ron file. While it runs, saving the file changes the running graph
+    /// The blueprint: a .blueprint.ron file, or a USD scene that has one in it. While it runs, saving the file changes the running graph
     file: PathBuf,
     /// A setting to use instead of the file's: node.field=value; may be given several times
     #[arg(long = "set", value_name = "NODE.FIELD=VALUE")]
@@ -51,13 +52,13 @@ pub struct RunArgs {
 
 #[derive(Args, Clone, Debug)]
 pub struct FileArgs {
-    /// The blueprint: a .blueprint.ron file
+    /// The blueprint: a .blueprint.ron file, or a USD scene that has one in it
     file: PathBuf,
 }
 
 #[derive(Args, Clone, Debug)]
 pub struct GraphArgs {
-    /// The blueprint: a .blueprint.ron file
+    /// The blueprint: a .blueprint.ron file, or a USD scene that has one in it
     file: PathBuf,
     /// Print it in Graphviz's DOT language, for `dot -Tsvg`
     #[arg(long, required = true)]
@@ -75,26 +76,16 @@ pub struct NodesArgs {
 }
 
 /// An app that knows every kind of node and opens no GPU: for looking things up.
-fn registry_app() -> App {
+pub fn registry_app() -> App {
     let mut app = App::new();
     app.add_plugins((MinimalPlugins, AssetPlugin::default(), NeuralStudioPlugins));
     app
 }
 
-/// Reads a blueprint file as text; the error names the file.
-fn text_of(file: &Path) -> Result<String, Failure> {
-    let named = |reason: String| format!("{}: {reason}", file.display());
-    let size = std::fs::metadata(file).map_err(|error| named(error.to_string()))?.len();
-    if size > Blueprint::MAX_BYTES as u64 {
-        return Err(named(format!("it has {size} bytes; a blueprint may have {} at most", Blueprint::MAX_BYTES)).into());
-    }
-    std::fs::read_to_string(file).map_err(|error| named(error.to_string()).into())
-}
-
 /// `neural-studio check FILE`: every problem with its line, `file:line:column: …`.
 pub fn check_file(args: FileArgs) -> Result<(), Failure> {
     let app = registry_app();
-    let (blueprint, mut problems) = read::read(&text_of(&args.file)?);
+    let (blueprint, mut problems) = app.world().resource::<BlueprintFormats>().read(&args.file)?;
     let registry = app.world().resource::<AppTypeRegistry>().read();
     problems.extend(check::check(&blueprint, &registry, app.world().resource::<DataTypes>(), args.file.parent()));
     if !problems.is_empty() {
@@ -116,7 +107,7 @@ pub fn check_file(args: FileArgs) -> Result<(), Failure> {
 /// `neural-studio graph FILE --dot`.
 pub fn graph(args: GraphArgs) -> Result<(), Failure> {
     let app = registry_app();
-    let (blueprint, problems) = read::read(&text_of(&args.file)?);
+    let (blueprint, problems) = app.world().resource::<BlueprintFormats>().read(&args.file)?;
     if !problems.is_empty() {
         complain(&problem::list_of_file(&problems, &args.file));
     }
@@ -166,11 +157,11 @@ struct RunningFile {
 /// `neural-studio run FILE`.
 pub fn run(args: RunArgs) -> Result<(), Failure> {
     // What is wrong with the file is said before a GPU or a window is opened.
-    let text = text_of(&args.file)?;
-    {
+    let blueprint = {
         let app = registry_app();
         let registry = app.world().resource::<AppTypeRegistry>().read();
-        let (mut blueprint, mut problems) = read::read(&text);
+        let (read, mut problems) = app.world().resource::<BlueprintFormats>().read(&args.file)?;
+        let mut blueprint = read.clone();
         for given in &args.settings {
             given.apply(&mut blueprint, &registry)?;
         }
@@ -179,9 +170,10 @@ pub fn run(args: RunArgs) -> Result<(), Failure> {
             complain(&problem::list_of_file(&problems, &args.file));
             return Err(format!("{} has errors, so it does not run", args.file.display()).into());
         }
-    }
+        read
+    };
     let file = args.file.canonicalize()?;
-    let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
+    let Some(folder) = file.parent() else {
         return Err(format!("{} is no file", args.file.display()).into());
     };
     let window = if args.headless { AppWindow::None } else { AppWindow::where_possible("Neural Studio") };
@@ -190,7 +182,7 @@ pub fn run(args: RunArgs) -> Result<(), Failure> {
         app.insert_resource(StudioClock::Offline);
     }
     app.insert_resource(BlueprintFolder(Some(folder.to_owned())));
-    let handle = app.world().resource::<AssetServer>().load(name.to_string_lossy().into_owned());
+    let handle = app.world_mut().resource_mut::<Assets<Blueprint>>().add(blueprint);
     let root = app.world_mut().spawn((BlueprintRoot(handle), BlueprintOverrides(args.settings))).id();
     app.insert_resource(RunningFile {
         modified: modified(&file),
@@ -212,20 +204,36 @@ fn modified(file: &Path) -> Option<SystemTime> {
     std::fs::metadata(file).and_then(|data| data.modified()).ok()
 }
 
-/// Loads the file again when it was saved.
-fn follow_file(mut running: ResMut<RunningFile>, assets: Res<AssetServer>, roots: Query<&BlueprintRoot>) {
+/// Reads the file again when it was saved.
+fn follow_file(
+    mut running: ResMut<RunningFile>,
+    formats: Res<BlueprintFormats>,
+    mut blueprints: ResMut<Assets<Blueprint>>,
+    roots: Query<&BlueprintRoot>,
+) {
     const PAUSE: Duration = Duration::from_millis(300);
     if running.looked_at.elapsed() < PAUSE {
         return;
     }
     running.looked_at = Instant::now();
     let now = modified(&running.file);
-    if now.is_some() && now != running.modified {
-        running.modified = now;
-        if let Some(path) = roots.get(running.root).ok().and_then(|root| root.0.path()) {
-            info!("{} was saved: loading it again", running.file.display());
-            assets.reload(path.clone());
-        }
+    if now.is_none() || now == running.modified {
+        return;
+    }
+    running.modified = now;
+    info!("{} was saved: loading it again", running.file.display());
+    let (blueprint, problems) = match formats.read(&running.file) {
+        Ok(read) => read,
+        Err(error) => return complain(&format!("{error}; what ran before runs on")),
+    };
+    if !problems.is_empty() {
+        complain(&problem::list_of_file(&problems, &running.file));
+    }
+    if !problem::has_errors(&problems)
+        && let Ok(root) = roots.get(running.root)
+        && let Some(mut current) = blueprints.get_mut(&root.0)
+    {
+        *current = blueprint;
     }
 }
 
@@ -244,22 +252,13 @@ fn stop_when_done(world: &mut World) {
     let Some(running) = world.get_resource::<RunningFile>() else { return };
     let (root, elapsed, offline) = (running.root, running.started.elapsed(), running.offline);
     let time_is_up = running.seconds.is_some_and(|seconds| elapsed.as_secs_f32() >= seconds);
-    let file = running.file.clone();
-    let handle = world.get::<BlueprintRoot>(root).map(|root| root.0.id());
-    let failed = handle.and_then(|id| match world.resource::<AssetServer>().get_load_state(id) {
-        Some(bevy::asset::LoadState::Failed(error)) => Some(error.to_string()),
-        _ => None,
-    });
-    let spawned = matches!(world.get::<BlueprintState>(root), Some(BlueprintState::Spawned(_)));
-    if !spawned {
-        let refused = matches!(world.get::<BlueprintState>(root), Some(BlueprintState::Refused(_)));
-        if refused || failed.is_some() {
-            if let Some(error) = failed {
-                complain(&format!("{}: {error}", file.display()));
-            }
+    match world.get::<BlueprintState>(root) {
+        Some(BlueprintState::Spawned(_)) => {}
+        Some(BlueprintState::Refused(_)) => {
             world.write_message(AppExit::error());
+            return;
         }
-        return;
+        None => return,
     }
     let nodes = descendants(world, root);
     let statuses: Vec<&NodeStatus> = nodes.iter().filter_map(|node| world.get::<NodeStatus>(*node)).collect();

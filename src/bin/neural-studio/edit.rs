@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args, Clone, Debug)]
 pub struct EditArgs {
-    /// The blueprint to open; one that is not there yet is new
+    /// The blueprint to open: a .blueprint.ron file, or a USD scene that has one in it; one that is not there yet is new
     file: Option<PathBuf>,
     /// Width and height of the window in pixels
     #[arg(long, default_value = "1600x900", value_parser = size)]

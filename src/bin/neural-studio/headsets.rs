@@ -4,6 +4,7 @@ use crate::{Failure, report::say};
 use clap::{Args, Subcommand};
 use neural_studio::studio_graph::blueprint::problem::list_of_file;
 use neural_studio::studio_profile::{
+    eye::EyeFov,
     library::{HeadsetLibrary, ProfilePlace},
     plan::{PlanRequest, StreamPlan},
     profile::HeadsetProfile,
@@ -85,14 +86,21 @@ fn planned(profile: &HeadsetProfile) -> String {
 
 fn show(profile: &HeadsetProfile) {
     say(&format!("{} ({}) by {}", profile.name, profile.id, profile.vendor));
+    let pixels = |(width, height): (u32, u32)| format!("{width}×{height}");
+    let fov = |eye: EyeFov| {
+        let EyeFov { left_deg, right_deg, up_deg, down_deg } = eye;
+        format!("{left_deg}° left, {right_deg}° right, {up_deg}° up, {down_deg}° down")
+    };
+    let rates: Vec<String> = profile.refresh_hz.iter().map(ToString::to_string).collect();
+    let ipd_mm = |ipd_m: f32| (ipd_m * 1e4).round() / 10.0;
     let values = [
-        ("panel_px", format!("{:?}", *profile.panel_px)),
-        ("render_px", format!("{:?}", *profile.render_px)),
-        ("left_fov", format!("{:?}", profile.left_fov.value)),
-        ("right_fov", format!("{:?}", profile.right_fov.value)),
-        ("refresh_hz", format!("{:?}", *profile.refresh_hz)),
-        ("ipd_m", format!("{:?}", *profile.ipd_m)),
-        ("bitrate_max_bps", profile.bitrate_max_bps.to_string()),
+        ("panel_px", pixels(*profile.panel_px)),
+        ("render_px", pixels(*profile.render_px)),
+        ("left_fov", fov(profile.left_fov.value)),
+        ("right_fov", fov(profile.right_fov.value)),
+        ("refresh_hz", format!("{} Hz", rates.join(", "))),
+        ("ipd_m", format!("{} to {} mm", ipd_mm(profile.ipd_m.0), ipd_mm(profile.ipd_m.1))),
+        ("bitrate_max_bps", format!("{:.1} Mbit/s", f64::from(*profile.bitrate_max_bps) / 1e6)),
         ("projection", format!("{:?}", *profile.projection)),
         ("stereo", format!("{:?}", *profile.stereo)),
     ];

@@ -2,9 +2,17 @@
 
 use crate::{
     Failure,
+    blueprint::registry_app,
     report::{complain, say},
 };
+use bevy::prelude::AppTypeRegistry;
 use clap::{Args, Subcommand};
+use neural_studio::studio_graph::blueprint::{
+    Blueprint,
+    file::{BlueprintFormats, move_paths},
+    problem,
+    write::write,
+};
 use neural_studio::studio_usd::{
     extract::{ExtractOptions, Extracted},
     host::StageHost,
@@ -22,6 +30,7 @@ pub mod look;
 #[command(after_help = "Examples:
   neural-studio usd info scene.usda
   neural-studio usd convert scene.usda scene.usdz
+  neural-studio usd blueprint scene.usda --store live.blueprint.ron
   neural-studio usd view scene.usdz
   neural-studio usd view scene.usda --camera /World/Camera --screenshot scene.png --headless")]
 pub struct UsdArgs {
@@ -35,6 +44,8 @@ enum Command {
     Info(InfoArgs),
     /// Write a scene as one file without references: .usda is text, .usdc binary, .usdz a package with its textures
     Convert(ConvertArgs),
+    /// The blueprint that is kept in a scene: print it, write it to a file, or put one there
+    Blueprint(BlueprintArgs),
     /// Look at a scene: in a window, or as a picture
     View(look::ViewArgs),
 }
@@ -72,10 +83,26 @@ struct ConvertArgs {
     overwrite: bool,
 }
 
+#[derive(Args)]
+struct BlueprintArgs {
+    /// The scene: .usda, .usdc, .usd or .usdz
+    file: PathBuf,
+    /// Put this blueprint into the scene, in place of the one that is there; the layer is written anew, so comments in it are lost
+    #[arg(long, value_name = "BLUEPRINT")]
+    store: Option<PathBuf>,
+    /// Write the scene's blueprint to this file rather than print it
+    #[arg(long, value_name = "BLUEPRINT", conflicts_with = "store")]
+    output: Option<PathBuf>,
+    /// Write over a file that is there
+    #[arg(long, requires = "output")]
+    overwrite: bool,
+}
+
 pub fn run(args: UsdArgs) -> Result<(), Failure> {
     match args.command {
         Command::Info(args) => info(&args),
         Command::Convert(args) => convert(&args),
+        Command::Blueprint(args) => blueprint(&args),
         Command::View(args) => look::run(args),
     }
 }
@@ -223,5 +250,48 @@ fn convert(args: &ConvertArgs) -> Result<(), Failure> {
     }
     let bytes = std::fs::metadata(output).map(|file| file.len()).unwrap_or_default();
     say(&format!("{} → {}: {} prims, {:.1} kB", args.scene.file.display(), output.display(), report.prims, bytes as f64 / 1e3));
+    Ok(())
+}
+
+fn blueprint(args: &BlueprintArgs) -> Result<(), Failure> {
+    let app = registry_app();
+    let formats = app.world().resource::<BlueprintFormats>();
+    // Paths in it lead to the same files from where it comes to lie.
+    let read = |file: &Path, to: &Path| {
+        let (mut blueprint, problems) = formats.read(file)?;
+        if !problems.is_empty() {
+            complain(&problem::list_of_file(&problems, file));
+        }
+        if problem::has_errors(&problems) {
+            return Err(Failure::from(format!("{} has errors", file.display())));
+        }
+        let (from, to) = (std::path::absolute(file)?, std::path::absolute(to)?);
+        if let (Some(from), Some(to)) = (from.parent(), to.parent())
+            && from != to
+        {
+            move_paths(&mut blueprint, &app.world().resource::<AppTypeRegistry>().read(), from, to);
+        }
+        Ok(blueprint)
+    };
+    let counts = |blueprint: &Blueprint| format!("{} nodes, {} links", blueprint.nodes.len(), blueprint.links.len());
+    if let Some(file) = &args.store {
+        if !args.file.is_file() {
+            return Err(format!("{} is no file", args.file.display()).into());
+        }
+        let blueprint = read(file, &args.file)?;
+        formats.write(&args.file, &blueprint)?;
+        say(&format!("{} → {}: {}", file.display(), args.file.display(), counts(&blueprint)));
+        return Ok(());
+    }
+    let blueprint = read(&args.file, args.output.as_ref().unwrap_or(&args.file))?;
+    let Some(output) = &args.output else {
+        say(write(&blueprint).trim_end());
+        return Ok(());
+    };
+    if output.exists() && !args.overwrite {
+        return Err(format!("{} is there already; --overwrite writes over it", output.display()).into());
+    }
+    formats.write(output, &blueprint)?;
+    say(&format!("{} → {}: {}", args.file.display(), output.display(), counts(&blueprint)));
     Ok(())
 }

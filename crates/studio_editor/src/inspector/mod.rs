@@ -5,14 +5,7 @@ mod widgets;
 
 pub(crate) use widgets::{Drafts, register_defaults};
 
-use crate::{
-    document::{definition_of, is_path},
-    edit,
-    editor::Frame,
-    files::Purpose,
-    shown::ShownNode,
-    theme::Colors,
-};
+use crate::{document::definition_of, edit, editor::Frame, files::Purpose, shown::ShownNode, theme::Colors};
 use bevy::{
     prelude::*,
     reflect::{NamedField, ReflectMut, ReflectRef, TypeInfo},
@@ -23,6 +16,7 @@ use studio_frame::prelude::LatencyLedger;
 use studio_graph::{
     blueprint::{
         BlueprintNode, Place, Setting,
+        file::is_path,
         settings::{no_assets, number, settings_of, text_of},
     },
     prelude::*,

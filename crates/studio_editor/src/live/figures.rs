@@ -74,7 +74,7 @@ pub(super) fn show(ui: &mut egui::Ui, frame: &mut Frame) {
             // Some nodes have an output inside.
             let mut outputs = core::iter::once(node.entity).chain(children(frame.world, node.entity));
             let found = outputs.find_map(|output| Some((output, frame.world.get::<WebTransportStatus>(output)?)));
-            let Some((output, WebTransportStatus { viewer_link: Some(link), stats })) = found else { continue };
+            let Some((output, WebTransportStatus { viewer_link: Some(link), stats, .. })) = found else { continue };
             let rate = rate(&mut frame.editor.live.rates, output, stats.access_unit_bytes + stats.audio_unit_bytes);
             let viewers = if stats.sessions == 1 { "1 viewer".to_owned() } else { format!("{} viewers", stats.sessions) };
             ui.horizontal_wrapped(|ui| {

@@ -70,7 +70,7 @@ impl AssetLoader for BlueprintLoader {
 }
 
 pub(super) fn add_asset(app: &mut App) {
-    app.init_resource::<BlueprintFolder>().add_systems(
+    app.init_resource::<BlueprintFolder>().init_resource::<super::file::BlueprintFormats>().add_systems(
         Update,
         super::follow::follow_subgraphs
             .run_if(any_with_component::<super::Subgraph>.or_else(any_with_component::<spawn::BlueprintFiles>))

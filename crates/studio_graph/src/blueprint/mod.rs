@@ -25,6 +25,7 @@ pub mod capture;
 pub mod check;
 mod check_links;
 pub mod dot;
+pub mod file;
 mod follow;
 pub mod group;
 pub mod overrides;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | an entity that is moved edits its prim, a prim that is edited moves its entity | [`UsdSync`] on the root |
 //! | edits go to other processes and come from them | [`UsdShare`] on the root |
-//! | the blueprint in the stage | [`blueprint`] |
+//! | the blueprint in the stage, and scenes as files that have one | [`blueprint`], [`BlueprintFormats`](studio_graph::blueprint::file::BlueprintFormats) |
 //! | prims as nodes | [`nodes`] |
 //!
 //! **Within one update.** Whatever moved in `Update`, on either side, has reached the other before transforms are propagated.
@@ -18,6 +18,7 @@
 //! over edits of the same opinion; all other edits stay.
 
 pub mod blueprint;
+mod blueprint_file;
 mod moves;
 pub mod nodes;
 mod share;
@@ -32,6 +33,7 @@ pub struct UsdSyncPlugin;
 
 impl Plugin for UsdSyncPlugin {
     fn build(&self, app: &mut App) {
+        blueprint_file::add(app);
         moves::add(app);
         share::add(app);
         nodes::add(app);
