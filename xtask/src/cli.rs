@@ -10,6 +10,8 @@ Commands:
   setup    find what the machine lacks, say what for, and install it (Debian and its kin)
   demo     set up, build and run the demo: recording, stitch, flow, encode, WebTransport, viewer
   test     set up and check everything: format, lints, docs, tests, examples, a short demo
+  web      build the browser viewer's page, which the studio is built with
+  web-test check the page, and watch a studio with it in Chromium
   ci       test, and the dependency policy (cargo deny)
   bench    measure, and print one table
   help     print this, or `help COMMAND` for one command
@@ -50,6 +52,24 @@ With CI=true and no CARGO_TARGET_DIR, builds go to ${XDG_CACHE_HOME:-~/.cache}/n
 is quick.
 
 Usage: cargo xtask test";
+
+const WEB_HELP: &str = "\
+Build the browser viewer's page from web/ by npm, into the folder that the studio takes it from when it is built. The built
+page is committed, so that building the studio needs no npm: commit it with the sources.
+
+Node, npm and Chromium are installed where they are missing (Debian and its kin), npm packages by web/package-lock.json.
+
+Usage: cargo xtask web [--check]
+
+Options:
+      --check    change nothing; exit with 1 when the committed page is not what the sources give";
+
+const WEB_TEST_HELP: &str = "\
+Check that the committed page is what the sources give, test its logic, then build the studio and watch its streams with the
+page in a headless Chromium: pictures, order, rate, quality, generated frames, reconnection, refusals, a headset, a phone.
+Pictures of the page are left in out/web. NEURAL_STUDIO_CHROMIUM names another Chromium or Chrome.
+
+Usage: cargo xtask web-test";
 
 const CI_HELP: &str = "\
 All of `cargo xtask test`, then `cargo deny check` (licences, advisories, sources) where cargo-deny is installed.
@@ -96,6 +116,13 @@ pub enum Command {
     },
     /// Check everything.
     Test,
+    /// Build the browser viewer's page or, with `check`, only say whether the committed one is the right one.
+    Web {
+        /// Report, do not change.
+        check: bool,
+    },
+    /// Check the browser viewer.
+    WebTest,
     /// Check everything, and the dependency policy.
     Ci,
     /// Measure.
@@ -157,6 +184,8 @@ fn help_of(name: &str) -> Option<&'static str> {
         "setup" => Some(SETUP_HELP),
         "demo" => Some(DEMO_HELP),
         "test" => Some(TEST_HELP),
+        "web" => Some(WEB_HELP),
+        "web-test" => Some(WEB_TEST_HELP),
         "ci" => Some(CI_HELP),
         "bench" => Some(BENCH_HELP),
         "help" => Some(USAGE),
@@ -175,13 +204,22 @@ fn command(name: &str, rest: &[&str]) -> Result<Command, String> {
             ["--check"] => Ok(Command::Setup { check: true }),
             [extra, ..] => Err(unknown(name, extra)),
         },
+        "web" => match rest {
+            [] => Ok(Command::Web { check: false }),
+            ["--check"] => Ok(Command::Web { check: true }),
+            [extra, ..] => Err(unknown(name, extra)),
+        },
         "demo" => {
             let args = rest.strip_prefix(&["--"]).unwrap_or(rest);
             Ok(Command::Demo { args: args.iter().map(ToString::to_string).collect() })
         }
         "bench" => bench(rest),
         _ => match rest {
-            [] => Ok(if name == "ci" { Command::Ci } else { Command::Test }),
+            [] => Ok(match name {
+                "ci" => Command::Ci,
+                "web-test" => Command::WebTest,
+                _ => Command::Test,
+            }),
             [extra, ..] => Err(unknown(name, extra)),
         },
     }
@@ -222,7 +260,7 @@ mod tests {
 
     #[test]
     fn every_command_has_a_help_text() {
-        for name in ["setup", "demo", "test", "ci", "bench"] {
+        for name in ["setup", "demo", "test", "web", "web-test", "ci", "bench"] {
             assert!(USAGE.contains(&format!("\n  {name} ")), "{name} is not in the usage");
             let by_flag = parsed(&format!("{name} --help")).unwrap().command;
             assert_eq!(by_flag, parsed(&format!("help {name}")).unwrap().command);

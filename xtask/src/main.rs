@@ -1,4 +1,4 @@
-//! The one door to the project: `cargo xtask setup`, `demo`, `test`, `ci` and `bench`.
+//! The one door to the project: `cargo xtask setup`, `demo`, `test`, `web`, `web-test`, `ci` and `bench`.
 //!
 //! It compiles in seconds on a machine that has nothing but Rust, says what else the project needs and why, installs it
 //! where it can, and runs every check under a time limit so that nothing ever hangs a CI machine.
@@ -17,6 +17,7 @@ mod python;
 mod setup;
 mod summary;
 mod table;
+mod web;
 
 use crate::{
     cli::{Cli, Command},
@@ -61,6 +62,8 @@ fn run(cli: &Cli, project: &Project) -> ExitCode {
         Command::Demo { args } => checks::demo(&runner, project, args),
         Command::Test => finish(checks::test(&runner, project)),
         Command::Ci => finish(checks::ci(&runner, project)),
+        Command::Web { check } => finish(web::build(&runner, project, *check)),
+        Command::WebTest => finish(web::test(&runner, project)),
         Command::Bench(options) => finish(bench::run(&runner, project, options)),
     }
 }

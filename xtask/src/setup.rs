@@ -50,7 +50,7 @@ fn system_packages(runner: &Runner, groups: &[Group], check: bool) -> Result<(),
     if check {
         return Err(format!("{} Debian packages are missing; `cargo xtask setup` installs them", missing.len()));
     }
-    install(runner, &missing)
+    install(runner, &missing.iter().map(|package| package.name).collect::<Vec<_>>())
 }
 
 fn listing(packages: &[&Package]) -> String {
@@ -58,8 +58,11 @@ fn listing(packages: &[&Package]) -> String {
     table::render(&["package", "what for"], &rows)
 }
 
-fn install(runner: &Runner, missing: &[&Package]) -> Result<(), String> {
-    let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
+/// Installs Debian packages by their names.
+///
+/// # Errors
+/// What went wrong, and what to do by hand.
+pub fn install(runner: &Runner, names: &[&str]) -> Result<(), String> {
     let by_hand = || format!("install them as root: apt-get install {}", names.join(" "));
     let is_root = runner.ask(&Job::new("id -u", ASK)).is_some_and(|answer| answer.text.trim() == "0");
     if !is_root && runner.ask(&Job::new("sudo -V", ASK)).is_none() {

@@ -211,12 +211,21 @@ impl Identity {
 
     /// The TLS settings of a WebTransport server with this identity.
     pub(crate) fn tls(&self) -> Result<rustls::ServerConfig, IdentityError> {
+        self.tls_for(WEBTRANSPORT_ALPN)
+    }
+
+    /// The TLS settings of a server of pages with this identity.
+    pub(crate) fn page_tls(&self) -> Result<rustls::ServerConfig, IdentityError> {
+        self.tls_for(b"http/1.1")
+    }
+
+    fn tls_for(&self, protocol: &[u8]) -> Result<rustls::ServerConfig, IdentityError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut tls = rustls::ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_no_client_auth()
             .with_single_cert(self.chain.clone(), self.key.clone_key())?;
-        tls.alpn_protocols = vec![WEBTRANSPORT_ALPN.to_vec()];
+        tls.alpn_protocols = vec![protocol.to_vec()];
         Ok(tls)
     }
 }

@@ -12,7 +12,8 @@
 //! | [`catalog`] | what a stream holds: the hang catalog and the `immersive` section |
 //! | [`wire`] | access units and motion tiles as bytes |
 //! | [`nodes`] | the `WebTransportOutput` node |
-//! | [`publish`] | [`Publisher`](publish::Publisher): serves a stream to viewers |
+//! | [`publish`] | [`Publisher`](publish::Publisher): serves a stream to viewers, and the page to browsers |
+//! | [`qr`] | links as pictures for phones |
 //! | [`subscribe`] | [`Subscriber`](subscribe::Subscriber): receives one, and reconnects |
 
 pub mod catalog;
@@ -20,6 +21,7 @@ pub mod identity;
 pub mod link;
 pub mod nodes;
 pub mod publish;
+pub mod qr;
 pub mod subscribe;
 pub mod viewer_link;
 pub mod wire;

@@ -32,6 +32,8 @@ pub struct WebTransportOutput {
     /// Viewers served at once, at least 1.
     #[reflect(@1..=100_000_u32)]
     pub max_sessions: u32,
+    /// Whether browsers get the viewer's page, on the TCP port of the same number.
+    pub page: bool,
 }
 
 impl Default for WebTransportOutput {
@@ -43,6 +45,7 @@ impl Default for WebTransportOutput {
             token: None,
             certificate: None,
             max_sessions: 64,
+            page: true,
         }
     }
 }
@@ -65,6 +68,8 @@ impl NodeKind for WebTransportOutput {
 pub struct WebTransportStatus {
     /// The link for viewers, while it listens.
     pub viewer_link: Option<String>,
+    /// The link that shows the stream in a browser, while the page is served.
+    pub page_link: Option<String>,
     /// What happened so far.
     pub stats: PublisherStats,
 }
@@ -89,7 +94,7 @@ impl Plugin for StudioStreamPlugin {
     }
 }
 
-fn start(settings: &WebTransportOutput) -> Result<(Publisher, String), OutputError> {
+fn start(settings: &WebTransportOutput) -> Result<(Publisher, WebTransportStatus), OutputError> {
     let address: SocketAddr = settings
         .bind
         .to_socket_addrs()
@@ -104,11 +109,13 @@ fn start(settings: &WebTransportOutput) -> Result<(Publisher, String), OutputErr
     let config = PublisherConfig {
         token: settings.token.clone(),
         max_sessions: settings.max_sessions as usize,
+        page: settings.page,
         ..PublisherConfig::new(address, &settings.name, identity)
     };
     let publisher = Publisher::start(config)?;
-    let link = publisher.viewer_link(&settings.host).map_err(PublishError::from)?.to_string();
-    Ok((publisher, link))
+    let viewer_link = publisher.viewer_link(&settings.host).map_err(PublishError::from)?.to_string();
+    let page_link = publisher.page_link(&settings.host).map_err(PublishError::from)?;
+    Ok((publisher, WebTransportStatus { viewer_link: Some(viewer_link), page_link, stats: PublisherStats::default() }))
 }
 
 /// Why an output does not listen.
@@ -138,9 +145,8 @@ fn start_outputs(
             continue;
         }
         match start(settings) {
-            Ok((publisher, link)) => {
-                info!("watch at {link}");
-                let status = WebTransportStatus { viewer_link: Some(link), stats: PublisherStats::default() };
+            Ok((publisher, status)) => {
+                info!("watch at {}", status.page_link.as_ref().or(status.viewer_link.as_ref()).map_or("", String::as_str));
                 let (publisher, settings) = (Arc::new(publisher), settings.clone());
                 let running = RunningOutput { publisher, settings, pictures: None, sound: None, motion_seen: 0 };
                 commands.entity(node).insert((running, status));

@@ -101,6 +101,15 @@ impl ViewerLink {
         }
     }
 
+    /// Whether the host is this machine itself, whichever machine that is.
+    pub fn is_loopback(&self) -> bool {
+        match &self.host {
+            Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => address.is_loopback(),
+        }
+    }
+
     /// UDP port.
     pub fn port(&self) -> u16 {
         self.port

@@ -3,10 +3,14 @@
 
 #[path = "live/hostile.rs"]
 mod hostile;
+#[path = "live/page.rs"]
+mod page;
 #[path = "live/restart.rs"]
 mod restart;
 #[path = "live/sound.rs"]
 mod sound;
+#[path = "live/vectors.rs"]
+mod vectors;
 
 use bevy::math::UVec2;
 use bytes::Bytes;

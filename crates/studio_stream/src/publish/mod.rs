@@ -5,6 +5,7 @@
 //! whole groups of pictures and rejoins at a key frame; it never holds up the others or the caller.
 
 mod motion;
+mod page;
 mod server;
 mod tracks;
 
@@ -16,11 +17,12 @@ use crate::{
     wire::WireError,
 };
 use core::time::Duration;
+use page::PageServer;
 use server::Server;
 pub(crate) use server::{CLOSED_FULL, versions};
 use std::{
     io,
-    net::{SocketAddr, UdpSocket},
+    net::{SocketAddr, TcpListener, UdpSocket},
     sync::Arc,
     thread,
 };
@@ -32,6 +34,8 @@ use tracks::Tracks;
 const WORKERS: usize = 2;
 /// How long stopping waits for the viewers to be told.
 const STOP_WAIT: Duration = Duration::from_millis(300);
+/// Ports that are tried for one that is free for UDP and TCP both.
+const PORT_TRIES: usize = 16;
 
 /// How a publisher serves.
 #[derive(Clone, Debug)]
@@ -52,12 +56,14 @@ pub struct PublisherConfig {
     pub stall_timeout: Duration,
     /// Tiles that one motion field may take, 1 to 96; a field that needs more is sent with a coarser grid.
     pub max_motion_tiles: usize,
+    /// Whether the viewer's page is served to browsers, by HTTP and HTTPS on the TCP port of the same number.
+    pub page: bool,
     /// Loss and delay added on purpose, to test viewers.
     pub conditions: Conditions,
 }
 
 impl PublisherConfig {
-    /// Serves `name` on `bind` without a token, to at most 64 viewers.
+    /// Serves `name` on `bind` without a token and without the page, to at most 64 viewers.
     pub fn new(bind: SocketAddr, name: impl Into<String>, identity: Identity) -> Self {
         Self {
             bind,
@@ -68,6 +74,7 @@ impl PublisherConfig {
             max_age: Duration::from_secs(2),
             stall_timeout: Duration::from_secs(10),
             max_motion_tiles: 48,
+            page: false,
             conditions: Conditions::default(),
         }
     }
@@ -175,7 +182,33 @@ pub struct Publisher {
     server: Arc<Server>,
     tracks: Arc<Tracks>,
     local_addr: SocketAddr,
+    has_page: bool,
     config: PublisherConfig,
+}
+
+/// Binds the socket of the stream and, where it is wanted and possible, of the page. Without the page a stream still has its
+/// other viewers, so a TCP port that is taken is a warning.
+fn bind(config: &PublisherConfig) -> Result<(UdpSocket, Option<TcpListener>), PublishError> {
+    let mut tries = if config.page && config.bind.port() == 0 { PORT_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        let socket = UdpSocket::bind(config.bind).map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => PublishError::PortInUse(config.bind),
+            _ => PublishError::Bind { address: config.bind, source },
+        })?;
+        if !config.page {
+            return Ok((socket, None));
+        }
+        let address = socket.local_addr().map_err(PublishError::Start)?;
+        match TcpListener::bind(address) {
+            Ok(listener) => return Ok((socket, Some(listener))),
+            Err(_) if tries > 0 => {}
+            Err(error) => {
+                tracing::warn!(%address, %error, "the viewer's page is not served: its TCP port cannot be listened on");
+                return Ok((socket, None));
+            }
+        }
+    }
 }
 
 impl Publisher {
@@ -195,10 +228,7 @@ impl Publisher {
         if !(1..=motion::MAX_TILES_A_FIELD).contains(&config.max_motion_tiles) {
             return Err(PublishError::Setting { what: "max_motion_tiles", range: "1 to 96" });
         }
-        let socket = UdpSocket::bind(config.bind).map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => PublishError::PortInUse(config.bind),
-            _ => PublishError::Bind { address: config.bind, source },
-        })?;
+        let (socket, listener) = bind(&config)?;
         let local_addr = socket.local_addr().map_err(PublishError::Start)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(WORKERS)
@@ -211,9 +241,13 @@ impl Publisher {
         let server = Arc::new(Server::bind(&config, socket, tracks.origin())?);
         runtime.spawn(server.clone().run());
         runtime.spawn(motion::run(tracks.clone(), config.max_motion_tiles));
+        let has_page = listener.is_some();
+        if let Some(listener) = listener {
+            runtime.spawn(PageServer::new(listener, server.clone(), &config.identity)?.run());
+        }
         drop(guard);
         tracing::info!(address = %local_addr, name = %config.name, "publishing");
-        Ok(Self { runtime: Some(runtime), server, tracks, local_addr, config })
+        Ok(Self { runtime: Some(runtime), server, tracks, local_addr, has_page, config })
     }
 
     /// The address listened on, with the port that was taken.
@@ -225,6 +259,18 @@ impl Publisher {
     pub fn viewer_link(&self, host: &str) -> Result<ViewerLink, ViewerLinkError> {
         let PublisherConfig { name, token, identity, .. } = &self.config;
         ViewerLink::new(host, self.local_addr.port(), name, token.as_deref(), identity.pinned_sha256())
+    }
+
+    /// The link that shows the stream in a browser, for people that reach this machine as `host`; none if no page is served.
+    ///
+    /// It is the viewers' link. On this machine itself it begins with `http://`, which browsers trust there; elsewhere with
+    /// `https://`, which they ask about unless an authority vouches for the certificate.
+    pub fn page_link(&self, host: &str) -> Result<Option<String>, ViewerLinkError> {
+        let link = self.viewer_link(host)?;
+        let by_http = self.config.identity.pinned_sha256().is_some() && link.is_loopback();
+        let shown = link.to_string();
+        let page = if by_http { shown.replacen("https://", "http://", 1) } else { shown };
+        Ok(self.has_page.then_some(page))
     }
 
     /// Says what the stream is. Asks for a key frame where viewers need a new decoder.

@@ -150,6 +150,18 @@ impl Server {
         }
     }
 
+    /// Whether a viewer that asks for `path` (a stream's name and, behind `?`, its token) would be let in now.
+    pub(super) fn admission(&self, path: &str) -> Result<(), Refusal> {
+        let (name, query) = path.split_once('?').unwrap_or((path, ""));
+        if name.trim_start_matches('/') != self.name {
+            return Err(Refusal::NotFound);
+        }
+        if !self.token_fits(query) {
+            return Err(Refusal::Forbidden);
+        }
+        if self.sessions.available_permits() == 0 { Err(Refusal::Full) } else { Ok(()) }
+    }
+
     /// Checks who comes and what it wants.
     async fn admit(&self, incoming: IncomingSession) -> Option<(Connection, &'static str)> {
         let request = match timeout(HANDSHAKE_TIMEOUT, incoming).await {
@@ -161,17 +173,11 @@ impl Server {
             Err(_) => return None,
         };
         let peer = request.remote_address();
-        let (path, query) = request.path().split_once('?').unwrap_or((request.path(), ""));
-        if path.trim_start_matches('/') != self.name {
+        // A full house is told by the session's own code, which a viewer takes as a reason to come again.
+        if let Err(refusal @ (Refusal::NotFound | Refusal::Forbidden)) = self.admission(request.path()) {
             count(&self.refused);
-            tracing::warn!(%peer, "refused: asked for a stream that is not here");
-            refuse(request, Refusal::NotFound).await;
-            return None;
-        }
-        if !self.token_fits(query) {
-            count(&self.refused);
-            tracing::warn!(%peer, "refused: wrong or missing token");
-            refuse(request, Refusal::Forbidden).await;
+            tracing::warn!(%peer, "refused: {}", refusal.reason());
+            refuse(request, refusal).await;
             return None;
         }
         let Some(protocol) = request.headers().get(OFFERED_PROTOCOLS_HEADER).and_then(|offered| select(offered)) else {
@@ -308,18 +314,32 @@ impl Server {
     }
 }
 
-enum Refusal {
-    /// 403
+/// Why a viewer is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// HTTP's 403.
     Forbidden,
-    /// 404
+    /// HTTP's 404.
     NotFound,
+    /// HTTP's 503.
+    Full,
+}
+
+impl Refusal {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Forbidden => "wrong or missing token",
+            Self::NotFound => "asked for a stream that is not here",
+            Self::Full => "there are as many viewers as there may be",
+        }
+    }
 }
 
 async fn refuse(request: SessionRequest, refusal: Refusal) {
     let answered = async {
         match refusal {
             Refusal::Forbidden => request.forbidden().await,
-            Refusal::NotFound => request.not_found().await,
+            Refusal::NotFound | Refusal::Full => request.not_found().await,
         }
     };
     // A peer that does not listen is not waited for.

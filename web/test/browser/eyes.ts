@@ -1,0 +1,136 @@
+// Runs on the page before its own script: reads back what the page draws.
+
+import type { Drawn, Stats } from "../../src/viewer";
+
+/** What the eyes saw in one drawn picture. */
+export interface Sight {
+  frameId: number;
+  previousFrameId: number | undefined;
+  phase: number;
+  ageMs: number;
+  /** The frame number that is readable in the picture itself; nothing where it cannot be read. */
+  mark: number | undefined;
+  /** Age by the mark, in milliseconds. */
+  markAgeMs: number | undefined;
+  at: number;
+}
+
+declare global {
+  /** What the tests see with. */
+  var eyes: {
+    /** Reads the mark in pictures of this size, and keeps what is seen. */
+    watch(width: number, height: number): void;
+    sights: Sight[];
+    /** The next picture that `wanted` says yes to, as RGBA from the top left. */
+    picture(wanted?: "any" | "decoded" | "made"): Promise<{ width: number; height: number; rgba: number[]; detail: Drawn }>;
+    /** Keeps the next decoded, made and decoded picture in a row, of which the second lies between the others. */
+    triple(): Promise<{ width: number; height: number; pictures: number[][]; phases: number[] }>;
+    stats(): Stats | undefined;
+  };
+}
+
+const SYNC = 0xa5c3;
+const [COLUMNS, ROWS] = [64, 2];
+
+function crc16(words: number[]): number {
+  let crc = 0xffff;
+  for (const word of words) {
+    for (const shift of [24, 16, 8, 0]) {
+      crc ^= ((word >>> shift) & 0xff) << 8;
+      for (let bit = 0; bit < 8; bit += 1) crc = (crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1) & 0xffff;
+    }
+  }
+  return crc;
+}
+
+/** Reads the mark as `studio_frame::mark` lays it out. `rgba` from the top left. */
+function readMark(rgba: Uint8Array, width: number, height: number): { frameId: number; capturedAtMs: number } | undefined {
+  const cell = Math.max(Math.floor(width / 160 / 2) * 2, 4);
+  const left = Math.floor((width - COLUMNS * cell) / 2 / 2) * 2;
+  const top = Math.floor((height - ROWS * cell - cell) / 2) * 2;
+  const means = Array.from({ length: COLUMNS * ROWS }, (_, index) => {
+    let [sum, count] = [0, 0];
+    for (let y = cell >> 2; y < cell - (cell >> 2); y += 1) {
+      for (let x = cell >> 2; x < cell - (cell >> 2); x += 1) {
+        const at = ((top + Math.floor(index / COLUMNS) * cell + y) * width + left + (index % COLUMNS) * cell + x) * 4;
+        sum += rgba[at + 1]!;
+        count += 1;
+      }
+    }
+    return sum / count;
+  });
+  const threshold = (Math.min(...means) + Math.max(...means)) / 2;
+  const words = [0, 1, 2, 3].map((word) => means.slice(word * 32, word * 32 + 32).reduce((bits, mean) => ((bits << 1) | (mean > threshold ? 1 : 0)) >>> 0, 0));
+  const payload = words.slice(1);
+  if (words[0] !== ((SYNC << 16) | crc16(payload)) >>> 0) return undefined;
+  return { frameId: payload[0]!, capturedAtMs: (payload[1]! * 2 ** 32 + payload[2]!) / 1000 };
+}
+
+/** Reads the canvas; only right after it was drawn. */
+function read(): { width: number; height: number; rgba: Uint8Array } {
+  const canvas = document.getElementById("picture") as HTMLCanvasElement;
+  const gl = canvas.getContext("webgl2")!;
+  const { width, height } = canvas;
+  const rows = new Uint8Array(width * height * 4);
+  gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, rows);
+  const rgba = new Uint8Array(rows.length);
+  for (let y = 0; y < height; y += 1) rgba.set(rows.subarray((height - 1 - y) * width * 4, (height - y) * width * 4), y * width * 4);
+  return { width, height, rgba };
+}
+
+const listeners = new Set<(drawn: Drawn) => void>();
+const sights: Sight[] = [];
+
+globalThis.eyes = {
+  sights,
+  watch(width, height) {
+    listeners.add((drawn) => {
+      const seen = read();
+      const mark = seen.width === width && seen.height === height ? readMark(seen.rgba, width, height) : undefined;
+      sights.push({
+        frameId: drawn.stamp.frameId,
+        previousFrameId: drawn.previous?.frameId,
+        phase: drawn.phase,
+        ageMs: drawn.ageMs,
+        mark: mark?.frameId,
+        markAgeMs: mark && Date.now() - mark.capturedAtMs,
+        at: performance.now(),
+      });
+    });
+  },
+  picture(wanted = "any") {
+    return new Promise((resolve) => {
+      const listen = (drawn: Drawn): void => {
+        if ((wanted === "made") !== (drawn.previous !== undefined) && wanted !== "any") return;
+        listeners.delete(listen);
+        const { width, height, rgba } = read();
+        resolve({ width, height, rgba: [...rgba], detail: drawn });
+      };
+      listeners.add(listen);
+    });
+  },
+  triple() {
+    return new Promise((resolve) => {
+      let kept: { id: number; phase: number; rgba: number[] }[] = [];
+      const listen = (drawn: Drawn): void => {
+        const seen = read();
+        const made = drawn.previous !== undefined;
+        const id = drawn.stamp.frameId;
+        const wanted = [!made, made && drawn.previous!.frameId === kept[0]?.id, !made && id === kept[1]?.id][kept.length];
+        if (!wanted) kept = [];
+        if (wanted || !made) kept.push({ id, phase: drawn.phase, rgba: [...seen.rgba] });
+        if (kept.length < 3) return;
+        listeners.delete(listen);
+        resolve({ width: seen.width, height: seen.height, pictures: kept.map(({ rgba }) => rgba), phases: kept.map(({ phase }) => phase) });
+      };
+      listeners.add(listen);
+    });
+  },
+  stats: () => globalThis.neuralStudio?.stats(),
+};
+
+document.addEventListener("DOMContentLoaded", () => {
+  document.getElementById("picture")?.addEventListener("drawn", (event) => {
+    for (const listener of [...listeners]) listener((event as CustomEvent<Drawn>).detail);
+  });
+});

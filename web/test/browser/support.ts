@@ -1,0 +1,165 @@
+// A studio and a browser for the tests, and the eyes to look at what they show.
+
+import { spawn, type ChildProcess } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { chromium, type Browser, type Page } from "playwright-core";
+
+/** Longer than anything takes on a machine that does much else. */
+export const PATIENCE_MS = 60_000;
+
+function required(name: string): string {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set: run \`cargo xtask web-test\``);
+  return value;
+}
+
+function onPath(names: readonly string[]): string {
+  const folders = (process.env["PATH"] ?? "").split(delimiter);
+  const found = names.flatMap((name) => folders.map((folder) => join(folder, name))).find((path) => existsSync(path));
+  if (!found) throw new Error(`none of ${names.join(", ")} is installed; NEURAL_STUDIO_CHROMIUM may name another browser`);
+  return found;
+}
+
+/** The program under test. */
+export const STUDIO = required("NEURAL_STUDIO");
+const CHROMIUM = process.env["NEURAL_STUDIO_CHROMIUM"] || onPath(["chromium", "chromium-browser", "google-chrome"]);
+/** Where pictures of the page are left to be looked at. */
+export const SHOTS = process.env["NEURAL_STUDIO_SHOTS"] || join(tmpdir(), "neural-studio-web-shots");
+mkdirSync(SHOTS, { recursive: true });
+
+export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** A port that is free for TCP, hence most likely for UDP too. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => (typeof address === "object" && address ? resolve(address.port) : reject(new Error("no port"))));
+    });
+  });
+}
+
+/** A studio that runs a blueprint. */
+export class Studio {
+  private constructor(
+    readonly process: ChildProcess,
+    /** The page's link, as the studio prints it. */
+    readonly link: string,
+    private readonly folder: string,
+  ) {}
+
+  static async start(blueprint: string, files: Record<string, Buffer> = {}): Promise<Studio> {
+    const folder = mkdtempSync(join(tmpdir(), "neural-studio-web-"));
+    for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes);
+    const file = join(folder, "test.blueprint.ron");
+    writeFileSync(file, blueprint);
+    const child = spawn(STUDIO, ["run", file, "--headless"], { stdio: ["ignore", "pipe", "pipe"] });
+    let said = "";
+    const link = await new Promise<string>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`the studio gave no link:\n${said}`)), PATIENCE_MS);
+      const listen = (bytes: Buffer): void => {
+        said += bytes.toString();
+        const found = /^in a browser: (\S+)$/m.exec(said)?.[1];
+        if (!found) return;
+        clearTimeout(timer);
+        resolve(found);
+      };
+      child.stdout.on("data", listen);
+      child.stderr.on("data", listen);
+      child.once("exit", (code) => reject(new Error(`the studio ended with ${code}:\n${said}`)));
+    });
+    return new Studio(child, link, folder);
+  }
+
+  async stop(): Promise<void> {
+    const ended = new Promise((resolve) => this.process.once("exit", resolve));
+    if (this.process.exitCode === null) {
+      this.process.kill();
+      await ended;
+    }
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** What a test's stream is made of. */
+export interface Source {
+  port: number;
+  /** The node that shows pictures, and its settings. */
+  source: string;
+  rateHz?: number;
+  sound?: boolean;
+  motion?: boolean;
+  bitrateBps?: number;
+  token?: string;
+  /** What viewers know the studio's machine by. */
+  host?: string;
+  codec?: "H264" | "Av1";
+}
+
+/** A blueprint that streams a source, with the mark in its pictures. */
+export function blueprint({ port, source, rateHz = 30, sound = false, motion = false, bitrateBps = 8_000_000, token, host, codec = "H264" }: Source): string {
+  const output = [`bind: "127.0.0.1:${port}"`];
+  if (token) output.push(`token: Some("${token}")`);
+  if (host) output.push(`host: "${host}"`);
+  const nodes = [
+    `"source": ${source}`,
+    `"colour": (kind: "ColorConvert")`,
+    `"encoder": (kind: "VideoEncoder", settings: (bitrate_bps: ${bitrateBps}, frame_rate_hz: ${rateHz.toFixed(1)}, codec: ${codec}))`,
+    `"stream": (kind: "WebTransportOutput", settings: (${output.join(", ")}))`,
+  ];
+  const links = [`"source.frame -> colour.frame"`, `"colour.frame -> encoder.frame"`, `"encoder.packets -> stream.packets"`];
+  if (motion) {
+    nodes.push(`"flow": (kind: "OpticalFlow", settings: (cell_px: 16))`);
+    links.push(`"colour.frame -> flow.frame"`, `"flow.motion -> stream.motion"`);
+  }
+  if (sound) {
+    nodes.push(`"tone": (kind: "ToneInput")`, `"voice": (kind: "AudioEncoder")`);
+    links.push(`"tone.audio -> voice.audio"`, `"voice.packets -> stream.audio"`);
+  }
+  return `(version: 1, nodes: {\n${nodes.join(",\n")}\n}, links: [${links.join(", ")}])`;
+}
+
+/** The test pattern, with the mark in it. */
+export const pattern = (width: number, height: number, rateHz: number): string =>
+  `(kind: "TestPatternInput", settings: (size: (${width}, ${height}), rate_hz: ${rateHz.toFixed(1)}))`;
+
+/** A name that this machine has for the browser alone: pages there are not those of the machine itself. */
+export const ELSEWHERE = "studio.test";
+
+/** Starts a browser that has what it has on most machines, a GPU apart. */
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    headless: true,
+    // Playwright turns QUIC off.
+    ignoreDefaultArgs: ["--disable-quic"],
+    // A name that is not this machine's own, as from another machine.
+    args: [`--host-resolver-rules=MAP ${ELSEWHERE} 127.0.0.1`, "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--autoplay-policy=no-user-gesture-required"],
+  });
+}
+
+/** Opens a page; what goes wrong on it fails the test that reads `errors`. */
+export async function open(browser: Browser, link: string, size = { width: 640, height: 320 }): Promise<{ page: Page; errors: string[] }> {
+  const page = await browser.newPage({ viewport: size });
+  const errors: string[] = [];
+  page.on("pageerror", (error) => errors.push(error.stack ?? error.message));
+  await page.addInitScript({ content: readFileSync("out/test/browser/eyes.js", "utf8") });
+  await page.goto(link);
+  return { page, errors };
+}
+
+/** Waits until `look` gives something. */
+export async function until<T>(what: string, look: () => Promise<T | undefined | false | null>, patienceMs = PATIENCE_MS): Promise<T> {
+  const deadline = Date.now() + patienceMs;
+  for (;;) {
+    const found = await look();
+    if (found) return found;
+    if (Date.now() > deadline) throw new Error(`waited ${patienceMs / 1000} s for: ${what}`);
+    await sleep(100);
+  }
+}

@@ -1,0 +1,337 @@
+// The page in a real browser, watching a real studio.
+
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import type { Browser, Page } from "playwright-core";
+import { blueprint, ELSEWHERE, freePort, launch, open, pattern, SHOTS, sleep, Studio, until } from "./support";
+import { encodePng } from "./png";
+
+let browser: Browser;
+const studios: Studio[] = [];
+
+async function studio(...settings: Parameters<typeof Studio.start>): Promise<Studio> {
+  const started = await Studio.start(...settings);
+  studios.push(started);
+  return started;
+}
+
+before(async () => {
+  browser = await launch();
+});
+
+after(async () => {
+  await browser.close();
+  for (const running of studios) await running.stop();
+});
+
+function psnrDb(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let [sum, count] = [0, 0];
+  for (let index = 0; index < a.length; index += 1) {
+    if (index % 4 === 3) continue;
+    sum += (a[index]! - b[index]!) ** 2;
+    count += 1;
+  }
+  return 10 * Math.log10((255 * 255) / Math.max(sum / count, 1e-9));
+}
+
+const shot = (page: Page, name: string): Promise<Buffer> => page.screenshot({ path: join(SHOTS, `${name}.png`) });
+const stats = (page: Page) => page.evaluate(() => globalThis.eyes.stats()!);
+const words = (page: Page) => page.evaluate(() => document.getElementById("message")!.innerText);
+
+test("frames come in order and at the stream's rate, sound with them", { timeout: 180_000 }, async () => {
+  const rateHz = 15;
+  const running = await studio(blueprint({ port: await freePort(), source: pattern(640, 320, rateHz), rateHz, sound: true }));
+  const { page, errors } = await open(browser, running.link);
+  await until("a picture", async () => (await stats(page))?.firstPictureMs);
+  await page.evaluate(() => globalThis.eyes.watch(640, 320));
+  await sleep(1000);
+  await page.evaluate(() => (globalThis.eyes.sights.length = 0));
+  await sleep(6000);
+  const sights = await page.evaluate(() => globalThis.eyes.sights);
+  const marks = sights.map((sight) => sight.mark);
+  assert.ok(marks.every((mark) => mark !== undefined), "the mark is read in every picture");
+  assert.deepEqual(sights.map((sight) => sight.frameId), marks, "the stamp is the picture's own");
+  marks.reduce((last, mark) => {
+    assert.ok(mark! > last!, `${mark} after ${last}`);
+    return mark;
+  });
+  const seconds = (sights.at(-1)!.at - sights[0]!.at) / 1000;
+  const sentHz = (marks.at(-1)! - marks[0]!) / seconds;
+  assert.ok(Math.abs(sentHz - rateHz) < rateHz * 0.12, `${sentHz.toFixed(1)} frames of the stream a second`);
+  assert.ok(sights.length / seconds > rateHz * 0.6, `${(sights.length / seconds).toFixed(1)} drawn a second`);
+  const ages = sights.map((sight) => sight.markAgeMs!).sort((a, b) => a - b);
+  console.log(`glass to glass by the mark: p50 ${ages[ages.length >> 1]!.toFixed(0)} ms, p95 ${ages[Math.floor(ages.length * 0.95)]!.toFixed(0)} ms`);
+  const figures = await stats(page);
+  console.log(`first picture ${figures.firstPictureMs!.toFixed(0)} ms after the page was opened`);
+  assert.ok(figures.soundPlayed > 100, `${figures.soundPlayed} blocks of sound`);
+  assert.equal(figures.garbage, 0);
+  await page.keyboard.press("h");
+  await sleep(700);
+  await shot(page, "flat");
+  assert.match(await page.evaluate(() => document.getElementById("hud")!.innerText), /latency[\s\S]*ms/);
+  assert.deepEqual(errors, []);
+  await page.close();
+  await running.stop();
+});
+
+test("the picture is the one that was sent", { timeout: 180_000 }, async () => {
+  const [width, height] = [640, 320];
+  const source = Buffer.alloc(width * height * 3);
+  for (let y = 0; y < height; y += 1) {
+    for (let x = 0; x < width; x += 1) {
+      const box = Math.hypot(x - 420, y - 150) < 80;
+      const color = box ? [230, 60, 40] : [40 + 150 * (x / width), 60 + 140 * (y / height), 128 + 60 * Math.sin(x / 25) * Math.cos(y / 31)];
+      color.forEach((value, channel) => (source[(y * width + x) * 3 + channel] = Math.round(value)));
+    }
+  }
+  const still = `(kind: "StillInput", settings: (path: "still.png", picture: (rate_hz: Some(10.0))))`;
+  const running = await studio(blueprint({ port: await freePort(), source: still, rateHz: 10, bitrateBps: 12_000_000 }), { "still.png": encodePng(width, height, source) });
+  const { page, errors } = await open(browser, running.link);
+  await until("some pictures", async () => (await stats(page))?.shown > 15);
+  const seen = await page.evaluate(() => globalThis.eyes.picture("decoded"));
+  const sent = new Uint8Array(width * height * 4);
+  for (let index = 0; index < width * height; index += 1) sent.set([...source.subarray(index * 3, index * 3 + 3), 255], index * 4);
+  const db = psnrDb(seen.rgba, sent);
+  console.log(`the picture on the canvas against the one that was sent: ${db.toFixed(1)} dB`);
+  assert.ok(db >= 33, `${db.toFixed(1)} dB`);
+  await shot(page, "still");
+  // As a sphere: what lies ahead is the middle of the picture, and the view turns by keys and mouse.
+  const middle = async (): Promise<number[]> => {
+    const { width: w, height: h, rgba } = await page.evaluate(() => globalThis.eyes.picture());
+    return rgba.slice((Math.floor(h / 2) * w + Math.floor(w / 2)) * 4, (Math.floor(h / 2) * w + Math.floor(w / 2)) * 4 + 3);
+  };
+  const near = (x: number, y: number, color: number[]): void => {
+    const at = (y * width + x) * 3;
+    const off = Math.max(...color.map((value, channel) => Math.abs(value - source[at + channel]!)));
+    assert.ok(off < 14, `${color} where ${[...source.subarray(at, at + 3)]} lies`);
+  };
+  await page.click('[data-do="settings"]');
+  await page.selectOption('[name="projection"]', "equirectangular");
+  await page.click('[data-do="settings"]');
+  near(width / 2, height / 2, await middle());
+  await page.mouse.move(320, 100);
+  await page.mouse.down();
+  await page.mouse.move(320 - 213, 100, { steps: 4 });
+  await page.mouse.up();
+  // A third of the width is 30 of the 90 degrees: 30/360 of the picture.
+  near(Math.round(width * (0.5 + 30 / 360)), height / 2, await middle());
+  await page.mouse.wheel(0, 500);
+  await shot(page, "sphere");
+  await page.keyboard.press("r");
+  near(width / 2, height / 2, await middle());
+  assert.deepEqual(errors, []);
+  await page.close();
+  await running.stop();
+});
+
+test("tiles arrive, and made frames lie between their neighbours", { timeout: 240_000 }, async () => {
+  const rateHz = 10;
+  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, rateHz), rateHz, motion: true }));
+  const { page, errors } = await open(browser, running.link, { width: 320, height: 160 });
+  await until("motion", async () => (await stats(page))?.fields > 10);
+  await until("made frames", async () => (await stats(page)).generated > 10);
+  await page.evaluate(() => globalThis.eyes.watch(320, 160));
+  const triple = await page.evaluate(() => globalThis.eyes.triple());
+  const [before, made, following] = triple.pictures as [number[], number[], number[]];
+  const [whole, first, second] = [psnrDb(before, following), psnrDb(before, made), psnrDb(made, following)];
+  console.log(`phase ${triple.phases[1]}: neighbours ${whole.toFixed(1)} dB apart, the made frame ${first.toFixed(1)} and ${second.toFixed(1)} dB from them`);
+  assert.ok(triple.phases[1]! > 0 && triple.phases[1]! < 1);
+  assert.ok(first > whole && second > whole, "it is nearer to each of them than they are to one another");
+  await sleep(3000);
+  const sights = await page.evaluate(() => globalThis.eyes.sights);
+  for (const sight of sights.filter((each) => each.previousFrameId !== undefined)) {
+    assert.ok(sight.phase > 0 && sight.phase < 1 && sight.previousFrameId! < sight.frameId);
+  }
+  assert.ok(sights.some((sight) => sight.previousFrameId === undefined), "received pictures are drawn too");
+  const { tiles, tilesLost, garbage } = await stats(page);
+  assert.ok(tiles > 10 && tilesLost < tiles * 0.2 && garbage === 0, `${tilesLost} of ${tiles} tiles lost, ${garbage} not understood`);
+  // Off, there are none.
+  await page.keyboard.press("g");
+  await sleep(500);
+  const { generated } = await stats(page);
+  await sleep(1500);
+  assert.equal((await stats(page)).generated, generated);
+  assert.deepEqual(errors, []);
+  await page.close();
+  await running.stop();
+});
+
+test("the page connects again when the studio was started anew", { timeout: 240_000 }, async () => {
+  const settings = { port: await freePort(), source: pattern(320, 160, 10), rateHz: 10 };
+  const first = await studio(blueprint(settings));
+  const { page, errors } = await open(browser, first.link, { width: 320, height: 160 });
+  await until("a picture", async () => (await stats(page))?.shown > 5);
+  const { session } = await stats(page);
+  await first.stop();
+  await until("words that it is gone", async () => /tries again/.test(await words(page)));
+  await shot(page, "away");
+  const second = await studio(blueprint(settings));
+  assert.notEqual(second.link, first.link, "another certificate");
+  await until("pictures of the new session", async () => {
+    const now = await stats(page);
+    return now.session !== session && now.connection === "connected" && now.receivedHz > 0;
+  });
+  const { shown } = await stats(page);
+  await until("that they go on", async () => (await stats(page)).shown > shown + 5);
+  assert.equal(await words(page), "", "nothing stands over the picture");
+  assert.deepEqual(errors, []);
+  await page.close();
+  await second.stop();
+});
+
+test("a wrong token is refused in clear words", { timeout: 120_000 }, async () => {
+  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10, token: "open sesame" }));
+  const good = await open(browser, running.link, { width: 320, height: 160 });
+  await until("a picture", async () => (await stats(good.page))?.shown > 2);
+  const url = new URL(running.link);
+  url.searchParams.set("token", "guess");
+  const { page } = await open(browser, url.href);
+  await until("a refusal", async () => /does not let you in/.test(await words(page)));
+  assert.match(await words(page), /token is missing or wrong/);
+  assert.equal((await stats(page)).connection, "refused");
+  await shot(page, "refused");
+  const other = new URL(running.link);
+  other.pathname = "/elsewhere";
+  await page.goto(other.href);
+  await until("words", async () => /no stream called “elsewhere”/.test(await words(page)));
+  await page.goto(`${url.origin}/live#sha256=12`);
+  await page.reload();
+  await until("words", async () => /damaged/.test(await words(page)));
+  await page.close();
+  await good.page.close();
+  await running.stop();
+});
+
+test("a hidden page receives no pictures, and goes on when it is seen again", { timeout: 180_000 }, async () => {
+  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10, sound: true }));
+  const { page, errors } = await open(browser, running.link, { width: 320, height: 160 });
+  await until("a picture", async () => (await stats(page))?.shown > 5);
+  const see = (state: string) =>
+    page.evaluate((value) => {
+      Object.defineProperty(document, "visibilityState", { value, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, state);
+  await see("hidden");
+  await sleep(1000);
+  const hidden = await stats(page);
+  await sleep(2000);
+  const later = await stats(page);
+  assert.ok(later.received <= hidden.received + 1, `${later.received - hidden.received} pictures came`);
+  assert.ok(later.soundPlayed > hidden.soundPlayed, "who turned to another page still listens");
+  await see("visible");
+  await until("pictures", async () => (await stats(page)).shown > later.shown + 5);
+  assert.deepEqual(errors, []);
+  await page.close();
+  await running.stop();
+});
+
+test("a phone has the picture and all controls", { timeout: 120_000 }, async () => {
+  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10, sound: true }));
+  const context = await browser.newContext({ viewport: { width: 390, height: 844 }, deviceScaleFactor: 1, isMobile: true, hasTouch: true });
+  const page = await context.newPage();
+  await page.addInitScript({ content: readFileSync("out/test/browser/eyes.js", "utf8") });
+  await page.goto(running.link);
+  await until("a picture", async () => (await stats(page))?.shown > 5);
+  await page.tap('[data-do="settings"]');
+  await sleep(500);
+  await shot(page, "phone");
+  for (const action of ["mute", "device", "ahead", "settings", "hud", "fullscreen"]) {
+    const box = await page.locator(`[data-do="${action}"]`).boundingBox();
+    assert.ok(box && box.height >= 40 && box.y + box.height <= 844 && box.x >= 0 && box.x + box.width <= 390, `${action} can be tapped`);
+  }
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "nothing sticks out");
+  await context.close();
+  await running.stop();
+});
+
+test("what the browser lacks is said, with what would help", { timeout: 60_000 }, async () => {
+  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 5), rateHz: 5 }));
+  for (const [name, sentence] of [["WebTransport", /no WebTransport[\s\S]*Firefox/], ["VideoDecoder", /no WebCodecs[\s\S]*Safari/]] as const) {
+    const page = await browser.newPage();
+    await page.addInitScript((global) => delete (globalThis as Record<string, unknown>)[global], name);
+    await page.goto(running.link);
+    await until(name, async () => sentence.test(await words(page)));
+    await page.close();
+  }
+  const page = await browser.newPage();
+  await page.addInitScript(() => {
+    VideoDecoder.isConfigSupported = async (config) => ({ supported: false, config });
+  });
+  await page.goto(running.link);
+  await until("words", async () => /does not decode H\.264[\s\S]*Ask whoever streams/.test(await words(page)));
+  await page.close();
+  await running.stop();
+});
+
+test("from another machine it takes a secure page, to which the other one leads", { timeout: 120_000 }, async () => {
+  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10, host: ELSEWHERE }));
+  assert.ok(running.link.startsWith(`https://${ELSEWHERE}:`), running.link);
+  // As one who goes on past the warning about the certificate.
+  const context = await browser.newContext({ viewport: { width: 320, height: 160 }, ignoreHTTPSErrors: true });
+  const page = await context.newPage();
+  await page.addInitScript({ content: readFileSync("out/test/browser/eyes.js", "utf8") });
+  await page.goto(running.link.replace("https:", "http:"));
+  await until("words", async () => /only on secure pages/.test(await words(page)));
+  await shot(page, "insecure");
+  assert.equal(await page.getAttribute("#message a", "href"), running.link);
+  await page.click("#message a");
+  await until("a picture", async () => (await stats(page))?.shown > 5);
+  await context.close();
+  await running.stop();
+});
+
+test("a headset shows each eye its own picture", { timeout: 180_000 }, async () => {
+  // Both eyes side by side, each a whole sphere of colours that tell where they lie: red grows to the right, green downwards,
+  // and blue is the eye's.
+  const [width, height] = [640, 320];
+  const source = Buffer.alloc(width * height * 3);
+  for (let y = 0; y < height; y += 1) {
+    for (let x = 0; x < width; x += 1) {
+      source.set([Math.round(((x % 320) / 320) * 255), Math.round((y / height) * 255), x < 320 ? 40 : 210], (y * width + x) * 3);
+    }
+  }
+  const still = `(kind: "StillInput", settings: (path: "eyes.png", picture: (rate_hz: Some(10.0))))`;
+  const running = await studio(blueprint({ port: await freePort(), source: still, rateHz: 10 }), { "eyes.png": encodePng(width, height, source) });
+  const page = await browser.newPage({ viewport: { width: 800, height: 400 } });
+  const errors: string[] = [];
+  page.on("pageerror", (error) => errors.push(error.stack ?? error.message));
+  for (const part of ["headset", "eyes"]) await page.addInitScript({ content: readFileSync(`out/test/browser/${part}.js`, "utf8") });
+  await page.goto(running.link);
+  await until("a picture", async () => (await stats(page))?.shown > 3);
+  await page.click('[data-do="settings"]');
+  await page.selectOption('[name="projection"]', "equirectangular");
+  await page.selectOption('[name="stereo"]', "leftRight");
+  await page.click('[data-do="settings"]');
+  await page.click('[data-do="headset"]');
+  const eyeColors = async (): Promise<number[][]> => {
+    const seen = await page.evaluate(() => globalThis.eyes.picture());
+    const at = (x: number, y: number): number[] => seen.rgba.slice((y * seen.width + x) * 4, (y * seen.width + x) * 4 + 3);
+    const middle = Math.floor(seen.height / 2);
+    return [at(Math.floor(seen.width / 4), middle), at(Math.floor((seen.width * 3) / 4), middle)];
+  };
+  await until("a session", async () => page.evaluate(() => globalThis.headset.activeSession !== undefined));
+  await sleep(1500);
+  const near = (color: number[], wanted: number[]): void =>
+    color.forEach((value, channel) => assert.ok(Math.abs(value - wanted[channel]!) < 26, `${color} where ${wanted} was to be seen`));
+  const ahead = await eyeColors();
+  near(ahead[0]!, [128, 128, 40]);
+  near(ahead[1]!, [128, 128, 210]);
+  const both = await page.evaluate(() => globalThis.eyes.picture());
+  const rgb = Buffer.from(both.rgba.filter((_, index) => index % 4 < 3));
+  writeFileSync(join(SHOTS, "headset.png"), encodePng(both.width, both.height, rgb));
+  // The head turns 90 degrees to the left: a quarter of the sphere.
+  await page.evaluate(() => globalThis.headset.quaternion.set(0, Math.SQRT1_2, 0, Math.SQRT1_2));
+  await sleep(800);
+  const left = await eyeColors();
+  near(left[0]!, [64, 128, 40]);
+  near(left[1]!, [64, 128, 210]);
+  await page.evaluate(() => globalThis.headset.activeSession?.end());
+  await until("the page's own view", async () => page.evaluate(() => globalThis.headset.activeSession === undefined));
+  const { shown } = await stats(page);
+  await until("pictures on the page", async () => (await stats(page)).shown > shown + 3);
+  assert.deepEqual(errors, []);
+  await page.close();
+  await running.stop();
+});
