@@ -2,7 +2,7 @@
 
 use crate::{
     Failure,
-    report::{complain, say},
+    report::{complain, say, say_links},
 };
 use bevy::{app::AppExit, asset::AssetPlugin, prelude::*};
 use clap::Args;
@@ -193,7 +193,7 @@ pub fn run(args: RunArgs) -> Result<(), Failure> {
         seconds: args.seconds,
         offline: args.offline,
     });
-    app.add_systems(Update, (follow_file, say_links, stop_when_done).chain().in_set(StudioSystems::Report));
+    app.add_systems(Update, (follow_file, say_streams, stop_when_done).chain().in_set(StudioSystems::Report));
     match app.run() {
         AppExit::Success => Ok(()),
         AppExit::Error(_) => Err("the blueprint did not run: see the messages above".into()),
@@ -238,10 +238,10 @@ fn follow_file(
 }
 
 /// Says where viewers find the streams.
-fn say_links(outputs: Query<&WebTransportStatus, Changed<WebTransportStatus>>, mut said: Local<Vec<String>>) {
-    for link in outputs.iter().filter_map(|status| status.viewer_link.as_ref()) {
+fn say_streams(outputs: Query<&WebTransportStatus, Changed<WebTransportStatus>>, mut said: Local<Vec<String>>) {
+    for (status, link) in outputs.iter().filter_map(|status| Some((status, status.viewer_link.as_ref()?))) {
         if !said.contains(link) {
-            say(&format!("watch: neural-studio view '{link}'"));
+            say_links(status);
             said.push(link.clone());
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     Failure,
-    report::{DemoReport, StudioReport, ViewerReport, complain, resident_mib, say, stages, write_json},
+    report::{DemoReport, StudioReport, ViewerReport, complain, resident_mib, say, say_links, stages, write_json},
 };
 use bevy::{app::AppExit, prelude::*};
 use clap::Args;
@@ -239,10 +239,11 @@ fn start_viewer(
     if demo.said_link {
         return;
     }
-    let Some(link) = outputs.get(demo.output).ok().and_then(|status| status.viewer_link.clone()) else { return };
+    let Ok(status) = outputs.get(demo.output) else { return };
+    let Some(link) = status.viewer_link.clone() else { return };
     demo.said_link = true;
     demo.streaming_since = Some(Instant::now());
-    say(&format!("watch: neural-studio view '{link}'"));
+    say_links(status);
     if demo.args.no_view {
         return;
     }

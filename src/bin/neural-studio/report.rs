@@ -1,8 +1,14 @@
 //! What the program says: lines, the table of figures, and the same as JSON.
 
-use neural_studio::studio_frame::ledger::{LatencyLedger, StageSummary};
+use neural_studio::{
+    studio_frame::ledger::{LatencyLedger, StageSummary},
+    studio_stream::{nodes::WebTransportStatus, qr::terminal_code, viewer_link::ViewerLink},
+};
 use serde::{Deserialize, Serialize};
-use std::{io::Write as _, path::Path};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::Path,
+};
 
 /// Prints a line. A closed pipe is not an error worth dying of.
 pub fn say(line: &str) {
@@ -12,6 +18,18 @@ pub fn say(line: &str) {
 /// Prints an error.
 pub fn complain(error: &str) {
     drop(writeln!(std::io::stderr(), "neural-studio: {error}"));
+}
+
+/// Says where a stream can be watched. A terminal also gets a code for phones, where the link is one that they can reach.
+pub fn say_links(status: &WebTransportStatus) {
+    let Some(link) = &status.viewer_link else { return };
+    say(&format!("watch: neural-studio view '{link}'"));
+    let Some(page) = &status.page_link else { return };
+    say(&format!("in a browser: {page}"));
+    let reachable = link.parse::<ViewerLink>().is_ok_and(|link| !link.is_loopback());
+    if let Some(code) = terminal_code(page).filter(|_| reachable && std::io::stdout().is_terminal()) {
+        say(code.trim_end());
+    }
 }
 
 /// One stage's durations.
