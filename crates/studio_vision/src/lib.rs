@@ -1,5 +1,6 @@
-//! Lens models, rigs, stitching, optical flow and frame synthesis, on the GPU.
+//! Lens models, rigs, stitching, optical flow, disparity and frame synthesis, on the GPU.
 
+pub mod disparity;
 pub mod flow;
 pub mod lens;
 pub mod nodes;

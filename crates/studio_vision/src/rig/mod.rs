@@ -18,6 +18,7 @@ pub use error::RigError;
 pub use file::{MAX_FILE_BYTES, RigLoader};
 pub use geometry::{LensSample, PreparedLens, PreparedRig};
 pub use opencv::{OpenCvCamera, OpenCvModel};
+pub(crate) use opencv::{camera_of, read_entries};
 
 use crate::lens::Lens;
 use bevy::{

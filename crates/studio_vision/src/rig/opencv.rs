@@ -65,14 +65,29 @@ impl Rig {
 }
 
 fn read_camera(camera: &OpenCvCamera) -> Result<([u32; 2], Lens), RigError> {
-    let missing = |reason: String| RigError::Missing { file: camera.file.to_owned(), reason };
-    if camera.text.len() > super::MAX_FILE_BYTES {
-        return Err(RigError::TooLarge { file: camera.file.to_owned() });
+    let values = read_entries(camera.file, camera.text)?;
+    camera_of(&values, camera, &MATRIX_KEYS, &COEFFICIENT_KEYS)
+}
+
+/// What a calibration file says, by key.
+pub(crate) fn read_entries(file: &str, text: &str) -> Result<BTreeMap<String, Entry>, RigError> {
+    if text.len() > super::MAX_FILE_BYTES {
+        return Err(RigError::TooLarge { file: file.to_owned() });
     }
-    let values = if camera.text.trim_start().starts_with('{') { read_json(camera)? } else { read_yaml(camera)? };
+    if text.trim_start().starts_with('{') { read_json(file, text) } else { read_yaml(file, text) }
+}
+
+/// The picture's size and the lens that a file's entries describe under these keys.
+pub(crate) fn camera_of(
+    values: &BTreeMap<String, Entry>,
+    camera: &OpenCvCamera,
+    matrix_keys: &[&str],
+    coefficient_keys: &[&str],
+) -> Result<([u32; 2], Lens), RigError> {
+    let missing = |reason: String| RigError::Missing { file: camera.file.to_owned(), reason };
     let numbers = |keys: &[&str]| keys.iter().find_map(|key| values.get(*key)).map(|entry| entry.numbers.as_slice());
     let matrix =
-        numbers(&MATRIX_KEYS).ok_or_else(|| missing(format!("no camera matrix (looked for {})", MATRIX_KEYS.join(", "))))?;
+        numbers(matrix_keys).ok_or_else(|| missing(format!("no camera matrix (looked for {})", matrix_keys.join(", "))))?;
     let [fx, skew, cx, z0, fy, cy, z1, z2, one] = *matrix else {
         return Err(missing(format!("the camera matrix has {} numbers instead of 9", matrix.len())));
     };
@@ -82,8 +97,8 @@ fn read_camera(camera: &OpenCvCamera) -> Result<([u32; 2], Lens), RigError> {
     if skew != 0.0 {
         return Err(missing(format!("the camera matrix has a skew of {skew}, which is not supported: calibrate without it")));
     }
-    let coefficients = numbers(&COEFFICIENT_KEYS)
-        .ok_or_else(|| missing(format!("no distortion coefficients (looked for {})", COEFFICIENT_KEYS.join(", "))))?;
+    let coefficients = numbers(coefficient_keys)
+        .ok_or_else(|| missing(format!("no distortion coefficients (looked for {})", coefficient_keys.join(", "))))?;
     let size = match (numbers(&SIZE_KEYS), numbers(&["image_width"]), numbers(&["image_height"])) {
         (Some(&[width, height]), _, _) | (None, Some(&[width]), Some(&[height])) => [width, height],
         _ => return Err(missing(format!("no picture size (looked for {}, image_width and image_height)", SIZE_KEYS.join(", ")))),
@@ -125,13 +140,15 @@ fn zero_beyond_8(coefficients: &[f64]) -> bool {
 
 /// A top-level entry of a calibration file.
 #[derive(Default)]
-struct Entry {
-    numbers: Vec<f64>,
-    text: String,
+pub(crate) struct Entry {
+    /// Its numbers, in order.
+    pub numbers: Vec<f64>,
+    /// Its words.
+    pub text: String,
 }
 
 /// Reads the numbers and words under each key, at any depth; the keys in one file are distinct.
-fn read_json(camera: &OpenCvCamera) -> Result<BTreeMap<String, Entry>, RigError> {
+fn read_json(file: &str, text: &str) -> Result<BTreeMap<String, Entry>, RigError> {
     fn numbers(value: &Value, into: &mut Vec<f64>) {
         match value {
             Value::Number(number) => into.extend(number.as_f64()),
@@ -154,8 +171,8 @@ fn read_json(camera: &OpenCvCamera) -> Result<BTreeMap<String, Entry>, RigError>
             visit(value, entries);
         }
     }
-    let value: Value = serde_json::from_str(camera.text).map_err(|error| RigError::Syntax {
-        file: camera.file.to_owned(),
+    let value: Value = serde_json::from_str(text).map_err(|error| RigError::Syntax {
+        file: file.to_owned(),
         line: error.line(),
         reason: error.to_string(),
     })?;
@@ -166,12 +183,12 @@ fn read_json(camera: &OpenCvCamera) -> Result<BTreeMap<String, Entry>, RigError>
 
 /// Reads the YAML of OpenCV's `FileStorage` and of ROS: top-level keys, each with a scalar, a `[…]` list, or a matrix
 /// whose numbers follow `data:`.
-fn read_yaml(camera: &OpenCvCamera) -> Result<BTreeMap<String, Entry>, RigError> {
+fn read_yaml(file: &str, text: &str) -> Result<BTreeMap<String, Entry>, RigError> {
     let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
     let mut key = String::new();
     let mut in_list = false;
-    for (index, line) in camera.text.lines().enumerate() {
-        let fail = |reason: String| RigError::Syntax { file: camera.file.to_owned(), line: index + 1, reason };
+    for (index, line) in text.lines().enumerate() {
+        let fail = |reason: String| RigError::Syntax { file: file.to_owned(), line: index + 1, reason };
         let content = line.split(" #").next().unwrap_or_default().trim();
         if content.is_empty() || line.starts_with(['%', '#', '-']) {
             continue;

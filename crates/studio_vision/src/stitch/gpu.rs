@@ -131,7 +131,7 @@ pub(super) fn check_size(device: &wgpu::Device, size: UVec2) -> Result<(), Stitc
 }
 
 /// A texture of one value a texel, filled once.
-pub(super) fn data_texture(
+pub(crate) fn data_texture(
     device: &wgpu::Device,
     queue: &wgpu::Queue,
     label: &str,

@@ -22,6 +22,7 @@ mod tests;
 mod view;
 mod weights;
 
+pub(crate) use gpu::data_texture;
 pub use map::StitchMap;
 pub use pass::StitchPass;
 pub use settings::{StitchBlend, StitchError, StitchSettings};
