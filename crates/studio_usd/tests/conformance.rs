@@ -11,7 +11,7 @@ use std::{
 use studio_usd::{
     extract::{ExtractOptions, Extracted, extract},
     open::{FolderSource, IssueSeverity, OpenOptions, open_stage},
-    snapshot::{AttributeValue, Interpolation, LightKind, Prim, PrimData, StageSnapshot, UpAxis},
+    snapshot::{AttributeValue, Interpolation, LightKind, Prim, PrimData, Purpose, StageSnapshot, UpAxis},
 };
 
 /// Files that need not be exact, with what may differ and why.
@@ -228,6 +228,102 @@ fn nested_instances_share_prototypes_with_paths_of_their_own() {
     let material = |path: &str| wheel.prims.iter().find(|prim| prim.path == path).unwrap().material.clone();
     assert_eq!(material("Tyre").as_deref(), Some("./Rubber"));
     assert_eq!(material("Hub").as_deref(), Some("/Steel"));
+}
+
+/// A prim by its path through instances, and the path that a path written in its list means for it.
+fn proxy<'a>(snapshot: &'a StageSnapshot, path: &str) -> (&'a Prim, impl Fn(&str) -> String + use<>) {
+    let mut prims = &snapshot.prims;
+    let mut instances: Vec<String> = Vec::new();
+    let mut rest = path.to_owned();
+    loop {
+        if let Some(found) = prims.iter().find(|prim| prim.path == rest) {
+            let absolute = move |written: &str| {
+                let up = written.matches("../").count();
+                match (written.rfind("./"), instances.len().checked_sub(1 + up).and_then(|level| instances.get(level))) {
+                    (Some(dots), Some(instance)) => format!("{instance}/{}", &written[dots + 2..]),
+                    _ => written.to_owned(),
+                }
+            };
+            return (found, absolute);
+        }
+        let holds = |prim: &&Prim| prim.prototype.is_some() && rest.starts_with(&format!("{}/", prim.path));
+        let instance = prims.iter().find(holds).unwrap_or_else(|| panic!("no {path}"));
+        rest = rest[instance.path.len() + 1..].to_owned();
+        instances.push(path[..path.len() - rest.len() - 1].to_owned());
+        prims = &snapshot.prototypes[instance.prototype.unwrap()].prims;
+    }
+}
+
+#[test]
+fn prims_in_instances_inherit_what_usd_core_says_of_their_proxies() {
+    let opened = fixture("inherited.usda");
+    let snapshot = &opened.extracted.snapshot;
+    let material = |path: &str| {
+        let (prim, absolute) = proxy(snapshot, path);
+        prim.material.as_deref().map(absolute)
+    };
+    // `UsdShadeMaterialBindingAPI::ComputeBoundMaterial` of usd-core 26.11.
+    for (path, bound) in [
+        ("/World/Plain/Front/Tyre", Some("/World/Plain/Front/Rubber")),
+        ("/World/Plain/Front/Hub", Some("/World/Plain/Paint")),
+        ("/World/Plain/Body", None),
+        ("/World/Green/Front/Hub", Some("/World/Green/Paint")),
+        ("/World/Stronger/Front/Tyre", Some("/Red")),
+        ("/World/Stronger/Front/Hub", Some("/Red")),
+        ("/World/Stronger/Body", Some("/Red")),
+        ("/World/Weaker/Front/Tyre", Some("/World/Weaker/Front/Rubber")),
+        ("/World/Weaker/Front/Hub", Some("/World/Weaker/Paint")),
+        ("/World/Weaker/Body", Some("/Red")),
+        ("/World/Chosen/Body", Some("/Grey")),
+        ("/World/Chosen/Lamp", None),
+    ] {
+        assert_eq!(material(path).as_deref(), bound, "{path}");
+    }
+    // `UsdGeomPrimvarsAPI::FindPrimvarWithInheritance`, and `UsdGeomImageable::ComputePurpose`.
+    for (path, color, purpose) in [
+        ("/World/Plain/Front/Tyre", [0.0, 0.0, 1.0], Purpose::Default),
+        ("/World/Plain/Lamp", [1.0, 1.0, 0.0], Purpose::Default),
+        ("/World/Green/Front/Tyre", [0.0, 1.0, 0.0], Purpose::Default),
+        ("/World/AlsoGreen/Body", [0.0, 1.0, 0.0], Purpose::Default),
+        ("/World/AlsoGreen/Lamp", [1.0, 1.0, 0.0], Purpose::Default),
+        ("/World/Weaker/Front/Hub", [0.0, 0.0, 1.0], Purpose::Render),
+    ] {
+        let (prim, _) = proxy(snapshot, path);
+        let PrimData::Shape(shape) = &prim.data else { panic!("{path}") };
+        assert_eq!((shape.display_color.map(|color| color.to_array()), prim.purpose), (Some(color), purpose), "{path}");
+    }
+    // `UsdSkelCache::ComputeSkelBindings` and `UsdSkelSkeletonQuery::GetAnimQuery`.
+    for (hero, animation) in [("/World/Walker", "/World/Walk"), ("/World/Runner", "/World/Run")] {
+        for mesh in ["Skin", "Hat/Felt"] {
+            let (prim, absolute) = proxy(snapshot, &format!("{hero}/{mesh}"));
+            let PrimData::Mesh(mesh) = &prim.data else { panic!("{hero}/{mesh}") };
+            let skin = mesh.skin.as_ref().unwrap();
+            assert_eq!(skin.skeleton.as_deref().map(absolute), Some(format!("{hero}/Rig")));
+            assert_eq!((&skin.joint_indices[..], skin.interpolation), (&[0][..], Interpolation::Constant));
+        }
+        let (rig, absolute) = proxy(snapshot, &format!("{hero}/Rig"));
+        let PrimData::Skeleton(rig) = &rig.data else { panic!("{hero}") };
+        assert_eq!(rig.animation.as_deref().map(absolute).as_deref(), Some(animation));
+    }
+    // `UsdGeomBBoxCache` reaches up to the runner's joint.
+    assert_eq!(bounds(&opened, f64::NEG_INFINITY), [[-1.0, -1.0, -1.0], [1.0, 5.0, 1.0]]);
+}
+
+#[test]
+fn instances_that_hand_down_the_same_share_a_prototype_and_others_share_data() {
+    let snapshot = fixture("inherited.usda").extracted.snapshot;
+    let prototype = |path: &str| proxy(&snapshot, path).0.prototype.unwrap();
+    assert_eq!(prototype("/World/Green"), prototype("/World/AlsoGreen"));
+    assert_ne!(prototype("/World/Plain"), prototype("/World/Green"));
+    let (walker, runner) = (prototype("/World/Walker"), prototype("/World/Runner"));
+    assert_eq!(snapshot.prototypes[runner].base, Some(walker));
+    let skin = |hero: usize| match &snapshot.prototypes[hero].prims.iter().find(|prim| prim.path == "Skin").unwrap().data {
+        PrimData::Mesh(mesh) => mesh.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert!(Arc::ptr_eq(&skin(walker), &skin(runner)));
+    // The scene holds as many prims as there are, whatever is read again for whom.
+    assert_eq!(snapshot.statistics().types.get("Mesh"), Some(&4));
 }
 
 #[test]

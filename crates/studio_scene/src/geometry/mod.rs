@@ -1,8 +1,7 @@
 //! Bevy meshes from the geometry of a stage, in the stage's own units and axes.
 //!
 //! [`mesh_parts`] makes one Bevy mesh for each material of a polygon mesh, refined as a subdivision surface if asked to; [`shape_mesh`],
-//! [`curves_mesh`] and [`points_mesh`] make meshes of the other kinds of geometry, and [`placements`] says where the copies of a point
-//! instancer stand. All are functions of plain data: no world, no assets, safe to call on any thread.
+//! [`curves_mesh`] and [`points_mesh`] make meshes of the other kinds of geometry. All are functions of plain data: no world, no assets, safe to call on any thread.
 //!
 //! Two things differ from the file. Texture coordinates are Bevy's: `(s, 1 - t)`, because Bevy's pictures begin at the top and USD's at the
 //! bottom. And vertices are ours: a point has as many as its corners have different normals, coordinates and colours.
@@ -14,7 +13,6 @@
 mod balls;
 mod curves;
 mod error;
-mod instancer;
 mod morph;
 mod normals;
 mod parts;
@@ -34,7 +32,6 @@ mod tests;
 pub use balls::points_mesh;
 pub use curves::curves_mesh;
 pub use error::GeometryError;
-pub use instancer::{Copy, placements};
 pub use parts::mesh_parts;
 pub use shapes::shape_mesh;
 pub use update::{MeshUpdate, MovedPoints, update_points};

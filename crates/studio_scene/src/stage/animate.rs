@@ -65,7 +65,7 @@ pub(super) fn animate(
         for this in appearing.iter().filter_map(|index| entities.shown(*index)) {
             let Some(prim) = contents.prim(this.node.place) else { continue };
             if let Ok(mut seen) = visibilities.get_mut(this.entity) {
-                seen.set_if_neq(visibility(prim, time));
+                seen.set_if_neq(visibility(&prim.visible, time));
             }
         }
         for light in &entities.animated.lights {

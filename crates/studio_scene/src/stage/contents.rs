@@ -8,7 +8,7 @@ use std::{
 use studio_usd::{
     host::StageHost,
     open::Issue,
-    snapshot::{Prim, PrimData, Purpose, StageSnapshot},
+    snapshot::{Prim, PrimData, StageSnapshot},
 };
 
 /// A prim in a snapshot: in the stage's own list or in that of a prototype.
@@ -18,21 +18,6 @@ pub(super) struct Place {
     pub list: Option<usize>,
     /// Where in the list.
     pub prim: usize,
-}
-
-/// What prims of a prototype have from the instance that they are shown through, where they say nothing themselves. Visibility is not in
-/// here: entities hand it down.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Inherited {
-    pub material: Option<Place>,
-    pub purpose: Purpose,
-}
-
-/// A prim as one of its instances has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Use {
-    pub place: Place,
-    pub inherited: Inherited,
 }
 
 /// One list of prims: the stage's own or a prototype's.
@@ -91,13 +76,11 @@ impl PathIndex {
         self.list(list).map_or(&[], |list| list.roots.as_slice())
     }
 
-    /// The prim that a path means which is written in a list: absolute, or `./Looks/Red` relative to a prototype's root. An absolute path
-    /// may lead into an instance.
+    /// The prim that a path means which is written in a list: absolute, or relative to a prototype's root as [`StageSnapshot::list_of`]
+    /// has it. It may lead into an instance.
     pub(super) fn resolve(&self, snapshot: &StageSnapshot, from: Option<usize>, path: &str) -> Option<Place> {
-        match path.strip_prefix("./") {
-            Some(relative) => self.within(snapshot, from, relative, 0),
-            None => self.within(snapshot, None, path, 0),
-        }
+        let (list, path) = snapshot.list_of(from, path)?;
+        self.within(snapshot, list, path, 0)
     }
 
     /// The place of the material that a path means, if there is one.
@@ -105,24 +88,6 @@ impl PathIndex {
         let place = self.resolve(snapshot, from, path)?;
         let data = &prims(snapshot, place.list).get(place.prim)?.data;
         matches!(data, PrimData::Material(_)).then_some(place)
-    }
-
-    /// The material of a prim, its own or the instance's.
-    pub(super) fn material_of(&self, snapshot: &StageSnapshot, this: Use) -> Option<Place> {
-        let list = prims(snapshot, this.place.list);
-        let path = list.get(this.place.prim)?.material.as_deref();
-        if let Some(inherited) = this.inherited.material
-            && (path.is_none() || is_of_root(list, this.place.prim))
-        {
-            return Some(inherited);
-        }
-        self.material(snapshot, this.place.list, path?)
-    }
-
-    /// What an instance hands down to the prims of its prototype.
-    pub(super) fn handed_down(&self, snapshot: &StageSnapshot, instance: Use) -> Inherited {
-        let own = prims(snapshot, instance.place.list).get(instance.place.prim).map_or(Purpose::Default, |prim| prim.purpose);
-        Inherited { material: self.material_of(snapshot, instance), purpose: instance.inherited.purpose_of(own) }
     }
 
     fn within(&self, snapshot: &StageSnapshot, list: Option<usize>, path: &str, depth: usize) -> Option<Place> {
@@ -148,44 +113,12 @@ impl PathIndex {
     }
 }
 
-impl Inherited {
-    /// The purpose of a prim that says this of itself.
-    pub(super) fn purpose_of(&self, own: Purpose) -> Purpose {
-        if own == Purpose::Default { self.purpose } else { own }
-    }
-}
-
-/// Whether a prim of a prototype has its material from the prototype's root. The root is the instance's own place, and what is written there
-/// is the instance's to change.
-fn is_of_root(list: &[Prim], prim: usize) -> bool {
-    let Some(root) = list.first() else { return false };
-    let mut next = Some(prim).filter(|prim| list.get(*prim).is_some_and(|prim| prim.material == root.material));
-    while let Some(at) = next.filter(|at| *at > 0) {
-        let Some(prim) = list.get(at) else { return false };
-        if prim.api_schemas.iter().any(|schema| schema == "MaterialBindingAPI") {
-            return false;
-        }
-        // A parent comes first.
-        next = prim.parent.filter(|parent| *parent < at);
-    }
-    next == Some(0)
-}
-
 /// The prims of a list.
 pub(super) fn prims(snapshot: &StageSnapshot, list: Option<usize>) -> &[Prim] {
     match list {
         None => &snapshot.prims,
         Some(prototype) => snapshot.prototypes.get(prototype).map_or(&[], |prototype| prototype.prims.as_slice()),
     }
-}
-
-/// What was made of a prototype: once for all instances that hand down the same.
-#[derive(Default)]
-pub(super) struct Shared {
-    /// What the first instance hands down.
-    pub first: Inherited,
-    /// Beside each prim.
-    pub made: HashMap<Inherited, Vec<Arc<PrimContent>>>,
 }
 
 /// A stage, ready to be shown.
@@ -201,7 +134,7 @@ pub(super) struct StageContents {
     /// Beside each prim of the stage's own list.
     pub stage: Vec<Arc<PrimContent>>,
     /// Beside each prim of each prototype.
-    pub prototypes: Vec<Shared>,
+    pub prototypes: Vec<Vec<Arc<PrimContent>>>,
     /// What was asked for at run time, in order.
     pub choices: Vec<UsdChange>,
     pub surfaces: Surfaces,
@@ -212,25 +145,24 @@ impl StageContents {
         prims(&self.snapshot, place.list).get(place.prim)
     }
 
-    /// What was made of a prim. Where there are too many kinds of instances, those left over are shown as the first is.
-    pub(super) fn content(&self, of: Use) -> Option<&Arc<PrimContent>> {
-        self.content_made(of).or_else(|| {
-            let inherited = self.prototypes.get(of.place.list?)?.first;
-            self.content_made(Use { inherited, ..of })
-        })
-    }
-
-    /// What was made of a prim for instances that hand down just this.
-    pub(super) fn content_made(&self, of: Use) -> Option<&Arc<PrimContent>> {
-        match of.place.list {
-            None => self.stage.get(of.place.prim),
-            Some(prototype) => self.prototypes.get(prototype)?.made.get(&of.inherited)?.get(of.place.prim),
-        }
+    /// What was made of a prim.
+    pub(super) fn content(&self, of: Place) -> Option<&Arc<PrimContent>> {
+        let list = of.list.map_or(Some(&self.stage), |prototype| self.prototypes.get(prototype))?;
+        list.get(of.prim)
     }
 
     pub(super) fn resolve(&self, from: Option<usize>, path: &str) -> Option<Place> {
         self.index.resolve(&self.snapshot, from, path)
     }
+}
+
+/// An instance that prims are shown through.
+#[derive(Debug)]
+pub(super) struct Instance {
+    /// Its path, through other instances.
+    pub path: Arc<str>,
+    /// The instance that it is shown through itself.
+    pub outer: Option<Arc<Instance>>,
 }
 
 /// A prim as it is shown: once, or once for each instance it is in.
@@ -241,26 +173,24 @@ pub(super) struct Node {
     /// The node it is below.
     pub parent: Option<usize>,
     pub place: Place,
-    /// What it has from the instance that it is shared through.
-    pub inherited: Inherited,
-    /// The path of the instance that it is shared through, if it is.
-    pub instance: Option<Arc<str>>,
+    /// The instance that it is shared through, if it is.
+    pub instance: Option<Arc<Instance>>,
     /// Whether it is below a point instancer, so that it is copied rather than drawn.
     pub copied: bool,
 }
 
 impl Node {
-    /// Which content is its own.
-    pub(super) const fn of(&self) -> Use {
-        Use { place: self.place, inherited: self.inherited }
-    }
-
     /// The path, as nodes have it, of a prim that is written in this node's list.
     pub(super) fn absolute(&self, path: &str) -> String {
-        match (path.strip_prefix("./"), &self.instance) {
-            (Some(relative), Some(instance)) => format!("{instance}/{relative}"),
-            (Some(relative), None) => format!("/{relative}"),
-            (None, _) => path.to_owned(),
+        let mut instance = self.instance.as_ref();
+        let mut rest = path;
+        while let Some(up) = rest.strip_prefix("../") {
+            instance = instance.and_then(|instance| instance.outer.as_ref());
+            rest = up;
+        }
+        match rest.strip_prefix("./").or_else(|| (rest.len() < path.len()).then_some(rest)) {
+            Some(relative) => format!("{}/{relative}", instance.map_or("", |instance| &*instance.path)),
+            None => path.to_owned(),
         }
     }
 }
@@ -271,8 +201,7 @@ pub(super) fn expand(contents: &StageContents, max_nodes: usize) -> (Vec<Node>, 
     struct Open {
         place: Place,
         parent: Option<usize>,
-        prefix: Option<Arc<str>>,
-        inherited: Inherited,
+        instance: Option<Arc<Instance>>,
         copied: bool,
         nested: usize,
     }
@@ -280,32 +209,31 @@ pub(super) fn expand(contents: &StageContents, max_nodes: usize) -> (Vec<Node>, 
     let open = |list, prim| Place { list, prim };
     let mut stack: Vec<Open> = Vec::new();
     for root in contents.index.roots(None).iter().rev() {
-        let inherited = Inherited::default();
-        stack.push(Open { place: open(None, *root), parent: None, prefix: None, inherited, copied: false, nested: 0 });
+        stack.push(Open { place: open(None, *root), parent: None, instance: None, copied: false, nested: 0 });
     }
-    while let Some(Open { place, parent, prefix, inherited, copied, nested }) = stack.pop() {
+    while let Some(Open { place, parent, instance, copied, nested }) = stack.pop() {
         let Some(prim) = contents.prim(place) else { continue };
         if nodes.len() >= max_nodes {
             return (nodes, true);
         }
-        let path: Arc<str> = match &prefix {
-            Some(prefix) => format!("{prefix}/{}", prim.path).into(),
+        let path: Arc<str> = match &instance {
+            Some(instance) => format!("{}/{}", instance.path, prim.path).into(),
             None => prim.path.as_str().into(),
         };
         let node = nodes.len();
-        nodes.push(Node { path: path.clone(), parent, place, inherited, instance: prefix.clone(), copied });
+        nodes.push(Node { path: path.clone(), parent, place, instance: instance.clone(), copied });
         let copied = copied || matches!(prim.data, PrimData::PointInstancer(_));
         for child in contents.index.children(place).iter().rev() {
             let place = open(place.list, *child);
-            stack.push(Open { place, parent: Some(node), prefix: prefix.clone(), inherited, copied, nested });
+            stack.push(Open { place, parent: Some(node), instance: instance.clone(), copied, nested });
         }
         if let Some(prototype) = prim.prototype.filter(|_| nested < MOST_NESTED) {
-            let inherited = contents.index.handed_down(&contents.snapshot, Use { place, inherited });
+            let instance = Some(Arc::new(Instance { path, outer: instance }));
             for root in contents.index.roots(Some(prototype)) {
                 for child in contents.index.children(open(Some(prototype), *root)).iter().rev() {
                     let place = open(Some(prototype), *child);
-                    let (parent, prefix) = (Some(node), Some(path.clone()));
-                    stack.push(Open { place, parent, prefix, inherited, copied, nested: nested + 1 });
+                    let instance = instance.clone();
+                    stack.push(Open { place, parent: Some(node), instance, copied, nested: nested + 1 });
                 }
             }
         }

@@ -2,12 +2,19 @@
 
 use bevy::{camera::primitives::Aabb, prelude::*};
 
-/// The box around everything drawn below an entity, in the world: smallest and largest corner. `None` where nothing is drawn, or Bevy has
-/// not measured it yet (it does so in the first frame).
-pub fn bounds_below(root: Entity, children: &Query<&Children>, drawn: &Query<(&Aabb, &GlobalTransform)>) -> Option<(Vec3, Vec3)> {
+/// The box around everything drawn and visible below an entity, in the world, as it is posed now: smallest and largest corner. `None` where
+/// nothing is drawn, or Bevy has not measured it yet (it does so in the first frame, of what joints move in the second).
+pub fn bounds_below(
+    root: Entity,
+    children: &Query<&Children>,
+    drawn: &Query<(&Aabb, &GlobalTransform, &InheritedVisibility)>,
+) -> Option<(Vec3, Vec3)> {
     let mut bounds: Option<(Vec3, Vec3)> = None;
     for entity in std::iter::once(root).chain(children.iter_descendants(root)) {
-        let Ok((aabb, global)) = drawn.get(entity) else { continue };
+        let Ok((aabb, global, visibility)) = drawn.get(entity) else { continue };
+        if !visibility.get() {
+            continue;
+        }
         for corner in 0..8_u32 {
             let sign = |bit: u32| if corner >> bit & 1 == 0 { -1.0 } else { 1.0 };
             let offset = Vec3::from(aabb.half_extents) * Vec3::new(sign(0), sign(1), sign(2));

@@ -36,6 +36,7 @@ mod animate;
 mod asset;
 mod components;
 mod contents;
+mod drawn;
 mod framing;
 mod live;
 mod loader;
@@ -57,8 +58,8 @@ pub use framing::{bounds_below, frame};
 pub(crate) use live::Changing;
 pub use loader::{UsdLoadError, UsdStageLoader};
 pub use message::{UsdChange, UsdPrimAdded, UsdPrimChanged, UsdPrimRemoved, UsdRequest, UsdStageReady};
-pub(crate) use project::PrimTransforms;
 pub use project::UsdStageEntities;
+pub(crate) use project::{PrimTransforms, ValueTargets};
 pub use settings::{UsdLoadSettings, UsdPayloads, UsdPurposes, UsdSceneBudget};
 pub use time::UsdTime;
 

@@ -1,7 +1,8 @@
 //! Entities that move, and prims that do.
 
 use crate::stage::{
-    Changing, PrimTransforms, UsdChange, UsdPrim, UsdRequest, UsdStage, UsdStageEntities, UsdStageRoot, UsdSystems, UsdTime,
+    Changing, PrimTransforms, UsdChange, UsdPrim, UsdPrimChanged, UsdRequest, UsdStage, UsdStageEntities, UsdStageRoot,
+    UsdSystems, UsdTime, ValueTargets,
 };
 use bevy::{ecs::entity::EntityHashSet, platform::collections::HashMap, prelude::*};
 use std::collections::BTreeSet;
@@ -84,13 +85,15 @@ pub(super) fn add(app: &mut App) {
 
 type Synced<'a> = (Entity, &'a UsdStageRoot, &'a UsdSync, &'a mut UsdSyncReport, &'a mut UsdStageEntities, &'a UsdTime);
 
-/// Moves the entities of prims that were edited.
+/// Brings the entities of prims that were edited up to date.
 fn follow_stages(
     stages: Res<Assets<UsdStage>>,
     changing: Res<Changing>,
     mut roots: Query<Synced>,
     mut transforms: Query<&mut Transform>,
+    mut targets: ValueTargets,
     mut requests: MessageWriter<UsdRequest>,
+    mut told: MessageWriter<UsdPrimChanged>,
 ) {
     // Several roots may show one stage, and what changed is told once.
     let mut changes: HashMap<AssetId<UsdStage>, Vec<StageChange>> = HashMap::default();
@@ -112,19 +115,43 @@ fn follow_stages(
         let (Some(changes), Some(stage)) = (changes.get(&root.0.id()), stages.get(&root.0)) else { continue };
         let known = shown.revision();
         let others = changes.iter().filter(|change| change.revision > known && !report.own.contains(&change.revision));
-        let mut moved = BTreeSet::new();
+        let (mut moved, mut revalued) = (BTreeSet::new(), BTreeSet::new());
         let mut is_more = false;
         for change in others {
             moved.extend(change.moved.iter().cloned());
-            is_more |= !change.is_only_moved;
+            revalued.extend(change.revalued.iter().cloned());
+            is_more |= !change.is_in_place;
         }
         let newest = changes.iter().map(|change| change.revision).max().unwrap_or_default();
         report.own.retain(|revision| *revision > newest);
         if sync.direction == SyncDirection::ToStage {
             continue;
         }
+        if !is_more && !revalued.is_empty() {
+            match stage.host().values(revalued.iter().cloned().collect()) {
+                Ok(values) => {
+                    for (prim, values) in revalued.iter().zip(values) {
+                        let index = shown.index_of(prim);
+                        is_more |= match (index, values) {
+                            (Some(index), Some(values)) if shown.set_values(index, &values, &mut targets) => {
+                                let target = shown.entities_of(index).map(|(target, _)| target);
+                                told.write_batch(target.map(|target| UsdPrimChanged {
+                                    root: entity,
+                                    entity: target,
+                                    path: prim.as_str().into(),
+                                }));
+                                false
+                            }
+                            (None, None) => false,
+                            _ => true,
+                        };
+                    }
+                }
+                Err(error) => report.say(format!("{}: what was edited cannot be read: {error}", stage.host().root())),
+            }
+        }
         if is_more {
-            // More than places: the stage is taken apart anew, away from this thread.
+            // More than places and values: the stage is taken apart anew, away from this thread.
             requests.write(UsdRequest { root: entity, change: UsdChange::Refresh });
         }
         let prims: Vec<String> = moved.into_iter().collect();

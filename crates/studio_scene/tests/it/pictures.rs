@@ -97,7 +97,10 @@ fn picture_with(
     for _ in 0..3 {
         app.update();
     }
-    let mut seen = bevy::ecs::system::SystemState::<(Query<&Children>, Query<(&Aabb, &GlobalTransform)>)>::new(app.world_mut());
+    let mut seen =
+        bevy::ecs::system::SystemState::<(Query<&Children>, Query<(&Aabb, &GlobalTransform, &InheritedVisibility)>)>::new(
+            app.world_mut(),
+        );
     let (children, drawn) = seen.get(app.world()).expect("queries");
     let bounds = bounds_below(root, &children, &drawn).expect("something is drawn");
     let transform = frame(bounds, from, FOV_Y, SIZE.x as f32 / SIZE.y as f32);

@@ -13,7 +13,8 @@ use studio_graph::{
     status::NodeStatus,
 };
 use studio_scene::{
-    stage::{UsdPlugin, UsdStageEntities, UsdTime},
+    look::{UsdCamera, UsdLight},
+    stage::{UsdPlugin, UsdRequest, UsdStageEntities, UsdTime},
     sync::{
         SyncDirection, UsdShare, UsdSync, UsdSyncPlugin, UsdSyncReport,
         blueprint::{BLUEPRINT_SCOPE, blueprint_in, store_blueprint},
@@ -262,6 +263,65 @@ fn an_edit_of_anything_else_is_shown_and_entities_stay() {
 }
 
 #[test]
+fn edited_lights_cameras_and_visibility_are_shown_in_the_same_update_without_taking_the_stage_apart() {
+    let (_folder, mut app, root) = shown(&[("scene.usda", SCENE)]);
+    let [lamp, camera, rig] = ["/World/Lamp", "/World/Camera", "/World/Rig"].map(|path| prim(&app, root, path));
+    let host = stage(&app, root).host().clone();
+    let float = |path: &str, value: f64| StageEdit::SetAttribute {
+        path: path.to_owned(),
+        type_name: "float".to_owned(),
+        value: StageValue::Float(Number(value)),
+        time: None,
+    };
+    let visible = |value: &str| StageEdit::SetAttribute {
+        path: "/World/Rig.visibility".to_owned(),
+        type_name: "token".to_owned(),
+        value: StageValue::Token(value.to_owned()),
+        time: None,
+    };
+    let says = |app: &App| {
+        let light = app.world().get::<UsdLight>(lamp).expect("a light").light.intensity.at(0.0);
+        let lens = app.world().get::<UsdCamera>(camera).expect("a camera").camera.focal_length.at(0.0);
+        (light, lens, *app.world().get::<Visibility>(rig).expect("it has one"))
+    };
+    let before = app.world().get::<PointLight>(lamp).expect("Bevy's").intensity;
+    let edits = vec![
+        float("/World/Lamp.inputs:intensity", 60.0),
+        float("/World/Camera.focalLength", 85.0),
+        visible("invisible"),
+        translate("/World/Rig", [0.0, 0.0, 1.0]),
+    ];
+    host.edit(&EditLayer::Session, edits).expect("edits");
+    app.update();
+    assert_eq!(says(&app), (Some(60.0), Some(85.0), Visibility::Hidden));
+    assert_eq!(transform(&app, rig).translation, Vec3::new(0.0, 0.0, 1.0));
+    assert!(app.world().resource::<Messages<UsdRequest>>().is_empty(), "the stage is not taken apart");
+    app.update();
+    assert!((app.world().get::<PointLight>(lamp).expect("Bevy's").intensity / before - 2.0).abs() < 1e-4);
+    host.undo().expect("it is taken back");
+    app.update();
+    assert_eq!(says(&app), (Some(30.0), Some(35.0), Visibility::Inherited));
+    assert!(app.world().resource::<Messages<UsdRequest>>().is_empty());
+    // What was edited in place holds, and goes, where the stage is taken apart later for something else.
+    host.edit(&EditLayer::Session, vec![visible("invisible"), float("/World/Lamp.inputs:intensity", 90.0)]).expect("edits");
+    app.update();
+    let new = |name: &str| StageEdit::DefinePrim { path: format!("/World/{name}"), type_name: "Xform".to_owned() };
+    host.edit(&EditLayer::Session, vec![new("One")]).expect("an edit");
+    let is_there = |app: &mut App, path: &str| {
+        run_until(app, path, |world| world.get::<UsdStageEntities>(root).is_some_and(|shown| shown.entity(path).is_some()));
+    };
+    is_there(&mut app, "/World/One");
+    assert_eq!(says(&app), (Some(90.0), Some(35.0), Visibility::Hidden));
+    host.edit(&EditLayer::Session, vec![float("/World/Lamp.inputs:intensity", 120.0)]).expect("an edit");
+    app.update();
+    assert_eq!(says(&app).0, Some(120.0));
+    let back = vec![new("Two"), visible("inherited"), float("/World/Lamp.inputs:intensity", 90.0)];
+    host.edit(&EditLayer::Session, back).expect("an edit");
+    is_there(&mut app, "/World/Two");
+    assert_eq!(says(&app), (Some(90.0), Some(35.0), Visibility::Inherited));
+}
+
+#[test]
 fn edits_outlive_a_saved_layer_and_the_file_wins_where_it_says_something_new() {
     let (folder, mut app, root) = shown(&[("scene.usda", SCENE)]);
     let (rig, camera) = (prim(&app, root, "/World/Rig"), prim(&app, root, "/World/Camera"));
@@ -412,6 +472,8 @@ fn prims_become_nodes_and_both_sides_follow_each_other() {
     let lamp = world.query_filtered::<Entity, With<SceneLight>>().single(world).expect("one lamp");
     world.get_mut::<SceneLight>(lamp).expect("its settings").intensity = 55.0;
     app.update();
+    let shown = prim(&app, scene, "/World/Lamp");
+    assert_eq!(app.world().get::<UsdLight>(shown).expect("a light").light.intensity.at(0.0), Some(55.0), "in the same update");
     let says = host.extract(&ExtractOptions::default()).expect("a stage").snapshot;
     let studio_usd::snapshot::PrimData::Light(light) = &says.prim("/World/Lamp").expect("a lamp").data else {
         panic!("no light")

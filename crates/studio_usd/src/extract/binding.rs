@@ -3,7 +3,11 @@
 //!
 //! A binding counts whether or not `MaterialBindingAPI` is applied: many exporters leave it out.
 
-use super::{IssueSeverity, read::PrimReader, value};
+use super::{
+    IssueSeverity,
+    read::{PrimReader, Scope},
+    value,
+};
 use openusd::{
     sdf,
     usd::{Collection, MembershipQuery, is_collection_api_path},
@@ -45,6 +49,42 @@ impl Bindings {
     /// The material bound to a prim that has these.
     pub fn material(&self, prim: &PrimReader<'_>) -> Option<sdf::Path> {
         PURPOSES.iter().find_map(|purpose| self.material_for(prim, purpose))
+    }
+
+    /// Adds to `said` all that makes a difference to the prims below an instance that has these. `below` is a path below the prototype's
+    /// root, as the instance has it.
+    pub fn describe(&self, prim: &PrimReader<'_>, scope: &Scope, below: &sdf::Path, said: &mut Vec<String>) {
+        for purpose in PURPOSES {
+            let (mut nearest, mut strongest) = (None, None);
+            let mut level = self.0.as_ref();
+            while let Some(here) = level {
+                let of_purpose = here.bindings.iter().filter(|binding| binding.purpose == purpose);
+                let mut bound = None;
+                for binding in of_purpose {
+                    let Some(collection) = &binding.collection else {
+                        bound = bound.or(Some(binding));
+                        continue;
+                    };
+                    let Some(query) = prim.reader.collections.query(prim, collection) else { continue };
+                    let seen = scope.seen_from(collection, below);
+                    let root = seen.parent().unwrap_or_default();
+                    if query.rule_map().keys().any(|path| *path != root && path.has_prefix(&root)) {
+                        // Some prims below are in it and some are not: that is true of this instance alone.
+                        said.push(seen.to_string());
+                    } else if query.is_path_included(&seen) && bound.is_none_or(|bound: &Binding| bound.collection.is_none()) {
+                        bound = Some(binding);
+                    }
+                }
+                if let Some(bound) = bound {
+                    nearest = nearest.or(Some(bound));
+                    strongest = Some(bound).filter(|bound| bound.is_stronger_than_descendants).or(strongest);
+                }
+                level = here.above.0.as_ref();
+            }
+            for binding in [nearest, strongest] {
+                said.push(binding.map_or(String::new(), |binding| scope.write(&binding.material)));
+            }
+        }
     }
 
     fn material_for(&self, prim: &PrimReader<'_>, purpose: &str) -> Option<sdf::Path> {
@@ -95,13 +135,18 @@ fn binding(prim: &PrimReader<'_>, name: &str) -> Option<Binding> {
 
 impl Collections {
     fn contains(&self, prim: &PrimReader<'_>, collection: &sdf::Path) -> bool {
+        let seen = prim.scope.seen_from(collection, prim.path());
+        self.query(prim, collection).is_some_and(|query| query.is_path_included(&seen))
+    }
+
+    fn query(&self, prim: &PrimReader<'_>, collection: &sdf::Path) -> Option<Rc<MembershipQuery>> {
         let query = self.0.borrow().get(collection).cloned();
         let query = query.unwrap_or_else(|| {
             let query = membership(prim, collection).map(Rc::new);
             self.0.borrow_mut().insert(collection.clone(), query.clone());
             query
         });
-        query.is_some_and(|query| query.is_path_included(prim.path()))
+        query
     }
 }
 

@@ -14,7 +14,7 @@ use std::rc::Rc;
 const SURFACES: [&str; 2] = ["outputs:surface", "outputs:mtlx:surface"];
 
 pub(super) fn material<'a>(prim: &PrimReader<'a>) -> Material {
-    let network = Network::new(prim.reader, prim.scope);
+    let network = Network::new(prim.reader, &prim.scope);
     let root = network.root(prim.path());
     let mut surface = None;
     let mut unknown = Vec::new();

@@ -125,7 +125,7 @@ pub(super) fn subset(prim: &PrimReader<'_>, material: Option<String>) -> Option<
         return None;
     }
     Some(GeomSubset {
-        path: super::prim_path(prim.scope, prim.path()),
+        path: super::prim_path(&prim.scope, prim.path()),
         family: token_or(prim, "familyName", ""),
         faces: prim.uniform_or("indices", INDICES, Vec::new()),
         material,

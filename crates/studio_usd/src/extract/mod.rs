@@ -6,6 +6,7 @@
 mod binding;
 mod camera;
 mod curves;
+mod instances;
 mod light;
 mod material;
 mod mesh;
@@ -27,7 +28,7 @@ mod xform;
 pub use crate::open::{Issue, IssueSeverity};
 
 use crate::snapshot::{
-    AttributeValue, GeomSubset, Prim, PrimData, Prototype, Purpose, StageSnapshot, UpAxis, VariantSet, Xform, is_imageable,
+    AttributeValue, GeomSubset, Prim, PrimData, Purpose, Sampled, StageSnapshot, UpAxis, VariantSet, Xform, is_imageable,
 };
 use binding::Bindings;
 use openusd::{
@@ -79,19 +80,58 @@ pub fn extract(stage: &Stage, options: &ExtractOptions) -> Extracted {
         reader.issue(*severity, path, message.clone());
     }
     let mut snapshot = stage_metadata(&reader);
-    snapshot.prims = prims(&reader, &trees.stage);
-    snapshot.prototypes = trees.prototypes.iter().map(|tree| Prototype { prims: prims(&reader, tree) }).collect();
+    let (prims, prototypes) = instances::extract(&reader, &trees);
+    snapshot.prims = prims;
+    snapshot.prototypes = prototypes;
     Extracted { snapshot, issues: reader.into_issues() }
 }
 
 /// The transform of one prim, as it is composed now; `None` if there is no such prim, or if its type has none.
 pub(crate) fn transform_of(stage: &Stage, prim: &sdf::Path) -> Option<Xform> {
-    let found = stage.prim(prim.clone());
-    let type_name =
-        found.is_valid().ok().filter(|valid| *valid).and_then(|_| found.type_name().ok().flatten()).map(String::from)?;
     let reader = Reader::of_few(stage);
-    let scope = Scope::default();
-    is_xformable(&type_name).then(|| xform::xform(&PrimReader::new(&reader, &scope, prim)))
+    let (type_name, prim) = one_prim(&reader, prim)?;
+    is_xformable(&type_name).then(|| xform::xform(&prim))
+}
+
+/// What a prim says of itself that no other prim has a part in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrimValues {
+    /// As [`Prim::visible`].
+    pub visible: Sampled<bool>,
+    /// What it is, if it is a light or a camera.
+    pub data: Option<PrimData>,
+}
+
+/// The values of one prim, as it is composed now; `None` if there is no such prim.
+pub(crate) fn values_of(stage: &Stage, prim: &sdf::Path) -> Option<PrimValues> {
+    let reader = Reader::of_few(stage);
+    let (type_name, prim) = one_prim(&reader, prim)?;
+    let data = match type_name.as_str() {
+        "Camera" => Some(PrimData::Camera(camera::camera(&prim))),
+        _ => light::light(&prim, &type_name, &api_schemas(&prim)).map(PrimData::Light),
+    };
+    Some(PrimValues { visible: visible(&prim, &type_name), data })
+}
+
+/// A prim of a stage that changes, and its type.
+fn one_prim<'a>(reader: &'a Reader<'a>, prim: &sdf::Path) -> Option<(String, PrimReader<'a>)> {
+    let found = reader.stage.prim(prim.clone());
+    found.is_valid().ok().filter(|valid| *valid)?;
+    let type_name = found.type_name().ok().flatten().map(String::from).unwrap_or_default();
+    Some((type_name, PrimReader::new(reader, &Rc::new(Scope::default()), prim)))
+}
+
+/// Whether a prim is visible by its own opinion.
+fn visible(prim: &PrimReader<'_>, type_name: &str) -> Sampled<bool> {
+    match !type_name.is_empty() && is_imageable(type_name) {
+        true => prim.sampled_or("visibility", value::TOKEN, "inherited".to_owned()).map(|token| token != "invisible"),
+        false => true.into(),
+    }
+}
+
+fn api_schemas(prim: &PrimReader<'_>) -> Vec<String> {
+    let schemas = if prim.has_field("apiSchemas") { prim.prim.api_schemas().unwrap_or_default() } else { Vec::new() };
+    schemas.into_iter().map(Into::into).collect()
 }
 
 fn stage_metadata(reader: &Reader<'_>) -> StageSnapshot {
@@ -159,58 +199,94 @@ fn layer_metadata(stage: &Stage) -> BTreeMap<String, AttributeValue> {
 /// A prim's path as [`Prim::path`] has it.
 fn prim_path(scope: &Scope, path: &sdf::Path) -> String {
     let written = scope.write(path);
-    if scope.roots.is_empty() { written } else { written.trim_start_matches('.').trim_start_matches('/').to_owned() }
+    if scope.prototype.is_none() { written } else { written.trim_start_matches('.').trim_start_matches('/').to_owned() }
 }
 
-/// Every prim of a tree.
-fn prims<'a>(reader: &'a Reader<'a>, tree: &'a walk::Tree) -> Vec<Prim> {
+/// Every prim of a tree. Those of a prototype have what its root hands down, and `before` is the prototype as it was read for another
+/// instance. `instance` says which prototype an instance has.
+fn prims<'a>(
+    reader: &'a Reader<'a>,
+    tree: &walk::Tree,
+    scope: &Rc<Scope>,
+    root: Option<&Below<'a>>,
+    before: Option<&instances::Before<'_>>,
+    mut instance: impl FnMut(usize, &PrimReader<'a>, &Below<'a>) -> Option<usize>,
+) -> Vec<Prim> {
     let at_root = Below::default();
     let mut below: Vec<Below<'a>> = Vec::with_capacity(tree.prims.len());
     let mut prims: Vec<Prim> = Vec::with_capacity(tree.prims.len());
-    let mut subsets: Vec<(usize, GeomSubset)> = Vec::new();
-    for found in &tree.prims {
-        let prim = Rc::new(PrimReader::new(reader, &tree.scope, &found.path));
+    let mut subsets: BTreeMap<usize, Vec<GeomSubset>> = BTreeMap::new();
+    let mut read_again = Vec::new();
+    for (place, found) in tree.prims.iter().enumerate() {
+        let prim = Rc::new(PrimReader::new(reader, scope, &found.path));
         let above = found.parent.and_then(|parent| below.get(parent)).unwrap_or(&at_root).clone();
         let type_name = prim.prim.type_name().ok().flatten().map(String::from).unwrap_or_default();
-        let own = Below {
-            primvars: above.primvars.with(&prim),
-            purpose: authored_purpose(&prim, &type_name).or(above.purpose),
-            bindings: above.bindings.with(&prim),
-            skel: above.skel.with(&prim),
+        let own = match root.filter(|_| place == 0) {
+            // The root is the instance's own place, and what is said there the instance's.
+            Some(root) => root.clone(),
+            None => Below {
+                primvars: above.primvars.with(&prim),
+                purpose: authored_purpose(&prim, &type_name).or(above.purpose),
+                bindings: above.bindings.with(&prim),
+                skel: above.skel.with(&prim),
+            },
         };
-        let extracted = extract_prim(&prim, found, type_name, &above, &own);
+        let known = before.and_then(|before| Some((before, before.prims.get(place)?)));
+        let mut extracted = match known {
+            Some((before, known)) => {
+                let mut extracted = Prim {
+                    purpose: own.purpose.unwrap_or_default(),
+                    material: material_of(&prim, &type_name, &own),
+                    ..known.clone()
+                };
+                if before.is_other(known, &prim, &own) {
+                    extracted.data = data(&prim, &type_name, &known.api_schemas, &above, &own);
+                    read_again.push(place);
+                }
+                extracted
+            }
+            None => extract_prim(&prim, found, type_name, &above, &own),
+        };
+        extracted.prototype = found.prototype.and_then(|tree| instance(tree, &prim, &own));
         if extracted.type_name == "GeomSubset"
             && let Some(parent) = found.parent
         {
-            subsets.extend(mesh::subset(&prim, extracted.material.clone()).map(|subset| (parent, subset)));
+            let subset = mesh::subset(&prim, extracted.material.clone());
+            subsets.entry(parent).or_default().extend(subset);
         }
         below.push(own);
         prims.push(extracted);
     }
-    for (parent, subset) in subsets {
-        if let Some(PrimData::Mesh(mesh)) = prims.get_mut(parent).map(|prim| &mut prim.data) {
-            Arc::make_mut(mesh).subsets.push(subset);
+    for (parent, subsets) in subsets {
+        if let Some(PrimData::Mesh(mesh)) = prims.get_mut(parent).map(|prim| &mut prim.data)
+            && mesh.subsets != subsets
+        {
+            Arc::make_mut(mesh).subsets = subsets;
+            read_again.push(parent);
         }
+    }
+    if let Some(before) = before {
+        before.share(&mut prims, &read_again);
     }
     prims
 }
 
+/// The material bound to a prim, if it is one that may show it.
+fn material_of(prim: &PrimReader<'_>, type_name: &str, own: &Below<'_>) -> Option<String> {
+    // A subset is no place in the scene, but has a look.
+    let has_look = type_name.is_empty() || is_imageable(type_name) || type_name == "GeomSubset";
+    has_look.then(|| own.bindings.material(prim)).flatten().map(|path| prim.scope.write(&path))
+}
+
 fn extract_prim<'a>(prim: &PrimReader<'a>, found: &walk::Found, type_name: String, above: &Below<'a>, own: &Below<'a>) -> Prim {
-    let is_seen = !type_name.is_empty() && is_imageable(&type_name);
-    let visible = match is_seen {
-        true => prim.sampled_or("visibility", value::TOKEN, "inherited".to_owned()).map(|token| token != "invisible"),
-        false => true.into(),
-    };
-    let api_schemas = if prim.has_field("apiSchemas") { prim.prim.api_schemas().unwrap_or_default() } else { Vec::new() };
-    let api_schemas: Vec<String> = api_schemas.into_iter().map(Into::into).collect();
+    let visible = visible(prim, &type_name);
+    let api_schemas = api_schemas(prim);
     let data = data(prim, &type_name, &api_schemas, above, own);
     let xform = is_xformable(&type_name).then(|| xform::xform(prim));
-    // A subset is no place in the scene, but has a look.
-    let has_look = is_seen || type_name.is_empty() || type_name == "GeomSubset";
-    let material = has_look.then(|| own.bindings.material(prim)).flatten().map(|path| prim.scope.write(&path));
+    let material = material_of(prim, &type_name, own);
     let (attributes, relationships) = rest::properties(prim);
     Prim {
-        path: prim_path(prim.scope, prim.path()),
+        path: prim_path(&prim.scope, prim.path()),
         name: found.name.clone(),
         parent: found.parent,
         api_schemas,
@@ -218,7 +294,7 @@ fn extract_prim<'a>(prim: &PrimReader<'a>, found: &walk::Found, type_name: Strin
         purpose: own.purpose.unwrap_or_default(),
         visible,
         xform,
-        prototype: found.prototype,
+        prototype: None,
         variant_sets: variant_sets(prim),
         has_payload: found.has_payload,
         is_loaded: found.is_loaded,

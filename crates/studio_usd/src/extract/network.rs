@@ -19,7 +19,7 @@ const MAX_HOPS: usize = 64;
 /// A material's network while it is read.
 pub(super) struct Network<'a> {
     reader: &'a Reader<'a>,
-    scope: &'a Scope,
+    scope: Rc<Scope>,
     prims: RefCell<HashMap<sdf::Path, Rc<PrimReader<'a>>>>,
     left_out: RefCell<Vec<String>>,
 }
@@ -33,8 +33,8 @@ pub(super) enum Source<'a> {
 }
 
 impl<'a> Network<'a> {
-    pub fn new(reader: &'a Reader<'a>, scope: &'a Scope) -> Self {
-        Self { reader, scope, prims: RefCell::default(), left_out: RefCell::default() }
+    pub fn new(reader: &'a Reader<'a>, scope: &Rc<Scope>) -> Self {
+        Self { reader, scope: Rc::clone(scope), prims: RefCell::default(), left_out: RefCell::default() }
     }
 
     pub fn leave_out(&self, what: String) {
@@ -50,7 +50,7 @@ impl<'a> Network<'a> {
 
     fn prim(&self, path: &sdf::Path) -> Rc<PrimReader<'a>> {
         let mut prims = self.prims.borrow_mut();
-        let prim = prims.entry(path.clone()).or_insert_with(|| Rc::new(PrimReader::new(self.reader, self.scope, path)));
+        let prim = prims.entry(path.clone()).or_insert_with(|| Rc::new(PrimReader::new(self.reader, &self.scope, path)));
         Rc::clone(prim)
     }
 

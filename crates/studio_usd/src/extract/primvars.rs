@@ -6,7 +6,11 @@ use super::{
 };
 use crate::snapshot::{Interpolation, Primvar, Sampled};
 use openusd::tf::Token;
-use std::rc::Rc;
+use std::{
+    cell::OnceCell,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    rc::Rc,
+};
 
 /// The constant primvars that a prim hands down to those below it.
 #[derive(Clone, Default)]
@@ -15,14 +19,31 @@ pub(super) struct Inherited<'a>(Option<Rc<Level<'a>>>);
 struct Level<'a> {
     prim: Rc<PrimReader<'a>>,
     above: Inherited<'a>,
+    /// What [`Inherited::digest`] says of it, once it was asked.
+    digest: OnceCell<u64>,
 }
+
+/// The primvars that pictures are made of, beside texture coordinates.
+const SHOWN: [&str; 8] = [
+    "displayColor",
+    "displayOpacity",
+    "normals",
+    "widths",
+    "skel:jointIndices",
+    "skel:jointWeights",
+    "skel:geomBindTransform",
+    "skel:skinningMethod",
+];
+
+/// Types of texture coordinates.
+const UV_TYPES: [&str; 7] = ["float2[]", "texCoord2f[]", "double2[]", "texCoord2d[]", "half2[]", "texCoord2h[]", "float2"];
 
 impl<'a> Inherited<'a> {
     /// What the prims below this one inherit.
     pub fn with(&self, prim: &Rc<PrimReader<'a>>) -> Self {
         let hands_down = prim.names.iter().any(|name| name.starts_with("primvars:"));
         match hands_down {
-            true => Self(Some(Rc::new(Level { prim: Rc::clone(prim), above: self.clone() }))),
+            true => Self(Some(Rc::new(Level { prim: Rc::clone(prim), above: self.clone(), digest: OnceCell::new() }))),
             false => self.clone(),
         }
     }
@@ -44,6 +65,22 @@ impl<'a> Inherited<'a> {
         self.holder(name).map_or(1, |holder| element_size(&holder, name))
     }
 
+    /// A number that is another one where something is handed down that pictures show.
+    pub fn digest(&self) -> u64 {
+        // With a list instead of calls, so that depth costs no stack.
+        let mut levels = Vec::new();
+        let mut next = self.0.as_ref();
+        while let Some(here) = next.filter(|here| here.digest.get().is_none()) {
+            levels.push(here);
+            next = here.above.0.as_ref();
+        }
+        let mut above = next.and_then(|here| here.digest.get()).copied().unwrap_or(0);
+        for here in levels.into_iter().rev() {
+            above = *here.digest.get_or_init(|| here.own_digest(above));
+        }
+        above
+    }
+
     /// Names of all primvars above.
     fn names(&self) -> Vec<Token> {
         let mut names: Vec<Token> = Vec::new();
@@ -53,6 +90,27 @@ impl<'a> Inherited<'a> {
             level = here.above.0.as_ref();
         }
         names
+    }
+}
+
+impl Level<'_> {
+    fn own_digest(&self, above: u64) -> u64 {
+        let is_shown = |full: &&Token| {
+            let name = full.strip_prefix("primvars:").map(|name| name.trim_end_matches(":indices"));
+            let is_uv = || self.prim.type_name(full).is_some_and(|type_name| UV_TYPES.contains(&type_name.as_str()));
+            name.is_some_and(|name| SHOWN.contains(&name) || full.ends_with(":indices") || is_uv())
+        };
+        let mut shown = self.prim.names.iter().filter(is_shown).peekable();
+        if shown.peek().is_none() {
+            return above;
+        }
+        let mut hasher = DefaultHasher::new();
+        above.hash(&mut hasher);
+        for name in shown {
+            let metadata = ["interpolation", "elementSize"].map(|key| self.prim.property_metadata(name, key));
+            format!("{name} {:?} {metadata:?}", self.prim.raw(name)).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 }
 
@@ -155,7 +213,6 @@ pub(super) fn primvar_or_builtin<'a, T>(
 
 /// Names (without `primvars:`) of all primvars of pairs of numbers, the prim's own and those it inherits, in order.
 pub(super) fn uv_names<'a>(prim: &PrimReader<'a>, inherited: &Inherited<'a>) -> Vec<String> {
-    const TYPES: [&str; 7] = ["float2[]", "texCoord2f[]", "double2[]", "texCoord2d[]", "half2[]", "texCoord2h[]", "float2"];
     let mut names: Vec<String> = Vec::new();
     let candidates = prim.names.iter().filter(|name| name.starts_with("primvars:")).cloned().chain(inherited.names());
     for full in candidates {
@@ -164,7 +221,7 @@ pub(super) fn uv_names<'a>(prim: &PrimReader<'a>, inherited: &Inherited<'a>) -> 
             true => prim.type_name(&full),
             false => inherited.holder(&full).and_then(|holder| holder.type_name(&full)),
         };
-        if type_name.is_some_and(|type_name| TYPES.contains(&type_name.as_str())) {
+        if type_name.is_some_and(|type_name| UV_TYPES.contains(&type_name.as_str())) {
             names.push(name.to_owned());
         }
     }

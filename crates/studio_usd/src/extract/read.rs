@@ -12,8 +12,9 @@ use openusd::{
     usd::{InterpolationType, Prim, Stage, TimeCode},
 };
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{HashMap, HashSet},
+    rc::Rc,
 };
 
 /// No more issues are kept than this; the last one says so.
@@ -30,6 +31,7 @@ pub(super) struct Reader<'a> {
     /// Which prims are in which collections.
     pub collections: Collections,
     issues: RefCell<Vec<Issue>>,
+    is_quiet: Cell<bool>,
 }
 
 impl<'a> Reader<'a> {
@@ -51,7 +53,15 @@ impl<'a> Reader<'a> {
             }
         }
         let holds = stage.interpolation_type() == InterpolationType::Held;
-        Self { stage, sampled_names, has_clips, holds, collections: Collections::default(), issues: RefCell::default() }
+        Self {
+            stage,
+            sampled_names,
+            has_clips,
+            holds,
+            collections: Collections::default(),
+            issues: RefCell::default(),
+            is_quiet: Cell::new(false),
+        }
     }
 
     /// For a prim or two of a stage that changes: looking through all its layers would take longer than asking about each attribute.
@@ -64,13 +74,19 @@ impl<'a> Reader<'a> {
             holds,
             collections: Collections::default(),
             issues: RefCell::default(),
+            is_quiet: Cell::new(false),
         }
+    }
+
+    /// Says whether issues are noted no more, because what is read was read before.
+    pub fn be_quiet(&self, is_quiet: bool) {
+        self.is_quiet.set(is_quiet);
     }
 
     /// Notes that something is wrong with a prim or property.
     pub fn issue(&self, severity: IssueSeverity, path: &sdf::Path, message: String) {
         let mut issues = self.issues.borrow_mut();
-        if issues.len() >= MAX_ISSUES {
+        if issues.len() >= MAX_ISSUES || self.is_quiet.get() {
             return;
         }
         // The layer of the strongest opinion is the one to look into.
@@ -110,32 +126,61 @@ const HELD_TYPES: [&str; 10] = ["bool", "uchar", "int", "uint", "int64", "uint64
 /// Types of one number that need not be whole.
 const REAL_TYPES: [&str; 4] = ["half", "float", "double", "timecode"];
 
-/// How paths are written: absolute, or relative to the prototype that they are in.
-#[derive(Clone, Debug, Default)]
+/// How paths are written: absolute, or relative to a prototype that they are in.
+#[derive(Debug, Default)]
 pub(super) struct Scope {
-    /// The prototype's root, and the places of its instances; empty outside of prototypes.
-    pub roots: Vec<sdf::Path>,
+    /// The prototype's root and the instance that it is read for; `None` in the stage itself.
+    pub prototype: Option<InstanceRoot>,
+}
+
+/// The root of a prototype as an instance shows it.
+#[derive(Debug)]
+pub(super) struct InstanceRoot {
+    /// Where the composer has the prototype.
+    pub prototype: sdf::Path,
+    /// The instance, in the stage or in the prototype that it is in.
+    pub instance: sdf::Path,
+    /// Where the instance is.
+    pub outer: Rc<Scope>,
 }
 
 impl Scope {
-    /// A path as the snapshot has it: `./Rest` within the prototype, `.` for its root, else absolute.
+    /// A path as the snapshot has it: `./Rest` within the prototype, `.` for its root; `../Rest` in the prototype around it, and so on; else
+    /// absolute.
     pub fn write(&self, path: &sdf::Path) -> String {
-        for root in &self.roots {
-            if path == root {
-                return ".".to_owned();
+        let mut here = self;
+        let mut up = String::from(".");
+        while let Some(root) = &here.prototype {
+            for root in [&root.prototype, &root.instance] {
+                if path == root {
+                    return up;
+                }
+                if let Some(rest) = path.as_str().strip_prefix(root.as_str()).filter(|rest| rest.starts_with(['/', '.'])) {
+                    return if rest.starts_with('/') { format!("{up}{rest}") } else { format!("{up}/{rest}") };
+                }
             }
-            if let Some(rest) = path.as_str().strip_prefix(root.as_str()).filter(|rest| rest.starts_with(['/', '.'])) {
-                return if rest.starts_with('/') { format!(".{rest}") } else { format!("./{rest}") };
-            }
+            up = if up == "." { "..".to_owned() } else { format!("{up}/..") };
+            here = &root.outer;
         }
         path.to_string()
+    }
+
+    /// A prim of this prototype as those see it who are where `from` is: in the prototype, in one around it, or in the stage.
+    pub fn seen_from(&self, from: &sdf::Path, prim: &sdf::Path) -> sdf::Path {
+        let mut here = self;
+        let mut seen = prim.clone();
+        while let Some(root) = here.prototype.as_ref().filter(|root| !from.has_prefix(&root.prototype)) {
+            seen = seen.replace_prefix(&root.prototype, &root.instance).unwrap_or(seen);
+            here = &root.outer;
+        }
+        seen
     }
 }
 
 /// The attributes and relationships of one prim.
 pub(super) struct PrimReader<'a> {
     pub reader: &'a Reader<'a>,
-    pub scope: &'a Scope,
+    pub scope: Rc<Scope>,
     pub prim: Prim,
     /// All properties, as USD orders them.
     pub names: Vec<Token>,
@@ -149,13 +194,14 @@ pub(super) struct PrimReader<'a> {
 }
 
 /// An attribute's values before they are converted.
+#[derive(Debug)]
 pub(super) struct Raw {
     pub default: Option<Value>,
     pub samples: Vec<(f64, Value)>,
 }
 
 impl<'a> PrimReader<'a> {
-    pub fn new(reader: &'a Reader<'a>, scope: &'a Scope, path: &sdf::Path) -> Self {
+    pub fn new(reader: &'a Reader<'a>, scope: &Rc<Scope>, path: &sdf::Path) -> Self {
         let prim = reader.stage.prim(path.clone());
         let names = prim.property_names().unwrap_or_else(|error| {
             reader.issue(IssueSeverity::Error, path, format!("its properties cannot be read ({error}); they are left out"));
@@ -168,7 +214,7 @@ impl<'a> PrimReader<'a> {
             let layer = reader.stage.layer(layer);
             fields.extend(layer.and_then(|layer| layer.data().list_fields(path)).unwrap_or_default());
         }
-        Self { reader, scope, prim, names, sites, fields, set, taken: RefCell::default() }
+        Self { reader, scope: Rc::clone(scope), prim, names, sites, fields, set, taken: RefCell::default() }
     }
 
     pub fn path(&self) -> &sdf::Path {

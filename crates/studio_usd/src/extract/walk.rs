@@ -1,6 +1,6 @@
 //! Which prims there are: those that are active, defined, loaded and not classes; below instances, their prototypes once.
 
-use super::{ExtractOptions, IssueSeverity, read::Scope};
+use super::{ExtractOptions, IssueSeverity};
 use openusd::{
     sdf::{self, Specifier, Value},
     usd::Stage,
@@ -15,7 +15,7 @@ pub(super) struct Found {
     pub parent: Option<usize>,
     pub has_payload: bool,
     pub is_loaded: bool,
-    /// The prototype it is an instance of.
+    /// The prototype it is an instance of, as a place in [`Trees::prototypes`].
     pub prototype: Option<usize>,
 }
 
@@ -23,13 +23,14 @@ pub(super) struct Found {
 #[derive(Default)]
 pub(super) struct Tree {
     pub prims: Vec<Found>,
-    pub scope: Scope,
 }
 
 /// The trees of a stage, before anything else about its prims is read.
 pub(super) struct Trees {
     pub stage: Tree,
     pub prototypes: Vec<Tree>,
+    /// How many prims more there may be.
+    pub left: usize,
     /// What went wrong: path and message. The reader of issues is not there yet.
     pub issues: Vec<(IssueSeverity, sdf::Path, String)>,
 }
@@ -37,7 +38,7 @@ pub(super) struct Trees {
 pub(super) fn walk(stage: &Stage, options: &ExtractOptions) -> Trees {
     let mut walker = Walker { stage, left: options.max_prims, prototypes: HashMap::new(), found: Vec::new(), issues: Vec::new() };
     let root = sdf::Path::abs_root();
-    let mut trees = Trees { stage: walker.tree(&root, None), prototypes: Vec::new(), issues: Vec::new() };
+    let mut trees = Trees { stage: walker.tree(&root, None), prototypes: Vec::new(), left: 0, issues: Vec::new() };
     // Prototypes have instances of others below them: they are found on the way.
     while let Some((path, instance)) = walker.found.get(trees.prototypes.len()).cloned() {
         let tree = walker.tree(&path, Some(instance));
@@ -47,6 +48,7 @@ pub(super) fn walk(stage: &Stage, options: &ExtractOptions) -> Trees {
         let message = format!("there are more than {} prims; the others are left out", options.max_prims);
         walker.issues.push((IssueSeverity::Error, root, message));
     }
+    trees.left = walker.left;
     trees.issues = walker.issues;
     trees
 }
@@ -75,7 +77,6 @@ impl Walker<'_> {
                 prototype: None,
             };
             tree.prims.push(found);
-            tree.scope.roots = vec![root.clone(), instance];
             parent = Some(0);
         }
         // Depth first with a list of what is still to do, so depth costs no stack.

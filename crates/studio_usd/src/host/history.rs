@@ -32,45 +32,6 @@ pub(super) struct Done {
     pub(super) is_final: bool,
 }
 
-impl Done {
-    /// Notes which prims were moved, and whether that is all.
-    pub(super) fn find_moved(&mut self, stage: &Stage) {
-        let mut moved = BTreeSet::new();
-        let mut is_only_moved = !self.is_final;
-        for LayerEdits { layer, edits } in &self.inverse {
-            for edit in edits {
-                let path = edit.path();
-                if let Some((prim, _)) = path.as_str().split_once('.').filter(|(_, property)| property.starts_with("xformOp")) {
-                    moved.insert(prim.to_owned());
-                    continue;
-                }
-                is_only_moved &= match edit {
-                    // What would be taken out was made: it may be an `over` that transforms can be in.
-                    Edit::RemoveSpec { path } => stage.layer(layer).is_some_and(|layer| is_bare(layer.data(), path)),
-                    Edit::Create { spec_type: SpecType::Prim, fields, .. } => fields.iter().all(is_over),
-                    _ => false,
-                };
-            }
-        }
-        self.change.moved = moved.into_iter().collect();
-        self.change.is_only_moved = is_only_moved && !self.change.moved.is_empty();
-    }
-}
-
-/// Whether a spec of a prim says nothing but that there is one.
-fn is_bare(data: &dyn sdf::AbstractData, path: &sdf::Path) -> bool {
-    let fields = data.list_fields(path).unwrap_or_default();
-    let mut said = fields.iter().filter(|field| !is_list_of_specs(field));
-    said.all(|field| {
-        let value = data.try_field(path, field).ok().flatten();
-        field == "specifier" && matches!(value.as_deref(), Some(sdf::Value::Specifier(sdf::Specifier::Over)))
-    })
-}
-
-fn is_over(field: &FieldValue) -> bool {
-    field.field.as_str() == "specifier" && matches!(field.value, sdf::Value::Specifier(sdf::Specifier::Over))
-}
-
 /// Writes down what happens to a stage.
 #[derive(Clone, Default)]
 pub(super) struct Recorder {

@@ -4,6 +4,7 @@ use super::{
     EditLayer, ReloadOutcome, StageChange, StageEdit,
     diff::{Touch, touches},
     history::{Done, History, LayerEdits, Recorder},
+    in_place::arc_sources,
 };
 use crate::{
     extract::{ExtractOptions, Extracted, extract},
@@ -17,7 +18,7 @@ use openusd::{
     usd::{ApplyMode, Diff, EditTarget, LoadPolicy, NamespaceEditor, Stage},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     sync::Arc,
     time::Instant,
 };
@@ -39,6 +40,8 @@ pub(super) struct Live {
     /// Layers with edits that are not saved.
     pub(super) unsaved: BTreeSet<String>,
     told: StageChange,
+    /// Prims that arcs bring in elsewhere, once they were looked for.
+    arc_sources: Option<HashSet<String>>,
 }
 
 impl Live {
@@ -57,6 +60,7 @@ impl Live {
             revision: 0,
             unsaved: BTreeSet::new(),
             told: StageChange::default(),
+            arc_sources: None,
         })
     }
 
@@ -117,7 +121,11 @@ impl Live {
         }
         self.revision += 1;
         done.change.revision = self.revision;
-        done.find_moved(&self.stage);
+        if !done.change.resynced.is_empty() {
+            self.arc_sources = None;
+        }
+        let stage = &self.stage;
+        done.find_in_place(stage, self.arc_sources.get_or_insert_with(|| arc_sources(stage)));
         let edited = done.inverse.iter().map(|edits| edits.layer.clone());
         self.unsaved.extend(edited.filter(|layer| layer != SESSION_LAYER));
         self.journal.push_back((self.revision, touches(&done)));
@@ -234,6 +242,7 @@ impl Live {
     /// A change that is no edit: told, but not taken back by undo.
     fn finish_other(&mut self) {
         let Done { mut change, .. } = self.recorder.take();
+        self.arc_sources = None;
         if !change.is_empty() {
             self.revision += 1;
             change.revision = self.revision;
@@ -350,6 +359,7 @@ impl Live {
         self.report = opened.report;
         self.options = options;
         self.history.clear();
+        self.arc_sources = None;
         self.revision += 1;
         let layers = replaced.keys().cloned().collect();
         self.told.merge(StageChange { revision: self.revision, resynced: vec!["/".into()], layers, ..StageChange::default() });

@@ -17,10 +17,12 @@ mod convert;
 mod diff;
 mod edit;
 mod history;
+mod in_place;
 mod live;
 mod save;
 mod transform;
 mod value;
+mod values;
 
 pub use diff::{ConflictPolicy, DiffConflict, DiffOutcome, StageDiff};
 pub use edit::{EditLayer, StageEdit};
@@ -62,10 +64,12 @@ pub struct StageChange {
     pub resynced: Vec<String>,
     /// The layers that were edited.
     pub layers: Vec<String>,
-    /// Prims of which transforms were edited.
+    /// Prims of which transforms were edited: see [`StageHost::transforms`].
     pub moved: Vec<String>,
-    /// Whether transforms are all that was edited, so that nothing but places has to be looked at again.
-    pub is_only_moved: bool,
+    /// Prims of which visibility, or what a light or camera says of itself, was edited: see [`StageHost::values`].
+    pub revalued: Vec<String>,
+    /// Whether the prims in `moved` and `revalued` are all that have to be looked at again, for nothing else was edited.
+    pub is_in_place: bool,
 }
 
 impl StageChange {
@@ -75,13 +79,14 @@ impl StageChange {
     }
 
     fn merge(&mut self, other: Self) {
-        self.is_only_moved = other.is_only_moved && (self.is_only_moved || self.is_empty());
+        self.is_in_place = other.is_in_place && (self.is_in_place || self.is_empty());
         self.revision = self.revision.max(other.revision);
         for (ours, theirs) in [
             (&mut self.paths, other.paths),
             (&mut self.resynced, other.resynced),
             (&mut self.layers, other.layers),
             (&mut self.moved, other.moved),
+            (&mut self.revalued, other.revalued),
         ] {
             ours.extend(theirs);
             ours.sort();

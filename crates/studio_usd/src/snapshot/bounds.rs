@@ -6,10 +6,13 @@ use super::{
     StageSnapshot,
 };
 use glam::{DMat4, DQuat, DVec3, Vec3};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Prims looked at for one box at most: instances of instances can be more than there is time for.
 const MAX_VISITS: usize = 20_000_000;
+
+/// Prims looked at for the box of one skeleton's meshes at most.
+const MAX_SKELETON_VISITS: usize = 1_000_000;
 
 /// Instancers that copy instancers are followed this deep.
 const MAX_NESTED_INSTANCERS: usize = 16;
@@ -47,6 +50,7 @@ fn join(one: Option<Bounds>, two: Option<Bounds>) -> Option<Bounds> {
 type Place = (usize, usize);
 
 struct Cache<'a> {
+    snapshot: &'a StageSnapshot,
     lists: Vec<&'a [Prim]>,
     children: Vec<Vec<Vec<usize>>>,
     places: Vec<HashMap<&'a str, usize>>,
@@ -65,6 +69,7 @@ impl StageSnapshot {
         let mut lists: Vec<&[Prim]> = vec![&self.prims];
         lists.extend(self.prototypes.iter().map(|prototype| prototype.prims.as_slice()));
         let mut cache = Cache {
+            snapshot: self,
             children: lists.iter().map(|prims| children(prims)).collect(),
             places: lists
                 .iter()
@@ -96,26 +101,32 @@ impl<'a> Cache<'a> {
         self.lists.get(list)?.get(place)
     }
 
-    fn children(&self, (list, place): Place) -> impl Iterator<Item = Place> {
+    /// The children of a prim; those of an instance are its prototype's.
+    fn children(&self, place: Place) -> impl Iterator<Item = Place> {
+        // The prototype's root stands for the instance.
+        let (list, place) = self.prim(place).and_then(|prim| prim.prototype).map_or(place, |prototype| (prototype + 1, 0));
         let children = self.children.get(list).and_then(|children| children.get(place)).cloned().unwrap_or_default();
         children.into_iter().map(move |child| (list, child))
     }
 
+    /// The prim at a path that is written in a list.
+    fn find(&self, list: usize, path: &str) -> Option<Place> {
+        let (list, path) = self.snapshot.list_of(list.checked_sub(1), path)?;
+        let list = list.map_or(0, |prototype| prototype + 1);
+        Some((list, *self.places.get(list)?.get(path)?))
+    }
+
     /// The prims that an instancer copies.
     fn prototypes(&self, list: usize, instancer: &PointInstancer) -> Vec<Option<Place>> {
-        let find = |path: &String| {
-            let (list, path) = path.strip_prefix("./").map_or((0, path.as_str()), |path| (list, path));
-            Some((list, *self.places.get(list)?.get(path)?))
-        };
-        instancer.prototypes.iter().map(find).collect()
+        instancer.prototypes.iter().map(|path| self.find(list, path)).collect()
     }
 
     /// The box around a prim and all below it; with its own transform, or in its own space.
     fn around(&mut self, place: Place, with_own: bool, purposes: &[Purpose]) -> Option<Bounds> {
         let mut all: Option<Bounds> = None;
-        // A list instead of calls, so depth costs no stack. An instance's purpose is that of what says none of its own below it.
-        let mut open = vec![(place, DMat4::IDENTITY, Purpose::Default, with_own)];
-        while let Some((place, above, inherited, with_own)) = open.pop() {
+        // A list instead of calls, so depth costs no stack.
+        let mut open = vec![(place, DMat4::IDENTITY, with_own)];
+        while let Some((place, above, with_own)) = open.pop() {
             self.visits += 1;
             if self.visits > MAX_VISITS {
                 tracing::warn!("the box around the stage leaves out what is beyond {MAX_VISITS} prims");
@@ -125,24 +136,18 @@ impl<'a> Cache<'a> {
             if !prim.is_imageable() || !prim.visible.at(self.time).unwrap_or(true) {
                 continue;
             }
-            let purpose = if prim.purpose == Purpose::Default { inherited } else { prim.purpose };
             let matrix = match &prim.xform {
                 Some(xform) if with_own && xform.resets_stack => xform.parent_from_prim(self.time),
                 Some(xform) if with_own => above * xform.parent_from_prim(self.time),
                 _ => above,
             };
             if is_leaf(prim) {
-                if purposes.contains(&purpose) {
+                if purposes.contains(&prim.purpose) {
                     let extent = authored_extent(prim, self.time).or_else(|| self.computed_extent(prim, place));
                     all = join(all, extent.and_then(Bounds::checked).map(|extent| extent.transformed(matrix)));
                 }
-            } else if let Some(prototype) = prim.prototype {
-                // The prototype's root stands for the instance, whose transform is used already.
-                let below: Vec<Place> = self.children((prototype + 1, 0)).collect();
-                open.extend(below.into_iter().map(|child| (child, matrix, purpose, true)));
             } else {
-                // What is inherited is in each prim's own purpose already, but for what an instance says.
-                open.extend(self.children(place).map(|child| (child, matrix, inherited, true)));
+                open.extend(self.children(place).map(|child| (child, matrix, true)));
             }
         }
         all
@@ -194,9 +199,9 @@ impl<'a> Cache<'a> {
             prototypes.push(found);
         }
         self.open.pop();
-        let copies = instancer.placements(self.time).into_iter().filter_map(|(prototype, placement)| {
-            let (bounds, xform) = prototypes.get(prototype as usize)?.as_ref()?;
-            Some(bounds.transformed(placement.matrix() * *xform))
+        let copies = instancer.copies(self.time).into_iter().filter_map(|copy| {
+            let (bounds, xform) = prototypes.get(copy.prototype)?.as_ref()?;
+            Some(bounds.transformed(copy.placement.matrix() * *xform))
         });
         let extent = copies.reduce(Bounds::union);
         self.instancers.insert(place, extent);
@@ -205,10 +210,7 @@ impl<'a> Cache<'a> {
 
     /// The joints' places in the skeleton's space: as animated, or as at rest.
     fn pose(&self, skeleton: &Skeleton, list: usize) -> Vec<DMat4> {
-        let animation = skeleton.animation.as_ref().and_then(|path| {
-            let (list, path) = path.strip_prefix("./").map_or((0, path.as_str()), |path| (list, path));
-            self.prim((list, *self.places.get(list)?.get(path)?))
-        });
+        let animation = skeleton.animation.as_ref().and_then(|path| self.prim(self.find(list, path)?));
         let animation = match animation.map(|prim| &prim.data) {
             Some(PrimData::SkelAnimation(animation)) => Some(animation),
             _ => None,
@@ -221,9 +223,10 @@ impl<'a> Cache<'a> {
         let mut all: Option<Bounds> = None;
         let mut open: Vec<(Place, DMat4)> = self.children(place).map(|child| (child, DMat4::IDENTITY)).collect();
         let mut padding = 0.0_f64;
-        let mut seen = HashSet::new();
+        let mut visits = 0;
         while let Some((here, above)) = open.pop() {
-            let Some(prim) = self.prim(here).filter(|_| seen.insert(here)) else { continue };
+            visits += 1;
+            let Some(prim) = self.prim(here).filter(|_| visits <= MAX_SKELETON_VISITS) else { break };
             let matrix = above * prim.xform.as_ref().map(|xform| xform.parent_from_prim(self.time)).unwrap_or_default();
             if let PrimData::Skeleton(skeleton) = &prim.data {
                 let joints: Vec<DMat4> = self.pose(skeleton, here.0).into_iter().map(|joint| matrix * joint).collect();
@@ -242,8 +245,10 @@ impl<'a> Cache<'a> {
         let Some(joints) = joints_extent(&skeleton.bind_transforms) else { return 0.0 };
         let mut padding = 0.0_f64;
         let mut open: Vec<Place> = self.children(root).collect();
+        let mut visits = 0;
         while let Some(here) = open.pop() {
-            let Some(prim) = self.prim(here) else { continue };
+            visits += 1;
+            let Some(prim) = self.prim(here).filter(|_| visits <= MAX_SKELETON_VISITS) else { break };
             if let PrimData::Mesh(mesh) = &prim.data
                 && let Some(skin) = &mesh.skin
                 && let Some(extent) = extent_of(&mesh.extent, self.time).and_then(Bounds::checked)
@@ -364,42 +369,6 @@ impl Shape {
         let slope = if height == 0.0 { 0.0 } else { (radius_top - radius) / height };
         let slant = (1.0 + slope * slope).sqrt();
         (radius * (slant - slope), radius_top * (slant + slope), radius.max(radius_top) * slant)
-    }
-}
-
-impl super::Placement {
-    /// The matrix from the copied prim's parent to the instancer.
-    pub fn matrix(&self) -> DMat4 {
-        DMat4::from_scale_rotation_translation(self.scale, self.orientation, self.position)
-    }
-}
-
-impl PointInstancer {
-    /// Every copy that is there at a time: which prim it is of, and where it is. Arrays that are too short leave their copies out; a
-    /// missing turn or scale is none.
-    pub fn placements(&self, time: f64) -> Vec<(u32, super::Placement)> {
-        let indices = self.proto_indices.held_at(time).cloned().unwrap_or_default();
-        let positions = self.positions.at(time).unwrap_or_default();
-        let orientations = self.orientations.at(time).unwrap_or_default();
-        let scales = self.scales.at(time).unwrap_or_default();
-        let hidden: HashSet<i64> =
-            self.invisible_ids.held_at(time).into_iter().flatten().chain(&self.inactive_ids).copied().collect();
-        let copies = indices.into_iter().zip(positions).enumerate();
-        copies
-            .filter(|(place, _)| {
-                let id = self.ids.get(*place).copied().or_else(|| i64::try_from(*place).ok());
-                id.is_none_or(|id| !hidden.contains(&id))
-            })
-            .map(|(place, (prototype, position))| {
-                let turn = orientations.get(place).map_or(DQuat::IDENTITY, |turn| turn.as_dquat().normalize());
-                let placement = super::Placement {
-                    position: position.as_dvec3(),
-                    orientation: if turn.is_finite() { turn } else { DQuat::IDENTITY },
-                    scale: scales.get(place).map_or(DVec3::ONE, |scale| scale.as_dvec3()),
-                };
-                (prototype, placement)
-            })
-            .collect()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Geometry.
 
 use super::{Bounds, Sampled, SkinBinding};
-use glam::{DQuat, DVec3, Quat, Vec2, Vec3, Vec4};
+use glam::{DMat4, DQuat, DVec3, Quat, Vec2, Vec3, Vec4};
+use std::collections::HashSet;
 
 /// Polygons.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -297,6 +298,56 @@ pub struct Placement {
     pub orientation: DQuat,
     /// How it is scaled.
     pub scale: DVec3,
+}
+
+/// A copy that a point instancer makes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PointCopy {
+    /// Its place in the instancer's arrays.
+    pub index: usize,
+    /// Which prim it is of, as a place in [`PointInstancer::prototypes`].
+    pub prototype: usize,
+    /// Its identity: from `ids`, or its index.
+    pub id: i64,
+    /// Where it is, in the instancer's space. The prototype's own transform comes first.
+    pub placement: Placement,
+}
+
+impl Placement {
+    /// The matrix from the copied prim's parent to the instancer.
+    pub fn matrix(&self) -> DMat4 {
+        DMat4::from_scale_rotation_translation(self.scale, self.orientation, self.position)
+    }
+}
+
+impl PointInstancer {
+    /// The copies that are seen at a time, in order. Inactive and invisible ones are left out, and so are those without a position, of a
+    /// prototype that is not there, or at a place that is no number. Orientations and scales that are not there for all are as if there
+    /// were none.
+    pub fn copies(&self, time: f64) -> Vec<PointCopy> {
+        let positions = self.positions.at(time).unwrap_or_default();
+        let prototypes = self.proto_indices.held_at(time).map(Vec::as_slice).unwrap_or_default();
+        let count = positions.len().min(prototypes.len());
+        let orientations = self.orientations.at(time).filter(|values| values.len() >= count);
+        let scales = self.scales.at(time).filter(|values| values.len() >= count);
+        let invisible = self.invisible_ids.held_at(time).into_iter().flatten();
+        let hidden: HashSet<i64> = invisible.chain(&self.inactive_ids).copied().collect();
+        let copy = |(index, (position, prototype)): (usize, (&Vec3, &u32))| {
+            let id = self.ids.get(index).copied().unwrap_or(index as i64);
+            let prototype = *prototype as usize;
+            if hidden.contains(&id) || prototype >= self.prototypes.len() {
+                return None;
+            }
+            let orientation =
+                orientations.as_ref().and_then(|values| values.get(index)).map_or(DQuat::IDENTITY, |value| value.as_dquat());
+            let turned = orientation.length_squared() > 0.0 && orientation.is_finite();
+            let orientation = if turned { orientation.normalize() } else { DQuat::IDENTITY };
+            let scale = scales.as_ref().and_then(|values| values.get(index)).map_or(DVec3::ONE, |value| value.as_dvec3());
+            let placement = Placement { position: position.as_dvec3(), orientation, scale };
+            (placement.position.is_finite() && scale.is_finite()).then_some(PointCopy { index, prototype, id, placement })
+        };
+        positions.iter().zip(prototypes).enumerate().filter_map(copy).collect()
+    }
 }
 
 impl Shape {

@@ -66,15 +66,19 @@ pub enum UpAxis {
     Z,
 }
 
-/// A subtree that instances share: composed once, its geometry and materials once in memory.
+/// A subtree that instances share: its geometry and materials are once in memory.
 ///
-/// What an instance has from above it (visibility, purpose, material, constant primvars, skeleton) is its own and not in here: a prim of
-/// the prototype that says nothing has what the instance has.
+/// What prims inherit from above their instance (purpose, material, constant primvars, skeleton) is in here, so instances that hand down
+/// different things have prototypes of their own. Data that does not depend on it is shared among those. Visibility is the instance's alone.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Prototype {
     /// The prims of the subtree, its root first, with `parent` counting within this list. The root's path is the instance's own place;
     /// paths below are relative to it, such as `Geometry/Wheel`.
     pub prims: Vec<Prim>,
+    /// The prototype with the same prims in the same order that was read first, if that is another one.
+    pub base: Option<usize>,
+    /// The prototype that its instances are in, if it is known to be one: there paths lead that begin with `../`.
+    pub outer: Option<usize>,
 }
 
 /// A prim.
@@ -106,8 +110,9 @@ pub struct Prim {
     pub has_payload: bool,
     /// Whether its payload, if any, is loaded.
     pub is_loaded: bool,
-    /// The path of the material bound to it for all purposes; inherited. Absolute, even within a prototype where the material is outside
-    /// of it; relative to the prototype's root, beginning with `./`, where it is inside.
+    /// The path of the material bound to it for all purposes; inherited. Within a prototype, relative to its root, beginning with `./`, where
+    /// the material is inside; relative to the root of the prototype around it, beginning with `../`, where it is inside of that; else
+    /// absolute.
     pub material: Option<String>,
     /// What it is.
     pub data: PrimData,
@@ -182,6 +187,20 @@ impl StageSnapshot {
     /// The prim at an absolute path, outside of instances.
     pub fn prim(&self, path: &str) -> Option<&Prim> {
         self.prims.iter().find(|prim| prim.path == path)
+    }
+
+    /// Where a path leads that is written in a prototype, or in the stage itself (`None`): the prototype, or the stage, and the path there.
+    /// `None` where it leads out of a prototype that is in no other.
+    pub fn list_of<'p>(&self, from: Option<usize>, path: &'p str) -> Option<(Option<usize>, &'p str)> {
+        let Some(mut path) = path.strip_prefix("./").or_else(|| path.starts_with("../").then_some(path)) else {
+            return Some((None, path));
+        };
+        let mut list = from;
+        while let Some(rest) = path.strip_prefix("../") {
+            list = Some(self.prototypes.get(list?)?.outer?);
+            path = rest;
+        }
+        Some((list, path))
     }
 
     /// The default time code: the first one of the stage.

@@ -128,10 +128,10 @@ fn copies_are_where_the_instancer_says_and_hidden_ones_are_not() {
         inactive_ids: vec![12],
         ..Default::default()
     };
-    let seen = |time| placements(&instancer, time).iter().map(|copy| (copy.index, copy.prototype, copy.id)).collect::<Vec<_>>();
+    let seen = |time| instancer.copies(time).iter().map(|copy| (copy.index, copy.prototype, copy.id)).collect::<Vec<_>>();
     assert_eq!(seen(0.0), [(0, 0, 10), (1, 1, 11), (4, 1, 14)]);
     assert_eq!(seen(5.0), [(0, 0, 10), (4, 1, 14)]);
     // A quarter turn about Z from a quaternion that is not of unit length, then twice the size, then moved.
-    let corner = placements(&instancer, 0.0)[1].matrix().transform_point3(bevy::math::DVec3::X);
+    let corner = instancer.copies(0.0)[1].placement.matrix().transform_point3(bevy::math::DVec3::X);
     assert!(corner.abs_diff_eq(bevy::math::DVec3::new(1.0, 2.0, 0.0), 1e-6), "{corner}");
 }

@@ -1,7 +1,7 @@
 //! What of a stage changes over time: lists, so that a frame never walks over all prims.
 
 use super::{
-    super::{contents::Place, prepare::Drawn},
+    super::{contents::Place, drawn::Drawn},
     UsdStageEntities, bound,
 };
 use crate::look;

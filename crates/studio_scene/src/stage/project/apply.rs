@@ -9,7 +9,7 @@ use super::{
     Shown,
 };
 use bevy::{math::DMat4, prelude::*};
-use studio_usd::snapshot::{Prim, Xform};
+use studio_usd::snapshot::{Prim, Sampled, Xform};
 
 /// Brings the entity of a prim up to date. `before` is what the prim was when the entity was last brought up to date.
 pub(super) fn apply_prim(
@@ -35,7 +35,7 @@ pub(super) fn apply_prim(
         entity.insert(Name::new(prim.name.clone()));
     }
     if before.is_none_or(|before| before.visible != prim.visible) {
-        entity.insert(visibility(prim, time));
+        entity.insert(visibility(&prim.visible, time));
     }
     let info = UsdPrimInfo::of(prim);
     if entity.get::<UsdPrimInfo>() != Some(&info) {
@@ -61,8 +61,8 @@ pub(super) fn apply_prim(
 }
 
 /// Whether a prim's entity is seen, as far as the prim itself says it.
-pub(in super::super) fn visibility(prim: &Prim, time: f64) -> Visibility {
-    match prim.visible.held_at(time) {
+pub(in super::super) fn visibility(visible: &Sampled<bool>, time: f64) -> Visibility {
+    match visible.held_at(time) {
         Some(false) => Visibility::Hidden,
         _ => Visibility::Inherited,
     }

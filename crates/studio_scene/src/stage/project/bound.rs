@@ -4,7 +4,8 @@ use super::{
     super::{
         components::{UsdJoint, UsdPart, UsdPrim},
         contents::{Place, StageContents},
-        prepare::{Drawn, PrimContent},
+        drawn::Drawn,
+        prepare::PrimContent,
     },
     UsdStageEntities, copies,
 };
@@ -15,7 +16,7 @@ use crate::{
 use bevy::{
     camera::{
         primitives::{Aabb, MeshAabb},
-        visibility::NoFrustumCulling,
+        visibility::{DynamicSkinnedMeshBounds, NoFrustumCulling},
     },
     mesh::{
         morph::{MeshMorphWeights, MorphWeights},
@@ -27,8 +28,16 @@ use std::sync::Arc;
 use studio_usd::snapshot::{Prim, PrimData, Skeleton};
 
 /// Everything on an entity that comes from what its prim is.
-type DrawnComponents =
-    (Mesh3d, MeshMaterial3d<StandardMaterial>, SkinnedMesh, MorphWeights, MeshMorphWeights, NoFrustumCulling, Aabb);
+type DrawnComponents = (
+    Mesh3d,
+    MeshMaterial3d<StandardMaterial>,
+    SkinnedMesh,
+    MorphWeights,
+    MeshMorphWeights,
+    NoFrustumCulling,
+    DynamicSkinnedMeshBounds,
+    Aabb,
+);
 
 /// Brings what prims are up to date, for those that changed.
 pub(super) fn apply_bound(world: &mut World, entities: &mut UsdStageEntities, changed: &[bool], time: f64) {
@@ -243,11 +252,19 @@ pub(super) fn insert_part(
     } else {
         target.remove::<MeshMorphWeights>();
     }
-    // Bevy culls by the box of the mesh as it was made.
+    // Bevy culls by the box of the mesh as it was made, or by one around its joints where these alone move it.
+    let follows_joints = target.contains::<SkinnedMesh>() && targets == 0 && !drawn.is_animated;
+    if follows_joints {
+        target.insert(DynamicSkinnedMeshBounds);
+    } else {
+        target.remove::<DynamicSkinnedMeshBounds>();
+    }
     if is_deformed {
         // Nor does it make a box of what is not culled; who frames a stage needs one.
-        target.insert(NoFrustumCulling);
         target.insert_if_new(bounds.unwrap_or_default());
+    }
+    if is_deformed && !follows_joints {
+        target.insert(NoFrustumCulling);
     } else {
         target.remove::<NoFrustumCulling>();
     }

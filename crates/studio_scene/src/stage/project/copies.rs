@@ -6,15 +6,14 @@
 use super::{
     super::{
         components::{UsdPointInstance, UsdShearFrame},
-        contents::{Inherited, Node, Place, StageContents, Use},
+        contents::{Node, Place, StageContents},
         transform::{self, Local},
     },
     bound,
 };
-use crate::geometry::{self, Copy};
 use bevy::{math::DMat4, prelude::*};
 use std::sync::Arc;
-use studio_usd::snapshot::{PointInstancer, PrimData, Skeleton};
+use studio_usd::snapshot::{PointCopy, PointInstancer, PrimData, Skeleton};
 
 /// Instancers within instancers.
 const MOST_NESTED: usize = 8;
@@ -43,7 +42,7 @@ struct Template {
 
 struct TemplatePart {
     copy_from_prim: DMat4,
-    of: Use,
+    place: Place,
     /// The skeleton that holds it.
     skeleton: Option<Place>,
 }
@@ -76,14 +75,13 @@ pub(in super::super) fn spawn(
         .map(|path| {
             let mut template = Template::default();
             if let Some(place) = contents.resolve(node.place.list, path) {
-                let of = Use { place, inherited: inherited_at(place, node.of()) };
-                collect(contents, of, DMat4::IDENTITY, time, 0, 0, &mut max_entities.clone(), &mut template);
+                collect(contents, place, DMat4::IDENTITY, time, 0, 0, &mut max_entities.clone(), &mut template);
             }
             template
         })
         .collect();
     let mut copies = Copies::default();
-    for copy in geometry::placements(instancer, time) {
+    for copy in instancer.copies(time) {
         let Some(template) = templates.get(copy.prototype) else { continue };
         let joints: usize = template.skeletons.iter().map(|skeleton| skeleton.skeleton.joints.len()).sum();
         let cost = 1 + template.drawn.len() + joints;
@@ -109,7 +107,7 @@ pub(in super::super) fn move_copies(
     time: f64,
     transforms: &mut Query<&mut Transform>,
 ) -> bool {
-    let now = geometry::placements(instancer, time);
+    let now = instancer.copies(time);
     if now.len() != copies.which.len() || !now.iter().zip(&copies.which).all(|(now, which)| (now.index, now.prototype) == *which)
     {
         return false;
@@ -122,7 +120,7 @@ pub(in super::super) fn move_copies(
     true
 }
 
-fn placed(copy: &Copy) -> Transform {
+fn placed(copy: &PointCopy) -> Transform {
     let placement = &copy.placement;
     Transform {
         translation: placement.position.as_vec3(),
@@ -135,7 +133,7 @@ fn spawn_copy(
     world: &mut World,
     contents: &StageContents,
     template: &Template,
-    copy: &Copy,
+    copy: &PointCopy,
     parent: Entity,
     copied_skeletons: &mut Vec<CopiedSkeleton>,
 ) -> Entity {
@@ -151,7 +149,7 @@ fn spawn_copy(
         .collect();
     let is_plain = template.drawn.len() == 1 && template.skeletons.is_empty();
     for part in &template.drawn {
-        let Some(content) = contents.content(part.of) else { continue };
+        let Some(content) = contents.content(part.place) else { continue };
         let Some(drawn) = &content.drawn else { continue };
         let skeleton = template.skeletons.iter().position(|skeleton| Some(skeleton.place) == part.skeleton);
         let joints = skeleton.and_then(|skeleton| joints.get(skeleton)).map_or(&[][..], Vec::as_slice);
@@ -182,15 +180,10 @@ fn spawn_below(world: &mut World, parent: Entity, matrix: &DMat4) -> Entity {
     }
 }
 
-/// What a prim has from an instance that an instancer names: that of the instancer, if they are in one list.
-fn inherited_at(place: Place, instancer: Use) -> Inherited {
-    if place.list == instancer.place.list { instancer.inherited } else { Inherited::default() }
-}
-
 /// Adds what a prim and all below it draw.
 fn collect(
     contents: &StageContents,
-    of: Use,
+    place: Place,
     copy_from_parent: DMat4,
     time: f64,
     depth: usize,
@@ -198,7 +191,6 @@ fn collect(
     budget: &mut usize,
     template: &mut Template,
 ) {
-    let place = of.place;
     let Some(prim) = contents.prim(place) else { return };
     if depth > MOST_DEEP || *budget == 0 || prim.visible.held_at(time) == Some(&false) {
         return;
@@ -210,34 +202,32 @@ fn collect(
             template.skeletons.push(TemplateSkeleton { copy_from_prim, place, skeleton: skeleton.clone() });
         }
         PrimData::PointInstancer(instancer) if nested < MOST_NESTED => {
-            for copy in geometry::placements(instancer, time) {
+            for copy in instancer.copies(time) {
                 let Some(prototype) = instancer.prototypes.get(copy.prototype) else { continue };
                 let Some(prototype) = contents.resolve(place.list, prototype) else { continue };
                 let matrix = copy_from_prim * placed(&copy).to_matrix().as_dmat4();
-                let prototype = Use { place: prototype, inherited: inherited_at(prototype, of) };
                 collect(contents, prototype, matrix, time, depth + 1, nested + 1, budget, template);
             }
             return;
         }
         _ => {}
     }
-    if contents.content(of).is_some_and(|content| content.drawn.is_some()) {
+    if contents.content(place).is_some_and(|content| content.drawn.is_some()) {
         *budget = budget.saturating_sub(1);
         let skeleton = match &prim.data {
             PrimData::Mesh(mesh) => mesh.skin.as_ref().and_then(|skin| contents.resolve(place.list, skin.skeleton.as_deref()?)),
             _ => None,
         };
-        template.drawn.push(TemplatePart { copy_from_prim, of, skeleton });
+        template.drawn.push(TemplatePart { copy_from_prim, place, skeleton });
     }
     for child in contents.index.children(place) {
-        let child = Use { place: Place { list: place.list, prim: *child }, ..of };
+        let child = Place { list: place.list, prim: *child };
         collect(contents, child, copy_from_prim, time, depth + 1, nested, budget, template);
     }
     if let Some(prototype) = prim.prototype {
-        let inherited = contents.index.handed_down(&contents.snapshot, of);
         for root in contents.index.roots(Some(prototype)) {
             for child in contents.index.children(Place { list: Some(prototype), prim: *root }) {
-                let child = Use { place: Place { list: Some(prototype), prim: *child }, inherited };
+                let child = Place { list: Some(prototype), prim: *child };
                 collect(contents, child, copy_from_prim, time, depth + 1, nested, budget, template);
             }
         }

@@ -12,7 +12,7 @@ mod moved;
 pub(super) use animated::Animated;
 pub(super) use apply::{local_matrix, visibility};
 pub(super) use copies::{Copies, move_copies, spawn as spawn_copies};
-pub(crate) use moved::PrimTransforms;
+pub(crate) use moved::{PrimTransforms, ValueTargets};
 
 use super::{
     asset::UsdStage,
@@ -24,7 +24,7 @@ use super::{
 };
 use bevy::{asset::AssetLoadFailedEvent, platform::collections::HashSet, prelude::*};
 use std::{collections::HashMap, sync::Arc};
-use studio_usd::snapshot::Xform;
+use studio_usd::{extract::PrimValues, snapshot::Xform};
 
 /// What is shown below a root. On the entity with [`UsdStageRoot`].
 #[derive(Component)]
@@ -43,6 +43,8 @@ pub(super) struct Shown {
     pub content: Arc<PrimContent>,
     /// Its transform, if it was moved since the stage was last taken apart.
     pub moved: Option<Arc<Xform>>,
+    /// Its values, if they were edited since.
+    pub edited: Option<Arc<PrimValues>>,
     /// The entity between it and its parent, if its transform is sheared.
     pub frame: Option<Entity>,
     /// The entity of each part of its geometry: its own, subsets', ones made for the purpose.
@@ -208,19 +210,31 @@ fn project(
     let mut shown: Vec<Shown> = Vec::with_capacity(nodes.len());
     let mut changed = Vec::with_capacity(nodes.len());
     for node in nodes {
-        let Some(content) = contents.content(node.of()).cloned() else { continue };
+        let Some(content) = contents.content(node.place).cloned() else { continue };
         let parent = node.parent.and_then(|parent| shown.get(parent)).map_or(root, |parent| parent.entity);
         // Someone may have despawned an entity of ours: then the prim is new.
         let old = before.take(&node.path).filter(|old| world.get_entity(old.entity).is_ok());
         let path = node.path.clone();
         match old {
-            Some(old) if Arc::ptr_eq(&old.content, &content) && old.node.copied == node.copied => {
-                shown.push(Shown { node, moved: None, ..old });
+            Some(old)
+                if Arc::ptr_eq(&old.content, &content)
+                    && old.node.copied == node.copied
+                    && old.moved.is_none()
+                    && old.edited.is_none() =>
+            {
+                shown.push(Shown { node, ..old });
                 changed.push(false);
             }
             Some(old) => {
-                let before = before.contents.as_ref().and_then(|contents| contents.prim(old.node.place)).cloned();
-                shown.push(Shown { node, content, moved: None, ..old });
+                let mut before = before.contents.as_ref().and_then(|contents| contents.prim(old.node.place)).cloned();
+                if let Some(before) = &mut before {
+                    // What was edited since is what the entity shows.
+                    before.xform = old.moved.as_deref().cloned().or(before.xform.take());
+                    if let Some(edited) = &old.edited {
+                        before.visible = edited.visible.clone();
+                    }
+                }
+                shown.push(Shown { node, content, moved: None, edited: None, ..old });
                 let index = shown.len() - 1;
                 apply::apply_prim(world, &contents, &mut shown, index, parent, before.as_ref(), time);
                 let entity = shown.get(index).map_or(root, |shown| shown.entity);
@@ -237,6 +251,7 @@ fn project(
                     entity,
                     content,
                     moved: None,
+                    edited: None,
                     frame: None,
                     parts: Vec::new(),
                     joints: Vec::new(),

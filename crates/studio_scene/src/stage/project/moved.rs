@@ -1,16 +1,28 @@
-//! Prims that were moved since the stage was last taken apart.
+//! Prims that were edited in place since the stage was last taken apart: moved, or given other values.
 
 use super::{
     super::transform::{self, Local},
     Shown, UsdStageEntities,
-    apply::{local_matrix, stage_from_prim, xform_of},
+    apply::{local_matrix, stage_from_prim, visibility, xform_of},
 };
-use bevy::{math::DMat4, prelude::*};
+use crate::look::{self, UsdCamera, UsdLight};
+use bevy::{ecs::system::SystemParam, math::DMat4, prelude::*};
 use std::sync::Arc;
-use studio_usd::snapshot::Xform;
+use studio_usd::{
+    extract::PrimValues,
+    snapshot::{PrimData, Xform},
+};
 
 /// A prim's own transform and that of the entity between it and its parent, if there is one.
 pub(crate) type PrimTransforms = (Transform, Option<Transform>);
+
+/// What shows the values of prims.
+#[derive(SystemParam)]
+pub(crate) struct ValueTargets<'w, 's> {
+    visibilities: Query<'w, 's, &'static mut Visibility>,
+    lights: Query<'w, 's, &'static mut UsdLight>,
+    cameras: Query<'w, 's, &'static mut UsdCamera>,
+}
 
 impl UsdStageEntities {
     /// Where a prim is among those shown.
@@ -68,6 +80,54 @@ impl UsdStageEntities {
             Some(parent) => stage_from_prim(&self.contents, self.all_shown(), parent, time) * local,
             None => local,
         }
+    }
+
+    /// Shows the values that the stage says a prim has now. `false` if it takes more than that.
+    pub(crate) fn set_values(&mut self, index: usize, values: &PrimValues, targets: &mut ValueTargets) -> bool {
+        let Some(shown) = self.all_shown().get(index) else { return true };
+        let Some(prim) = self.contents.prim(shown.node.place) else { return true };
+        let before = shown.edited.as_deref();
+        let was_visible = before.map_or(&prim.visible, |before| &before.visible);
+        let was = before.and_then(|before| before.data.as_ref()).unwrap_or(&prim.data);
+        // What comes to move, or moves no more, is in other lists; copies of point instancers were made of what is seen.
+        if shown.node.copied || values.visible.is_animated() || was_visible.is_animated() {
+            return false;
+        }
+        let entity = shown.entity;
+        match (&values.data, was) {
+            (Some(PrimData::Light(light)), PrimData::Light(was)) => {
+                let is_other_kind = std::mem::discriminant(&light.kind) != std::mem::discriminant(&was.kind);
+                if is_other_kind || look::light_is_animated(light) || look::light_is_animated(was) {
+                    return false;
+                }
+                if light != was
+                    && let Ok(mut target) = targets.lights.get_mut(entity)
+                {
+                    target.light = light.clone();
+                }
+            }
+            (Some(PrimData::Camera(camera)), PrimData::Camera(was)) => {
+                if look::camera_is_animated(camera) || look::camera_is_animated(was) {
+                    return false;
+                }
+                if camera != was
+                    && let Ok(mut target) = targets.cameras.get_mut(entity)
+                {
+                    target.camera = camera.clone();
+                }
+            }
+            (Some(_), _) | (None, PrimData::Light(_) | PrimData::Camera(_)) => return false,
+            (None, _) => {}
+        }
+        if values.visible != *was_visible
+            && let Ok(mut target) = targets.visibilities.get_mut(entity)
+        {
+            target.set_if_neq(visibility(&values.visible, 0.0));
+        }
+        if let Some(shown) = self.shown_mut(index) {
+            shown.edited = Some(Arc::new(values.clone()));
+        }
+        true
     }
 
     /// Notes where the stage says that a prim is now.
