@@ -5,8 +5,8 @@ import type { Stamp, Unit } from "./wire/unit";
 
 /** Decoded pictures that wait or are still drawn from, beyond which no more are decoded: decoders have few to give. */
 const PICTURES = 5;
-/** Coded pictures that wait at most: beyond, the next key frame ends the backlog. */
-const MAX_BACKLOG = 120;
+/** A coded picture that has waited so long, in milliseconds, says that the decoder is behind: the next key frame ends the backlog. */
+const MAX_WAIT_MS = 500;
 /** Times of decoding that are remembered. */
 const TIMES = 120;
 
@@ -65,14 +65,22 @@ export class Video {
     const decoder: VideoDecoder = new VideoDecoder({
       output: (frame) => this.output(frame),
       error: (error) => {
-        if (this.decoder !== decoder) return;
-        this.decoder = undefined;
-        this.pending.clear();
-        this.failed(error);
+        if (this.decoder === decoder) this.fail(error);
       },
     });
-    decoder.configure(this.config);
     this.decoder = decoder;
+    try {
+      decoder.configure(this.config);
+    } catch (error) {
+      this.fail(error as Error);
+    }
+  }
+
+  private fail(error: Error): void {
+    this.decoder = undefined;
+    this.pending.clear();
+    this.waiting = [];
+    this.failed(error);
   }
 
   /** Takes a coded picture. */
@@ -80,12 +88,12 @@ export class Video {
     if (!this.decoder || this.decoder.state !== "configured") {
       if (!unit.keyFrame) return;
       this.open();
-    } else if (afterGap || (unit.keyFrame && this.waiting.length > MAX_BACKLOG)) {
+      if (!this.decoder) return;
+    } else if (afterGap || (unit.keyFrame && performance.now() - (this.waiting[0]?.arrivedAt ?? Infinity) > MAX_WAIT_MS)) {
       // What waits is of no use any more.
-      this.decoder.reset();
-      this.pending.clear();
-      this.waiting = [];
-      if (this.config) this.decoder.configure(this.config);
+      this.skipped += this.waiting.length;
+      this.open();
+      if (!this.decoder) return;
     }
     this.waiting.push({ unit, arrivedAt: performance.now() });
     this.feed();
@@ -100,7 +108,11 @@ export class Video {
       // A decoder knows a picture by its time alone.
       const timestamp = unit.stamp.ptsUs;
       this.pending.set(timestamp, { stamp: unit.stamp, arrivedAt, since: performance.now() });
-      this.decoder.decode(new EncodedVideoChunk({ type: unit.keyFrame ? "key" : "delta", timestamp, data: unit.data }));
+      try {
+        this.decoder.decode(new EncodedVideoChunk({ type: unit.keyFrame ? "key" : "delta", timestamp, data: unit.data }));
+      } catch (error) {
+        return this.fail(error as Error);
+      }
     }
   }
 
@@ -135,8 +147,9 @@ export class Video {
     for (const picture of this.pictures.splice(0)) picture.frame.close();
   }
 
-  /** Ends decoding until `configure`. */
-  stop(): void {
+  /** Ends decoding until the next key frame or, with `unable`, for good: this browser cannot. */
+  stop(unable = false): void {
+    if (unable) this.config = undefined;
     this.clear();
     this.pending.clear();
     this.waiting = [];

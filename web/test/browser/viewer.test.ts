@@ -38,7 +38,12 @@ function psnrDb(a: ArrayLike<number>, b: ArrayLike<number>): number {
 
 const shot = (page: Page, name: string): Promise<Buffer> => page.screenshot({ path: join(SHOTS, `${name}.png`) });
 const stats = (page: Page) => page.evaluate(() => globalThis.eyes.stats()!);
-const words = (page: Page) => page.evaluate(() => document.getElementById("message")!.innerText);
+/** What the message over the picture says; nothing while there is none. */
+const words = (page: Page) =>
+  page.evaluate(() => {
+    const message = document.getElementById("message")!;
+    return message.hidden ? "" : message.innerText;
+  });
 
 test("frames come in order and at the stream's rate, sound with them", { timeout: 180_000 }, async () => {
   const rateHz = 15;
@@ -269,7 +274,7 @@ test("from another machine it takes a secure page, to which the other one leads"
   const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10, host: ELSEWHERE }));
   assert.ok(running.link.startsWith(`https://${ELSEWHERE}:`), running.link);
   // As one who goes on past the warning about the certificate.
-  const context = await browser.newContext({ viewport: { width: 320, height: 160 }, ignoreHTTPSErrors: true });
+  const context = await browser.newContext({ viewport: { width: 640, height: 400 }, ignoreHTTPSErrors: true });
   const page = await context.newPage();
   await page.addInitScript({ content: readFileSync("out/test/browser/eyes.js", "utf8") });
   await page.goto(running.link.replace("https:", "http:"));
