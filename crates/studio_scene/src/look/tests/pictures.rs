@@ -41,6 +41,26 @@ fn the_corpus_texture_transforms_show_their_own_field() {
 }
 
 #[test]
+fn the_lower_row_of_the_corpus_texture_transforms_points_its_arrows_at_the_marks() {
+    // In the picture the arrow begins at the upper left corner and ends here, in st. What is seen there, and where, is the file's: a mark
+    // "correct" stands at each place, from its panel's middle and in panels' hundredths (`Rotation___Correct` and its like).
+    let tip = Vec2::new(0.7778, 0.2222);
+    for (name, scale, rotation_deg, translation, mark) in [
+        ("Rotation", 1.0, 22.5, Vec2::new(0.382_683_43, 0.076_120_496), Vec2::new(-7.905, -51.627)),
+        ("Scale", 1.5, 0.0, Vec2::new(0.0, -0.5), Vec2::new(1.854, -1.854)),
+        ("All", 1.5, 17.188_734, Vec2::new(0.243_280_34, -0.333_004_62), Vec2::new(-7.0, -25.0)),
+    ] {
+        let mut input = texture("arrow.png", TextureChannels::Rgb);
+        input.uv_transform = UvTransform { scale: Vec2::splat(scale), rotation_deg, translation };
+        let material = made(PreviewSurface { diffuse_color: from_texture(input), ..Default::default() });
+        // Bevy's pictures begin at the top.
+        let uv = |st: Vec2| Vec2::new(st.x, 1.0 - st.y);
+        let shown = material.material.uv_transform.transform_point2(uv(mark / 100.0 + 0.5));
+        assert!(shown.abs_diff_eq(uv(tip), 0.04), "{name}: at its mark it shows {shown}, not {}", uv(tip));
+    }
+}
+
+#[test]
 fn the_corpus_file_formats_all_show_one_picture() {
     let names = ["jpeg_cmyk_8-bit.jpg", "jpeg_rgb_8-bit.jpg", "png_rgb_8-bit.png", "png_rgb_16-bit.png", "png_rgb_32-bit.png"];
     let greys = ["jpeg_grayscale_8-bit.jpg", "png_grayscale_8-bit.png", "png_grayscale_16-bit.png"];
@@ -98,11 +118,86 @@ fn the_corpus_file_formats_all_show_one_picture() {
     }
 }
 
+/// A picture as a file of a format: three columns (red, half green, blue) by two rows, the lower one dark.
+fn six_pixels(format: image::ImageFormat) -> Vec<u8> {
+    let mut file = std::io::Cursor::new(Vec::new());
+    let color = |x: u32, y: u32| {
+        let mut color = [0.0_f32; 3];
+        color[x as usize] = if x == 1 { 0.5 } else { 1.0 } * if y == 0 { 1.0 } else { 0.25 };
+        color
+    };
+    match format {
+        image::ImageFormat::Tga => {
+            let bytes = |x, y| image::Rgb(color(x, y).map(|number| (number * 255.0).round() as u8));
+            image::RgbImage::from_fn(3, 2, bytes).write_to(&mut file, format).unwrap();
+        }
+        _ => {
+            // Brighter than white: floats keep that.
+            let floats = |x, y| image::Rgb(color(x, y).map(|number| number * 8.0));
+            image::Rgb32FImage::from_fn(3, 2, floats).write_to(&mut file, format).unwrap();
+        }
+    }
+    file.into_inner()
+}
+
+#[test]
+fn tga_goes_by_its_name_and_has_its_rows_from_the_top() {
+    let limits = PictureLimits::default();
+    let file = six_pixels(image::ImageFormat::Tga);
+    // In a package too, and however it is written.
+    for name in ["wood.tga", "kit.usdz[mat/WOOD.TGA]"] {
+        let picture = Picture::decode(name, &file, &limits).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((picture.width, picture.height, picture.channels), (3, 2, 3));
+        assert!(picture.is_srgb_by_itself());
+        let at = |x, y| picture.linear(x, y, false).truncate();
+        assert!(at(0, 0).abs_diff_eq(Vec3::X, 1e-6) && at(2, 1).abs_diff_eq(Vec3::Z * 0.25, 0.01), "{} {}", at(0, 0), at(2, 1));
+    }
+    // The bit of the header that says where the rows begin: without it they come from the bottom, as most programs write them.
+    let mut upward = file.clone();
+    upward[17] ^= 0x20;
+    let picture = Picture::decode("wood.tga", &upward, &limits).unwrap();
+    assert!(picture.linear(0, 1, false).truncate().abs_diff_eq(Vec3::X, 1e-6));
+    // What says something else by its content is that, and by another name it is nothing.
+    let whole = png(2, 2, |_, _| [255, 0, 0, 255]);
+    assert_eq!(Picture::decode("really.tga", &whole, &limits).unwrap().width, 2);
+    assert!(matches!(Picture::decode("wood.bin", &file, &limits), Err(PictureError::Format(..))));
+    // A header that promises 65,535 pixels a side, half a file, and noise.
+    let mut huge = file.clone();
+    huge[12..16].copy_from_slice(&[255; 4]);
+    assert!(matches!(Picture::decode("huge.tga", &huge, &limits), Err(PictureError::TooLarge { .. })));
+    assert!(matches!(Picture::decode("half.tga", &file[..file.len() / 2], &limits), Err(PictureError::Broken(..))));
+    for seed in 0..2000_u32 {
+        let noise: Vec<u8> =
+            (0..64_u32).map(|at| (seed.wrapping_mul(2_654_435_761).wrapping_add(at * 40_503) >> 13) as u8).collect();
+        let _ = Picture::decode("noise.tga", &noise, &PictureLimits { side_px: 256, decoded_bytes: 1 << 20, ..limits });
+    }
+}
+
+#[test]
+fn openexr_is_linear_and_keeps_what_is_brighter_than_white() {
+    let file = six_pixels(image::ImageFormat::OpenExr);
+    let picture = Picture::decode("sky.exr", &file, &PictureLimits::default()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((picture.width, picture.height), (3, 2));
+    assert!(!picture.is_srgb_by_itself());
+    let at = |x, y| picture.linear(x, y, picture.is_srgb_by_itself()).truncate();
+    assert!(at(0, 0).abs_diff_eq(Vec3::X * 8.0, 1e-3) && at(1, 1).abs_diff_eq(Vec3::Y, 1e-3), "{} {}", at(0, 0), at(1, 1));
+    let error = Picture::decode("half.exr", &file[..file.len() / 2], &PictureLimits::default()).unwrap_err();
+    assert!(error.to_string().contains("half.exr"), "{error}");
+    let small = PictureLimits { side_px: 2, ..PictureLimits::default() };
+    assert!(matches!(Picture::decode("wide.exr", &file, &small), Err(PictureError::TooLarge { .. })));
+    // The corner of the picture that is shown lies beyond any memory.
+    let mut huge = file;
+    let window = huge.windows(13).position(|name| name == b"displayWindow").unwrap() + b"displayWindow\0box2i\0".len() + 4 + 8;
+    huge[window..window + 8].copy_from_slice(&[0xff, 0xff, 0xff, 0x3f, 0xff, 0xff, 0xff, 0x3f]);
+    let error = Picture::decode("huge.exr", &huge, &PictureLimits::default()).unwrap_err();
+    assert!(matches!(error, PictureError::TooLarge { .. } | PictureError::Broken(..)), "{error}");
+}
+
 #[test]
 fn other_formats_and_broken_pictures_are_told_by_name() {
     let decode = |name: &str, bytes: &[u8]| Picture::decode(name, bytes, &PictureLimits::default()).unwrap_err();
-    let exr = decode("sky.exr", &[0x76, 0x2f, 0x31, 0x01, 2, 0, 0, 0]);
-    assert!(matches!(&exr, PictureError::Format(name, _) if name == "sky.exr") && exr.to_string().contains("PNG"), "{exr}");
+    let gif = decode("sky.gif", b"GIF89a and more");
+    assert!(matches!(&gif, PictureError::Format(name, _) if name == "sky.gif") && gif.to_string().contains("PNG"), "{gif}");
     let unknown = decode("kit.usdz[mat/wood.tx]", b"nothing known");
     assert!(unknown.to_string().contains("`tx`"), "{unknown}");
     let whole = png(8, 8, |x, y| [x as u8, y as u8, 0, 255]);

@@ -49,7 +49,9 @@ pub enum PictureError {
         limit: String,
     },
     /// It is in a format that is not read.
-    #[error("picture `{0}` is {1}, which is not read: save it as PNG, JPEG or Radiance HDR")]
+    #[error(
+        "picture `{0}` is {1}, which is not read: save it as PNG, JPEG, TGA, Radiance HDR or OpenEXR (RGB or RGBA, not DWA compressed)"
+    )]
     Format(String, String),
     /// It is broken.
     #[error("picture `{0}` is broken: {1}")]
@@ -74,7 +76,9 @@ impl Default for PictureLimits {
 }
 
 impl Picture {
-    /// Reads a PNG, JPEG or Radiance HDR picture, told apart by content.
+    /// Reads a PNG, JPEG, TGA, Radiance HDR or OpenEXR picture. They are told apart by content, but for TGA, which has nothing at its
+    /// beginning to be known by: that goes by `name`. Of an OpenEXR picture the first layer with colours is read, as it is: linear, with
+    /// colours multiplied by their alpha if there is one.
     ///
     /// # Errors
     ///
@@ -87,7 +91,8 @@ impl Picture {
         let broken = |error: &dyn std::fmt::Display| PictureError::Broken(name.to_owned(), error.to_string());
         let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| broken(&error))?;
         match reader.format() {
-            Some(ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Hdr) => {}
+            Some(ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Hdr | ImageFormat::OpenExr) => {}
+            _ if is_tga(name) && !bytes.is_empty() => reader.set_format(ImageFormat::Tga),
             Some(format) => return Err(PictureError::Format(name.to_owned(), format!("{format:?}"))),
             None if bytes.is_empty() => return Err(broken(&"it has no bytes")),
             None => return Err(PictureError::Format(name.to_owned(), format_by_name(name))),
@@ -101,6 +106,7 @@ impl Picture {
             ImageError::Limits(error) => {
                 too_large(error.to_string(), format!("{} pixels a side and {} bytes", limits.side_px, limits.decoded_bytes))
             }
+            ImageError::Unsupported(error) => PictureError::Format(name.to_owned(), format!("of a kind that is rare ({error})")),
             error => broken(&error),
         })?;
         let (width, height) = (decoded.width(), decoded.height());
@@ -172,10 +178,18 @@ impl Picture {
     }
 }
 
+/// What a file's name ends in, in a package or not.
+fn extension(name: &str) -> Option<&str> {
+    name.trim_end_matches(']').rsplit_once('.').map(|(_, extension)| extension)
+}
+
+fn is_tga(name: &str) -> bool {
+    extension(name).is_some_and(|extension| extension.eq_ignore_ascii_case("tga"))
+}
+
 fn format_by_name(name: &str) -> String {
-    let inner = name.trim_end_matches(']');
-    match inner.rsplit_once('.') {
-        Some((_, extension)) if extension.len() <= 8 && extension.chars().all(|c| c.is_ascii_alphanumeric()) => {
+    match extension(name) {
+        Some(extension) if extension.len() <= 8 && extension.chars().all(|c| c.is_ascii_alphanumeric()) => {
             format!("of a format called `{extension}`")
         }
         _ => "of an unknown format".to_owned(),
