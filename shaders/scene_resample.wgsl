@@ -15,7 +15,8 @@ struct Picture {
     size: vec4<u32>,
     // Stereo layout: 0 mono, 1 top and bottom, 2 side by side; strips.
     arrangement: vec4<u32>,
-    // Longitude in radians; azimuth, elevation limits of the bands of strips.
+    // Longitude in radians; of strips, the elevations up to which the base is full and from which on there is none, and the share of the
+    // base that the pictures between have.
     angles: vec4<f32>,
 }
 
@@ -70,16 +71,36 @@ fn face_of(direction: vec3<f32>) -> u32 {
     return select(4u, 5u, direction.z > 0.0);
 }
 
-// The strip that shows an azimuth at an elevation to an eye.
-fn strip_of(azimuth: f32, elevation: f32, eye: u32) -> u32 {
+// The camera of a band's strip that shows an azimuth to an eye. Bands: 0 the middle, 1 above, 2 below.
+fn strip_of(band: u32, azimuth: f32, eye: u32) -> u32 {
     let strips = picture.arrangement.y;
-    if abs(elevation) >= picture.angles.z {
-        return 6u * strips + select(0u, 1u, elevation < 0.0);
-    }
-    let band = select(select(0u, 1u, elevation >= picture.angles.y), 2u, elevation <= -picture.angles.y);
     let along = (azimuth / picture.angles.x + 0.5) * f32(strips);
     let strip = min(u32(max(along, 0.0)), strips - 1u);
     return (band * 2u + eye) * strips + strip;
+}
+
+// The share of the distance between the eyes that is left at an elevation.
+fn base_share(elevation: f32) -> f32 {
+    let along = clamp((abs(elevation) - picture.angles.y) / (picture.angles.z - picture.angles.y), 0.0, 1.0);
+    return select(cos(along * PI * 0.5), 0.0, along >= 1.0);
+}
+
+// Light of omnidirectional stereo: where the base fades, two bands are mixed so that the eye's mean place is where the fade has it.
+fn strip_light(azimuth: f32, elevation: f32, direction: vec3<f32>, eye: u32) -> vec3<f32> {
+    let share = base_share(elevation);
+    if share >= 1.0 {
+        return look(strip_of(0u, azimuth, eye), direction);
+    }
+    let cap = 6u * picture.arrangement.y + select(0u, 1u, elevation < 0.0);
+    if share <= 0.0 {
+        return look(cap, direction);
+    }
+    let between = picture.angles.w;
+    let band = look(strip_of(select(1u, 2u, elevation < 0.0), azimuth, eye), direction);
+    if share > between {
+        return mix(band, look(strip_of(0u, azimuth, eye), direction), (share - between) / (1.0 - between));
+    }
+    return mix(look(cap, direction), band, share / between);
 }
 
 // Light at a point of an eye's picture, both from 0 to 1.
@@ -93,7 +114,7 @@ fn light_at(uv: vec2<f32>, eye: u32) -> vec3<f32> {
     if picture.size.w == 1u {
         return look(face_of(direction), direction);
     }
-    return look(strip_of(azimuth, elevation, eye), direction);
+    return strip_light(azimuth, elevation, direction, eye);
 }
 
 fn gamma_coded(light: vec3<f32>) -> vec3<f32> {

@@ -9,8 +9,12 @@
 //! eye stands `ipd / 2 · (1 − cos(strip / 2))` too far in, and `ipd / 2 · sin(strip / 2)` too far ahead or behind, so that what is
 //! near and above or below the horizon steps up or down a little from strip to strip. More strips make both smaller.
 //!
-//! **Poles.** Straight up there is no left and right. The eyes stand on the full circle up to [`MIDDLE_DEG`] of elevation, on one
-//! of half the diameter up to [`FADE_DEG`], and in the middle above: there both eyes see the same, from one picture.
+//! **Poles.** Straight up there is no left and right, so the distance between the eyes fades out towards the poles: [`base_share`] is the
+//! "pole merge" of Blender's Cycles (its manual, "Cameras, Panoramic, Spherical Stereo"): full up to one elevation, nothing from another on,
+//! and between them the cosine of a quarter turn. A flat picture has its eye in one place, so there are pictures for three circles: the full
+//! one, one of [`HALFWAY_SHARE`] of its diameter, and the middle, where both eyes see the same. Each reaches as far as the next one's own
+//! elevation, and between two of them both are mixed, so that the mean place of the eye is where the fade has it. Nothing jumps at any
+//! elevation; what is near and seen at one where two pictures are mixed is a little doubled instead.
 
 use super::{
     frustum::{EyeFrustum, OffAxisProjection, ShadowReach},
@@ -20,9 +24,21 @@ use bevy::prelude::*;
 use core::f32::consts::{PI, TAU};
 
 /// Elevation in degrees up to which omnidirectional stereo has its full base.
-pub const MIDDLE_DEG: f32 = 60.0;
-/// Elevation in degrees up to which it has half of its base; above it has none.
-pub const FADE_DEG: f32 = 75.0;
+pub const FULL_BASE_DEG: f32 = 50.0;
+/// Elevation in degrees from which on it has none.
+pub const NO_BASE_DEG: f32 = 75.0;
+/// The share of the base that the pictures between have: that of the fade's middle.
+pub(super) const HALFWAY_SHARE: f32 = core::f32::consts::FRAC_1_SQRT_2;
+/// Elevation in degrees where the fade has that share.
+const HALFWAY_DEG: f32 = (FULL_BASE_DEG + NO_BASE_DEG) / 2.0;
+
+/// The share of the distance between the eyes that is left at an elevation in radians: 1 to 0.
+pub fn base_share(elevation: f32) -> f32 {
+    let (full, none) = (FULL_BASE_DEG.to_radians(), NO_BASE_DEG.to_radians());
+    let along = ((elevation.abs() - full) / (none - full)).clamp(0.0, 1.0);
+    // Not quite 0 at the end, else.
+    if along >= 1.0 { 0.0 } else { (along * PI / 2.0).cos() }
+}
 /// Pixels around each flat picture that interpolation may reach into.
 pub(super) const BORDER_PX: u32 = 2;
 /// The most strips a circle may be cut into.
@@ -187,8 +203,8 @@ impl CameraPlan {
         let strips = strips.clamp(4, MAX_STRIPS);
         let width = longitude / strips as f32;
         let mut plan = Self::default();
-        let (middle, fade) = (MIDDLE_DEG.to_radians(), FADE_DEG.to_radians());
-        let bands = [(-middle, middle, 1.0, 0), (middle, fade, 0.5, 1), (-fade, -middle, 0.5, 1)];
+        let [full, halfway, none] = [FULL_BASE_DEG, HALFWAY_DEG, NO_BASE_DEG].map(f32::to_radians);
+        let bands = [(-halfway, halfway, 1.0, 0), (full, none, HALFWAY_SHARE, 1), (-none, -full, HALFWAY_SHARE, 1)];
         let mut sharings = [Sharing::around(ipd_m), Sharing::around(ipd_m), Sharing::around(ipd_m)];
         let mut tables: Vec<Vec<usize>> = Vec::new();
         let mut layers = [0; 2];
@@ -217,7 +233,7 @@ impl CameraPlan {
                 tables.push(table);
             }
         }
-        let cap = EyeFrustum::square((PI / 2.0 - fade).tan());
+        let cap = EyeFrustum::square((PI / 2.0 - halfway).tan());
         let cap_px = (2.0 * cap.right * px_per_rad).ceil().max(4.0) as u32 + 2 * BORDER_PX;
         for (layer, (toward, up)) in [(0, FACES[2]), (1, FACES[3])] {
             let camera = PlannedCamera {
@@ -296,30 +312,67 @@ mod tests {
         }
     }
 
+    /// The pictures that an elevation is mixed from: band (3 is the caps), share of the base, weight. As the shader has it.
+    fn mixed(elevation: f32) -> [(usize, f32, f32); 2] {
+        let share = base_share(elevation);
+        let band = if elevation > 0.0 { 1 } else { 2 };
+        match share > HALFWAY_SHARE {
+            true => {
+                let weight = (share - HALFWAY_SHARE) / (1.0 - HALFWAY_SHARE);
+                [(0, 1.0, weight), (band, HALFWAY_SHARE, 1.0 - weight)]
+            }
+            false => {
+                let weight = share / HALFWAY_SHARE;
+                [(band, HALFWAY_SHARE, weight), (3, 0.0, 1.0 - weight)]
+            }
+        }
+    }
+
     #[test]
     fn strips_leave_no_direction_out_and_their_eyes_stand_on_the_circle() {
         let (strips, ipd) = (12, 0.064);
         let plan = CameraPlan::strips(TAU, strips, ipd, 50.0);
         assert_eq!(plan.cameras.len(), 6 * 12 + 2);
         for azimuth_step in 0..360_u32 {
-            for elevation_deg in [-74.9_f32, -61.0, -59.9, -20.0, 0.0, 35.0, 59.9, 60.1, 74.9] {
-                let azimuth = (azimuth_step as f32 + 0.25).to_radians() - PI;
+            for elevation_deg in
+                [-89.0, -74.9_f32, -63.0, -62.0, -51.0, -20.0, 0.0, 35.0, 49.9, 50.1, 62.4, 62.6, 74.9, 75.1, 90.0]
+            {
+                let (azimuth, elevation) = ((azimuth_step as f32 + 0.25).to_radians() - PI, elevation_deg.to_radians());
                 let strip = ((azimuth + PI) / TAU * strips as f32) as usize;
-                let (band, share) = match elevation_deg {
-                    up if up > MIDDLE_DEG => (1, 0.5),
-                    down if down < -MIDDLE_DEG => (2, 0.5),
-                    _ => (0, 1.0),
-                };
-                for (eye, side) in [(0, -0.5), (1, 0.5)] {
-                    let index = (band * 2 + eye) * strips as usize + strip;
-                    let camera = &plan.cameras[plan.table[index].expect("all strips")];
-                    let at = seen(camera, direction(azimuth, elevation_deg.to_radians()));
-                    assert!(at.x.abs() < 1.0 && at.y.abs() < 1.0 && at.z > 0.0, "{azimuth} {elevation_deg} is at {at}");
-                    let lateral = camera.pose.translation.dot(Vec3A::new(azimuth.cos(), 0.0, azimuth.sin()));
-                    let most = ipd / 2.0 * share * (1.0 - (PI / strips as f32).cos()) + 1e-6;
-                    assert!((lateral - ipd * side * share).abs() <= most, "the eye is {lateral} m to the side");
+                for (band, share, _) in mixed(elevation).into_iter().filter(|(_, _, weight)| *weight > 0.0) {
+                    for (eye, side) in [(0, -0.5), (1, 0.5)] {
+                        let index = match band {
+                            3 => 6 * strips as usize + usize::from(elevation < 0.0),
+                            band => (band * 2 + eye) * strips as usize + strip,
+                        };
+                        let camera = &plan.cameras[plan.table[index].expect("all strips")];
+                        let at = seen(camera, direction(azimuth, elevation));
+                        assert!(at.x.abs() < 1.0 && at.y.abs() < 1.0 && at.z > 0.0, "{azimuth} {elevation_deg} is at {at}");
+                        let lateral = camera.pose.translation.dot(Vec3A::new(azimuth.cos(), 0.0, azimuth.sin()));
+                        let most = ipd / 2.0 * share * (1.0 - (PI / strips as f32).cos()) + 1e-6;
+                        assert!((lateral - ipd * side * share).abs() <= most, "the eye is {lateral} m to the side");
+                    }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_base_fades_to_nothing_without_a_step() {
+        assert_eq!([0.0, 49.9, -49.9].map(|deg: f32| base_share(deg.to_radians())), [1.0; 3]);
+        assert_eq!([75.0, -75.1, 90.0].map(|deg: f32| base_share(deg.to_radians())), [0.0; 3]);
+        // Cycles: cos(π / 2 · (elevation − 50°) / (75° − 50°)).
+        assert!((base_share(60_f32.to_radians()) - (0.4 * PI / 2.0).cos()).abs() < 1e-5);
+        let place = |step: u32| {
+            let mixed = mixed((step as f32 * 0.01).to_radians());
+            assert!(mixed.iter().all(|(_, _, weight)| (0.0..=1.0).contains(weight)), "{mixed:?}");
+            mixed.iter().map(|(_, share, weight)| share * weight).sum::<f32>()
+        };
+        for step in 0..9000 {
+            let (here, above) = (place(step), place(step + 1));
+            assert!((here - base_share((step as f32 * 0.01).to_radians())).abs() < 1e-5, "the eye is where the fade has it");
+            // The fade's steepest slope, π / 2 in 25°, for a hundredth of a degree.
+            assert!(above <= here + 1e-6 && here - above <= PI / 2.0 / 25.0 * 0.01 + 1e-5, "{here} and {above} at {step}");
         }
     }
 

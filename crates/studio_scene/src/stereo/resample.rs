@@ -81,11 +81,11 @@ impl ResamplePass {
             StereoLayout::TopBottom => 1,
             StereoLayout::LeftRight => 2,
         };
-        let limits = [super::plan::MIDDLE_DEG, super::plan::FADE_DEG].map(f32::to_radians);
+        let limits = [super::plan::FULL_BASE_DEG, super::plan::NO_BASE_DEG].map(f32::to_radians);
         let parameters = PictureParameters {
             size: UVec4::new(size.x, size.y, samples, kind).to_array(),
             arrangement: [layout, strips, 0, 0],
-            angles: Vec4::new(longitude, limits[0], limits[1], 0.0).to_array(),
+            angles: Vec4::new(longitude, limits[0], limits[1], super::plan::HALFWAY_SHARE).to_array(),
         };
         let picture = parameter_buffer::<PictureParameters>(device, "scene resample");
         queue.write_buffer(&picture, 0, bytemuck::bytes_of(&parameters));
