@@ -4,8 +4,14 @@ use super::{
     camera::{SceneLook, film_camera},
     frustum::{EyeFrustum, OffAxisProjection, ShadowReach},
     shadows::SharesShadowsOf,
+    viewpoint::Viewpoints,
 };
-use bevy::{camera::RenderTarget, prelude::*};
+use crate::look::StageView;
+use bevy::{
+    camera::{Exposure, RenderTarget},
+    ecs::system::SystemParam,
+    prelude::*,
+};
 
 /// Which eye a camera is.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Reflect)]
@@ -174,6 +180,34 @@ pub struct RigCamera {
 #[derive(Component)]
 pub(super) struct StereoEyes([Entity; 2]);
 
+/// The eyes that see, and what they have of a stage.
+#[derive(SystemParam)]
+pub(super) struct StageEyes<'w, 's> {
+    rigs: Query<'w, 's, (Entity, &'static StereoEyes)>,
+    viewpoints: Viewpoints<'w, 's>,
+    eyes: Query<'w, 's, (Has<StageView>, Option<&'static Exposure>)>,
+}
+
+impl StageEyes<'_, '_> {
+    /// Lets eyes see a stage as [`SceneView`](super::SceneView)s see it: with its sky, its default light, and exposed for its lights.
+    fn see_stages(&self, commands: &mut Commands) {
+        for (rig, StereoEyes(cameras)) in &self.rigs {
+            let Some(view) = self.viewpoints.at(rig) else { continue };
+            for camera in *cameras {
+                let Ok((sees_stage, exposure)) = self.eyes.get(camera) else { continue };
+                if exposure.is_none_or(|exposure| exposure.ev100 != view.ev100) {
+                    commands.entity(camera).try_insert(Exposure { ev100: view.ev100 });
+                }
+                match (view.sees_stage, sees_stage) {
+                    (true, false) => _ = commands.entity(camera).try_insert(StageView),
+                    (false, true) => _ = commands.entity(camera).try_remove::<StageView>(),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
 /// Gives rigs with targets their eyes, and brings those up to date.
 pub(super) fn make_eyes(
     rigs: Query<
@@ -182,8 +216,10 @@ pub(super) fn make_eyes(
     >,
     mut removed: RemovedComponents<StereoTargets>,
     eyes: Query<&StereoEyes, Without<StereoTargets>>,
+    seeing: StageEyes,
     mut commands: Commands,
 ) {
+    seeing.see_stages(&mut commands);
     for rig in removed.read() {
         if let Ok(StereoEyes(cameras)) = eyes.get(rig) {
             cameras.iter().for_each(|camera| commands.entity(*camera).try_despawn());
@@ -203,6 +239,7 @@ pub(super) fn make_eyes(
                 eye,
                 ChildOf(entity),
             ));
+            rig.look.shade(&mut commands.entity(camera));
             if rig.look.hdr {
                 commands.entity(camera).insert(bevy::camera::Hdr);
             } else {
@@ -250,6 +287,28 @@ mod tests {
         // Bourke: parallax on the screen is ipd (1 − convergence / distance), in shares of half the screen's width.
         let half_width = rig.frustum(Eye::Both).right * 2.0;
         assert!((parallax(4.0) - 0.063 * (1.0 - 2.0 / 4.0) / half_width).abs() < 1e-5);
+    }
+
+    #[test]
+    fn eyes_see_a_stage_while_there_is_one_as_other_views_do() {
+        use crate::{look::exposure, stage::UsdStageRoot};
+        let mut app = App::new();
+        app.add_systems(Update, make_eyes);
+        let target = || RenderTarget::Image(Handle::<Image>::default().into());
+        let targets = StereoTargets { left: target(), right: target(), order: 0 };
+        app.world_mut().spawn((StereoRig::default(), targets, Transform::default()));
+        let eyes = |app: &mut App| {
+            // What a frame spawns is seen by the next.
+            app.update();
+            app.update();
+            let mut eyes = app.world_mut().query::<(&Eye, Has<StageView>, &Exposure)>();
+            eyes.iter(app.world()).map(|(_, sees_stage, exposure)| (sees_stage, exposure.ev100)).collect::<Vec<_>>()
+        };
+        assert_eq!(eyes(&mut app), [(false, Exposure::default().ev100); 2]);
+        let stage = app.world_mut().spawn(UsdStageRoot(Handle::default())).id();
+        assert_eq!(eyes(&mut app), [(true, exposure(0.0).ev100); 2]);
+        app.world_mut().despawn(stage);
+        assert_eq!(eyes(&mut app), [(false, Exposure::default().ev100); 2]);
     }
 
     #[test]
