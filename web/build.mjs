@@ -34,7 +34,7 @@ const shared = {
 if (process.argv.includes("--tests")) {
   const tests = (folder) => readdirSync(join(here, folder)).filter((name) => name.endsWith(".test.ts")).map((name) => join(folder, name));
   const node = { ...shared, platform: "node", packages: "external", outdir: "out/test", outbase: "test" };
-  await build({ ...node, entryPoints: [...tests("test/unit"), ...tests("test/browser")] });
+  await build({ ...node, entryPoints: [...tests("test/unit"), ...tests("test/browser"), "test/browser/latency.ts"] });
   // What tests put into the page.
   const inPage = ["eyes", "headset", "shaders"].map((name) => `test/browser/${name}.ts`);
   await build({ ...shared, format: "iife", outdir: "out/test", outbase: "test", entryPoints: inPage });

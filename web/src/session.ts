@@ -16,6 +16,8 @@ const PRIORITY = { catalog: 100, audio: 80, video: 60, coarse: 70 };
 const MAX_AGE_MS = 500;
 /** How long a motion field waits for its tiles. */
 const MOTION_DEADLINE_MS = 30;
+/** Datagrams that wait while the page does something else: those of some fields. Browsers keep one unless told. */
+const WAITING_DATAGRAMS = 256;
 /** How long the connection and the first catalog may take. */
 const CONNECT_MS = 5000;
 const FIRST_RETRY_MS = 200;
@@ -220,6 +222,7 @@ export class Session {
     const options = { congestionControl: "low-latency", protocols: [PROTOCOL], serverCertificateHashes: hashes };
     const transport = new WebTransport(this.link.url, options as WebTransportOptions);
     transport.closed.catch(() => {});
+    transport.datagrams.incomingHighWaterMark = WAITING_DATAGRAMS;
     try {
       await within(CONNECT_MS, "The studio does not answer. Is its UDP port open in the firewall?", transport.ready);
     } catch (error) {

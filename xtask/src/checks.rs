@@ -8,6 +8,7 @@ use crate::{
     python::USD,
     setup,
     summary::{Outcome, Summary},
+    web,
 };
 use std::{process::ExitCode, time::Duration};
 
@@ -72,6 +73,7 @@ pub fn test(runner: &Runner, project: &Project) -> Summary {
     examples(runner, project, built, &mut summary);
     let demo = || job(&format!("{RUN_DEMO} --seconds {DEMO_SECONDS} --headless"), PROGRAM);
     summary.step("demo", || if built { demo() } else { not_built() });
+    web::steps(runner, project, &mut summary);
     summary
 }
 

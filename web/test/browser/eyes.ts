@@ -18,8 +18,8 @@ export interface Sight {
 declare global {
   /** What the tests see with. */
   var eyes: {
-    /** Reads the mark in pictures of this size, and keeps what is seen. */
-    watch(width: number, height: number): void;
+    /** Reads the mark in each picture, which must be as large as it was sent, and keeps what is seen. */
+    watch(): void;
     sights: Sight[];
     /** The next picture that `wanted` says yes to, as RGBA from the top left. */
     picture(wanted?: "any" | "decoded" | "made"): Promise<{ width: number; height: number; rgba: number[]; detail: Drawn }>;
@@ -43,16 +43,18 @@ function crc16(words: number[]): number {
   return crc;
 }
 
-/** Reads the mark as `studio_frame::mark` lays it out. `rgba` from the top left. */
-function readMark(rgba: Uint8Array, width: number, height: number): { frameId: number; capturedAtMs: number } | undefined {
+/** Reads the mark, which lies as `studio_frame::mark` says, from a canvas that was just drawn. */
+function readMark(): { frameId: number; capturedAtMs: number } | undefined {
+  const { width, height } = document.getElementById("picture") as HTMLCanvasElement;
   const cell = Math.max(Math.floor(width / 160 / 2) * 2, 4);
   const left = Math.floor((width - COLUMNS * cell) / 2 / 2) * 2;
-  const top = Math.floor((height - ROWS * cell - cell) / 2) * 2;
+  // Only the rows that it is in: reading back is slow.
+  const rgba = read(Math.floor((height - ROWS * cell - cell) / 2) * 2, ROWS * cell).rgba;
   const means = Array.from({ length: COLUMNS * ROWS }, (_, index) => {
     let [sum, count] = [0, 0];
     for (let y = cell >> 2; y < cell - (cell >> 2); y += 1) {
       for (let x = cell >> 2; x < cell - (cell >> 2); x += 1) {
-        const at = ((top + Math.floor(index / COLUMNS) * cell + y) * width + left + (index % COLUMNS) * cell + x) * 4;
+        const at = ((Math.floor(index / COLUMNS) * cell + y) * width + left + (index % COLUMNS) * cell + x) * 4;
         sum += rgba[at + 1]!;
         count += 1;
       }
@@ -66,13 +68,13 @@ function readMark(rgba: Uint8Array, width: number, height: number): { frameId: n
   return { frameId: payload[0]!, capturedAtMs: (payload[1]! * 2 ** 32 + payload[2]!) / 1000 };
 }
 
-/** Reads the canvas; only right after it was drawn. */
-function read(): { width: number; height: number; rgba: Uint8Array } {
+/** Reads the canvas, or some of its rows from the top; only right after it was drawn. */
+function read(top = 0, count?: number): { width: number; height: number; rgba: Uint8Array } {
   const canvas = document.getElementById("picture") as HTMLCanvasElement;
   const gl = canvas.getContext("webgl2")!;
-  const { width, height } = canvas;
+  const [width, height] = [canvas.width, count ?? canvas.height];
   const rows = new Uint8Array(width * height * 4);
-  gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, rows);
+  gl.readPixels(0, canvas.height - top - height, width, height, gl.RGBA, gl.UNSIGNED_BYTE, rows);
   const rgba = new Uint8Array(rows.length);
   for (let y = 0; y < height; y += 1) rgba.set(rows.subarray((height - 1 - y) * width * 4, (height - y) * width * 4), y * width * 4);
   return { width, height, rgba };
@@ -83,10 +85,9 @@ const sights: Sight[] = [];
 
 globalThis.eyes = {
   sights,
-  watch(width, height) {
+  watch() {
     listeners.add((drawn) => {
-      const seen = read();
-      const mark = seen.width === width && seen.height === height ? readMark(seen.rgba, width, height) : undefined;
+      const mark = readMark();
       sights.push({
         frameId: drawn.stamp.frameId,
         previousFrameId: drawn.previous?.frameId,

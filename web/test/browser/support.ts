@@ -76,6 +76,11 @@ export class Studio {
     return new Studio(child, link, folder);
   }
 
+  /** Saves another blueprint in the running one's place, which the studio follows. */
+  change(blueprint: string): void {
+    writeFileSync(join(this.folder, "test.blueprint.ron"), blueprint);
+  }
+
   async stop(): Promise<void> {
     const ended = new Promise((resolve) => this.process.once("exit", resolve));
     if (this.process.exitCode === null) {

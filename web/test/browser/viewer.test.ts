@@ -50,7 +50,7 @@ test("frames come in order and at the stream's rate, sound with them", { timeout
   const running = await studio(blueprint({ port: await freePort(), source: pattern(640, 320, rateHz), rateHz, sound: true }));
   const { page, errors } = await open(browser, running.link);
   await until("a picture", async () => (await stats(page))?.firstPictureMs);
-  await page.evaluate(() => globalThis.eyes.watch(640, 320));
+  await page.evaluate(() => globalThis.eyes.watch());
   await sleep(1000);
   await page.evaluate(() => (globalThis.eyes.sights.length = 0));
   await sleep(6000);
@@ -137,7 +137,7 @@ test("tiles arrive, and made frames lie between their neighbours", { timeout: 24
   const { page, errors } = await open(browser, running.link, { width: 320, height: 160 });
   await until("motion", async () => (await stats(page))?.fields > 10);
   await until("made frames", async () => (await stats(page)).generated > 10);
-  await page.evaluate(() => globalThis.eyes.watch(320, 160));
+  await page.evaluate(() => globalThis.eyes.watch());
   const triple = await page.evaluate(() => globalThis.eyes.triple());
   const [before, made, following] = triple.pictures as [number[], number[], number[]];
   const [whole, first, second] = [psnrDb(before, following), psnrDb(before, made), psnrDb(made, following)];
@@ -227,6 +227,25 @@ test("a hidden page receives no pictures, and goes on when it is seen again", { 
   assert.ok(later.soundPlayed > hidden.soundPlayed, "who turned to another page still listens");
   await see("visible");
   await until("pictures", async () => (await stats(page)).shown > later.shown + 5);
+  assert.deepEqual(errors, []);
+  await page.close();
+  await running.stop();
+});
+
+test("a stream that changes its size and its codec in the middle is followed", { timeout: 180_000 }, async () => {
+  const settings = { port: await freePort(), rateHz: 10, motion: true };
+  const running = await studio(blueprint({ ...settings, source: pattern(320, 160, 10) }));
+  const { page, errors } = await open(browser, running.link, { width: 640, height: 320 });
+  await until("a picture", async () => (await stats(page))?.shown > 5);
+  running.change(blueprint({ ...settings, source: pattern(640, 320, 10) }));
+  await until("the larger picture", async () => (await stats(page)).width === 640);
+  await page.evaluate(() => globalThis.eyes.watch());
+  await until("its mark", async () => (await page.evaluate(() => globalThis.eyes.sights)).some((sight) => sight.mark !== undefined && sight.phase === 1));
+  running.change(blueprint({ ...settings, source: pattern(640, 320, 10), codec: "Av1" }));
+  await until("AV1", async () => /^av01/.test((await stats(page)).codec));
+  const { shown } = await stats(page);
+  await until("its pictures", async () => (await stats(page)).shown > shown + 5);
+  assert.equal((await stats(page)).connections, 1, "in one session");
   assert.deepEqual(errors, []);
   await page.close();
   await running.stop();
