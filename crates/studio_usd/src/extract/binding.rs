@@ -140,13 +140,12 @@ impl Collections {
     }
 
     fn query(&self, prim: &PrimReader<'_>, collection: &sdf::Path) -> Option<Rc<MembershipQuery>> {
-        let query = self.0.borrow().get(collection).cloned();
-        let query = query.unwrap_or_else(|| {
+        let known = self.0.borrow().get(collection).cloned();
+        known.unwrap_or_else(|| {
             let query = membership(prim, collection).map(Rc::new);
             self.0.borrow_mut().insert(collection.clone(), query.clone());
             query
-        });
-        query
+        })
     }
 }
 

@@ -76,8 +76,8 @@ impl Default for PictureLimits {
 }
 
 impl Picture {
-    /// Reads a PNG, JPEG, TGA, Radiance HDR or OpenEXR picture. They are told apart by content, but for TGA, which has nothing at its
-    /// beginning to be known by: that goes by `name`. Of an OpenEXR picture the first layer with colours is read, as it is: linear, with
+    /// Reads a PNG, JPEG, TGA, Radiance HDR or `OpenEXR` picture. They are told apart by content, but for TGA, which has nothing at its
+    /// beginning to be known by: that goes by `name`. Of an `OpenEXR` picture the first layer with colours is read, as it is: linear, with
     /// colours multiplied by their alpha if there is one.
     ///
     /// # Errors
