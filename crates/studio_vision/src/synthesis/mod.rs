@@ -12,6 +12,8 @@ mod pass;
 mod reference;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
 pub use error::SynthesisError;
 pub use grid::MotionGrid;
