@@ -8,7 +8,7 @@ const TURN_DEG_PER_S = 75;
 const ZOOM_DEG = 3;
 
 /** What a key asks for besides looking. */
-export type Command = "generate" | "hud" | "fullscreen" | "mute" | "louder" | "softer" | "help";
+export type Command = "generate" | "hud" | "fullscreen" | "mute" | "louder" | "softer";
 
 const COMMANDS: Record<string, Command> = {
   KeyG: "generate",
@@ -17,7 +17,6 @@ const COMMANDS: Record<string, Command> = {
   KeyM: "mute",
   PageUp: "louder",
   PageDown: "softer",
-  Slash: "help",
 };
 
 const HELD: Record<string, [yaw: number, pitch: number, zoom: number]> = {

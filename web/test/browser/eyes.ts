@@ -13,6 +13,15 @@ export interface Sight {
   /** Age by the mark, in milliseconds. */
   markAgeMs: number | undefined;
   at: number;
+  /** Whether the picture is white at a quarter of its height: the flash of a clap. */
+  white: boolean;
+}
+
+/** A block of sound that the page had played. */
+export interface Heard {
+  /** When its first loud sample leaves the sound card, by the page's clock; its first sample where none is loud. */
+  at: number;
+  loud: boolean;
 }
 
 declare global {
@@ -21,6 +30,7 @@ declare global {
     /** Reads the mark in each picture, which must be as large as it was sent, and keeps what is seen. */
     watch(): void;
     sights: Sight[];
+    heard: Heard[];
     /** The next picture that `wanted` says yes to, as RGBA from the top left. */
     picture(wanted?: "any" | "decoded" | "made"): Promise<{ width: number; height: number; rgba: number[]; detail: Drawn }>;
     /** Keeps the next decoded, made and decoded picture in a row, of which the second lies between the others. */
@@ -80,11 +90,28 @@ function read(top = 0, count?: number): { width: number; height: number; rgba: U
   return { width, height, rgba };
 }
 
+function isWhite(): boolean {
+  const { rgba } = read(Math.floor((document.getElementById("picture") as HTMLCanvasElement).height / 4), 1);
+  return rgba.every((value) => value > 200);
+}
+
 const listeners = new Set<(drawn: Drawn) => void>();
 const sights: Sight[] = [];
 
+const heard: Heard[] = [];
+const start = AudioBufferSourceNode.prototype.start;
+AudioBufferSourceNode.prototype.start = function (when = 0, ...rest) {
+  const { contextTime, performanceTime } = (this.context as AudioContext).getOutputTimestamp();
+  const samples = this.buffer!.getChannelData(0);
+  const loud = samples.findIndex((value) => Math.abs(value) > 0.05);
+  const at = performanceTime! + (when + Math.max(loud, 0) / this.buffer!.sampleRate - contextTime!) * 1000;
+  heard.push({ at, loud: loud >= 0 });
+  return start.call(this, when, ...rest);
+};
+
 globalThis.eyes = {
   sights,
+  heard,
   watch() {
     listeners.add((drawn) => {
       const mark = readMark();
@@ -96,6 +123,7 @@ globalThis.eyes = {
         mark: mark?.frameId,
         markAgeMs: mark && Date.now() - mark.capturedAtMs,
         at: performance.now(),
+        white: isWhite(),
       });
     });
   },

@@ -97,7 +97,8 @@ export interface Source {
   /** The node that shows pictures, and its settings. */
   source: string;
   rateHz?: number;
-  sound?: boolean;
+  /** A tone or, with a source that flashes, claps. */
+  sound?: "Sine" | "Clap";
   motion?: boolean;
   bitrateBps?: number;
   token?: string;
@@ -107,7 +108,7 @@ export interface Source {
 }
 
 /** A blueprint that streams a source, with the mark in its pictures. */
-export function blueprint({ port, source, rateHz = 30, sound = false, motion = false, bitrateBps = 8_000_000, token, host, codec = "H264" }: Source): string {
+export function blueprint({ port, source, rateHz = 30, sound, motion = false, bitrateBps = 8_000_000, token, host, codec = "H264" }: Source): string {
   const output = [`bind: "127.0.0.1:${port}"`];
   if (token) output.push(`token: Some("${token}")`);
   if (host) output.push(`host: "${host}"`);
@@ -123,15 +124,15 @@ export function blueprint({ port, source, rateHz = 30, sound = false, motion = f
     links.push(`"colour.frame -> flow.frame"`, `"flow.motion -> stream.motion"`);
   }
   if (sound) {
-    nodes.push(`"tone": (kind: "ToneInput")`, `"voice": (kind: "AudioEncoder")`);
+    nodes.push(`"tone": (kind: "ToneInput", settings: (sound: ${sound}))`, `"voice": (kind: "AudioEncoder")`);
     links.push(`"tone.audio -> voice.audio"`, `"voice.packets -> stream.audio"`);
   }
   return `(version: 1, nodes: {\n${nodes.join(",\n")}\n}, links: [${links.join(", ")}])`;
 }
 
 /** The test pattern, with the mark in it. */
-export const pattern = (width: number, height: number, rateHz: number): string =>
-  `(kind: "TestPatternInput", settings: (size: (${width}, ${height}), rate_hz: ${rateHz.toFixed(1)}))`;
+export const pattern = (width: number, height: number, rateHz: number, flash = false): string =>
+  `(kind: "TestPatternInput", settings: (size: (${width}, ${height}), rate_hz: ${rateHz.toFixed(1)}, flash: ${flash}))`;
 
 /** A name that this machine has for the browser alone: pages there are not those of the machine itself. */
 export const ELSEWHERE = "studio.test";

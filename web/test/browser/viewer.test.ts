@@ -47,7 +47,7 @@ const words = (page: Page) =>
 
 test("frames come in order and at the stream's rate, sound with them", { timeout: 180_000 }, async () => {
   const rateHz = 15;
-  const running = await studio(blueprint({ port: await freePort(), source: pattern(640, 320, rateHz), rateHz, sound: true }));
+  const running = await studio(blueprint({ port: await freePort(), source: pattern(640, 320, rateHz), rateHz, sound: "Sine" }));
   const { page, errors } = await open(browser, running.link);
   await until("a picture", async () => (await stats(page))?.firstPictureMs);
   await page.evaluate(() => globalThis.eyes.watch());
@@ -126,6 +126,27 @@ test("the picture is the one that was sent", { timeout: 180_000 }, async () => {
   await shot(page, "sphere");
   await page.keyboard.press("r");
   near(width / 2, height / 2, await middle());
+  assert.deepEqual(errors, []);
+  await page.close();
+  await running.stop();
+});
+
+test("a clap is heard when it is seen", { timeout: 180_000 }, async () => {
+  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 15, true), rateHz: 15, sound: "Clap" }));
+  const { page, errors } = await open(browser, running.link, { width: 320, height: 160 });
+  await until("a picture", async () => (await stats(page))?.shown > 15);
+  await page.evaluate(() => globalThis.eyes.watch());
+  await sleep(9000);
+  const { sights, heard } = await page.evaluate(() => ({ sights: globalThis.eyes.sights, heard: globalThis.eyes.heard }));
+  const flashes = sights.filter((sight, index) => sight.white && !sights[index - 1]?.white);
+  const claps = heard.filter(({ loud }, index) => loud && !heard[index - 1]?.loud);
+  assert.ok(flashes.length >= 4 && claps.length >= 4, `${flashes.length} flashes, ${claps.length} claps`);
+  const apart = flashes.map((flash) => claps.map((clap) => clap.at - flash.at).reduce((best, each) => (Math.abs(each) < Math.abs(best) ? each : best)));
+  apart.sort((a, b) => a - b);
+  const median = apart[apart.length >> 1]!;
+  console.log(`the clap is heard ${median.toFixed(0)} ms after the flash is drawn (median of ${apart.length}, ${apart[0]!.toFixed(0)} to ${apart.at(-1)!.toFixed(0)})`);
+  // ITU-R BT.1359: noticed from 45 ms early to 125 ms late.
+  assert.ok(median > -45 && median < 125, `${median.toFixed(0)} ms`);
   assert.deepEqual(errors, []);
   await page.close();
   await running.stop();
@@ -210,7 +231,7 @@ test("a wrong token is refused in clear words", { timeout: 120_000 }, async () =
 });
 
 test("a hidden page receives no pictures, and goes on when it is seen again", { timeout: 180_000 }, async () => {
-  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10, sound: true }));
+  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10, sound: "Sine" }));
   const { page, errors } = await open(browser, running.link, { width: 320, height: 160 });
   await until("a picture", async () => (await stats(page))?.shown > 5);
   const see = (state: string) =>
@@ -252,7 +273,7 @@ test("a stream that changes its size and its codec in the middle is followed", {
 });
 
 test("a phone has the picture and all controls", { timeout: 120_000 }, async () => {
-  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10, sound: true }));
+  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10, sound: "Sine" }));
   const context = await browser.newContext({ viewport: { width: 390, height: 844 }, deviceScaleFactor: 1, isMobile: true, hasTouch: true });
   const page = await context.newPage();
   await page.addInitScript({ content: readFileSync("out/test/browser/eyes.js", "utf8") });
