@@ -3,6 +3,7 @@
 use crate::{Failure, report::complain};
 use bevy::{
     app::AppExit,
+    camera::primitives::Aabb,
     input::mouse::{AccumulatedMouseMotion, AccumulatedMouseScroll},
     prelude::*,
     render::renderer::{RenderDevice, RenderQueue},
@@ -14,7 +15,7 @@ use neural_studio::{
     studio_gpu::readback::read_rgba,
     studio_scene::{
         look::exposure,
-        stage::{UsdStageSpace, frame},
+        stage::{UsdStageSpace, bounds_below, frame},
         stereo::SceneLook,
     },
 };
@@ -125,9 +126,15 @@ pub fn run(args: ViewArgs) -> Result<(), Failure> {
 #[derive(Component)]
 struct Orbit;
 
-/// Once the scene is there, puts the viewer where all of it is seen.
+/// Updates after which everything drawn has been placed and measured, what joints move last.
+const MEASURED_AFTER: u32 = 4;
+
+/// Once the scene is there, puts the viewer where all that is shown of it is seen.
 fn frame_scene(
     mut viewer: ResMut<Viewer>,
+    mut updates: Local<u32>,
+    children: Query<&Children>,
+    drawn: Query<(&Aabb, &GlobalTransform, &InheritedVisibility)>,
     mut roots: Query<(&UsdStageRoot, &UsdStageStatus, &UsdStageSpace, &mut UsdTime)>,
     stages: Res<Assets<UsdStage>>,
     mut lens: Query<(&mut Transform, &mut Projection), With<Orbit>>,
@@ -135,22 +142,30 @@ fn frame_scene(
 ) {
     let Ok((root, UsdStageStatus::Ready, space, mut time)) = roots.get_mut(viewer.root) else { return };
     let (None, Some(stage)) = (viewer.framed, stages.get(&root.0)) else { return };
-    viewer.framed = Some(Instant::now());
     if viewer.args.screenshot.is_some() {
         // A scene that stands still is the same in two pictures.
         time.playing = false;
     }
+    *updates += 1;
+    if *updates < MEASURED_AFTER {
+        return;
+    }
+    viewer.framed = Some(Instant::now());
     for issue in stage.issues() {
         complain(&issue.to_string());
     }
     let Ok((mut place, mut projection)) = lens.single_mut() else { return };
-    let Some(bounds) = stage.snapshot().world_bound(time.time_code) else {
+    // Of lights alone there is a box too, though nothing is drawn.
+    let of_stage = || {
+        let bounds = stage.snapshot().world_bound(time.time_code)?;
+        let to_world = space.bevy_from_stage();
+        let corners = [bounds.min, bounds.max].map(|corner| to_world.transform_point(corner.as_vec3()));
+        Some((corners[0].min(corners[1]), corners[0].max(corners[1])))
+    };
+    let Some(bounds) = bounds_below(viewer.root, &children, &drawn).or_else(of_stage) else {
         complain("there is nothing to see in this scene");
         return;
     };
-    let to_world = space.bevy_from_stage();
-    let corners = [bounds.min, bounds.max].map(|corner| to_world.transform_point(corner.as_vec3()));
-    let bounds = (corners[0].min(corners[1]), corners[0].max(corners[1]));
     viewer.about = (bounds.0 + bounds.1) / 2.0;
     let size = viewer.args.size.as_vec2();
     viewer.distance_m = frame(bounds, Vec3::Z, FOV_Y, size.x / size.y).translation.distance(viewer.about);
