@@ -45,6 +45,18 @@ impl From<SceneSamples> for Msaa {
     }
 }
 
+/// When surfaces are lit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Reflect)]
+pub enum SceneShading {
+    /// Where they are drawn: any number of samples a pixel.
+    #[default]
+    Forward,
+    /// Each pixel once, after all opaque objects are drawn, by a compute shader (see [`deferred`](super::deferred)). For scenes of
+    /// many small triangles and lights, and for graphics processors made for computing. Needs one sample a pixel; with more,
+    /// surfaces are lit where they are drawn.
+    Deferred,
+}
+
 /// How the pictures of a scene look: the same for all cameras of a rig, so that their pictures fit together.
 #[derive(Clone, Copy, Debug, PartialEq, Reflect)]
 pub struct SceneLook {
@@ -52,6 +64,8 @@ pub struct SceneLook {
     pub tone_mapping: SceneToneMapping,
     /// Samples of each pixel.
     pub samples: SceneSamples,
+    /// When surfaces are lit.
+    pub shading: SceneShading,
     /// Whether light is kept in 16-bit floats until it is tone mapped. Backdrops and screens are then tone mapped too.
     pub hdr: bool,
     /// Colour where there is nothing.
@@ -60,7 +74,13 @@ pub struct SceneLook {
 
 impl Default for SceneLook {
     fn default() -> Self {
-        Self { tone_mapping: SceneToneMapping::default(), samples: SceneSamples::default(), hdr: false, background: Color::BLACK }
+        Self {
+            tone_mapping: SceneToneMapping::default(),
+            samples: SceneSamples::default(),
+            shading: SceneShading::default(),
+            hdr: false,
+            background: Color::BLACK,
+        }
     }
 }
 

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`frustum`] | off-axis view frusta, and the projection made of one |
 //! | [`rig`] | [`StereoRig`]: two eyes on an entity |
+//! | [`deferred`] | surfaces drawn first and lit afterwards, by a compute shader |
 //! | [`shadows`] | one set of shadow maps for several cameras |
+//! | [`reuse`] | shadow maps that are not drawn again while nothing in them moves |
 //! | [`plan`] | which cameras make a picture of the sphere, and omnidirectional stereo |
 //! | [`backdrop`] | the [`Backdrop`] node: a picture of the sphere behind and among the scene's objects |
 //! | [`screen`] | the [`VideoScreen`] node: a picture on an object of the scene |
@@ -12,11 +14,15 @@
 
 pub mod backdrop;
 pub mod camera;
+mod cascades;
+pub mod deferred;
 pub mod frustum;
 mod lens_rig;
+mod output;
 mod pace;
 pub mod plan;
 mod resample;
+pub mod reuse;
 pub mod rig;
 pub mod screen;
 pub mod settings;
@@ -28,8 +34,9 @@ mod view;
 mod viewpoint;
 
 pub use backdrop::{Backdrop, DepthCoding};
-pub use camera::{SceneLook, SceneSamples, SceneToneMapping};
+pub use camera::{SceneLook, SceneSamples, SceneShading, SceneToneMapping};
 pub use frustum::{EyeFrustum, OffAxisProjection, ShadowReach};
+pub use reuse::ShadowReuse;
 pub use rig::{Eye, EyeAngles, EyeView, RigCamera, StereoRig, StereoTargets};
 pub use screen::{ScreenLight, VideoScreen};
 pub use settings::{SceneProjection, SceneView, StereoPacking};
@@ -68,6 +75,9 @@ impl Plugin for SceneViewPlugin {
                     .before(SimulationLightSystems::AssignLightsToClusters),
             );
         shadows::plugin(app);
+        reuse::plugin(app);
+        deferred::plugin(app);
+        output::plugin(app);
         backdrop::plugin(app);
         screen::plugin(app);
         let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return };

@@ -1,5 +1,7 @@
 //! Pictures of small scenes, measured.
 
+mod lighting;
+
 use super::*;
 use bevy::render::renderer::{RenderDevice, RenderQueue};
 use bevy::{

@@ -294,6 +294,7 @@ fn spawn_cameras(node: Entity, made_for: &MadeFor, filming: &Filming, commands: 
         if settings.look.hdr {
             entity.insert(Hdr);
         }
+        settings.look.shade(&mut entity);
         if made_for.sees_stage {
             entity.insert(StageView);
         }
