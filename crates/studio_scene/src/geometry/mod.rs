@@ -1,7 +1,8 @@
 //! Bevy meshes from the geometry of a stage, in the stage's own units and axes.
 //!
 //! [`mesh_parts`] makes one Bevy mesh for each material of a polygon mesh, refined as a subdivision surface if asked to; [`shape_mesh`],
-//! [`curves_mesh`] and [`points_mesh`] make meshes of the other kinds of geometry. All are functions of plain data: no world, no assets, safe to call on any thread.
+//! [`curves_mesh`] and [`points_mesh`] make meshes of the other kinds of geometry. All are functions of plain data: no world, no assets,
+//! safe to call on any thread.
 //!
 //! Two things differ from the file. Texture coordinates are Bevy's: `(s, 1 - t)`, because Bevy's pictures begin at the top and USD's at the
 //! bottom. And vertices are ours: a point has as many as its corners have different normals, coordinates and colours.
