@@ -33,7 +33,13 @@ const MOST_RANK: i32 = 60;
 // The cost of a candidate outside of the right picture: neither good nor bad, so that beside the edge the surroundings decide.
 const OUTSIDE: u32 = 50u;
 
-fn cost_of(x: i32, y: i32, disparity: i32) -> u32 {
+// What a pixel of the left picture is compared by.
+struct Sought {
+    color: vec3i,
+    rank: vec2u,
+}
+
+fn cost_of(sought: Sought, x: i32, y: i32, disparity: i32) -> u32 {
     var other = x - disparity;
     if WRAPS {
         other = other + select(0, WIDTH, other < 0) - select(0, WIDTH, other >= WIDTH);
@@ -41,10 +47,9 @@ fn cost_of(x: i32, y: i32, disparity: i32) -> u32 {
     if other < 0 || other >= WIDTH {
         return OUTSIDE;
     }
-    let here = y * WIDTH + x;
     let there = y * WIDTH + other;
-    let channels = abs(vec3i(unpack4xU8(left[here]).rgb) - vec3i(unpack4xU8(right[there]).rgb));
-    let bits = countOneBits(left_ranks[here] ^ right_ranks[there]);
+    let channels = abs(sought.color - vec3i(unpack4xU8(right[there]).rgb));
+    let bits = countOneBits(sought.rank ^ right_ranks[there]);
     let color = min(channels.r + channels.g + channels.b, MOST_COLOR);
     return u32(color + min(2 * i32(bits.x + bits.y), MOST_RANK));
 }
@@ -57,10 +62,12 @@ fn match_cost(@builtin(global_invocation_id) id: vec3u) {
         return;
     }
     let first = FIRST + 8 * (i32(id.x) % CHUNKS);
+    let here = y * WIDTH + x;
+    let sought = Sought(vec3i(unpack4xU8(left[here]).rgb), left_ranks[here]);
     var packed = vec2u(0u);
     for (var k = 0; k < 4; k++) {
-        packed.x |= cost_of(x, y, first + k) << u32(8 * k);
-        packed.y |= cost_of(x, y, first + 4 + k) << u32(8 * k);
+        packed.x |= cost_of(sought, x, y, first + k) << u32(8 * k);
+        packed.y |= cost_of(sought, x, y, first + 4 + k) << u32(8 * k);
     }
     costs[y * WIDTH * CHUNKS + i32(id.x)] = packed;
 }

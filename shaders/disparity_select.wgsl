@@ -69,13 +69,16 @@ fn select_left(@builtin(global_invocation_id) id: vec3u) {
         return;
     }
     let pixel = y * WIDTH + x;
+    // A word has the sums of two disparities.
     var best = 0;
     var least = FAR;
-    for (var k = 0; k < RANGE; k++) {
-        let sum = sum_at(pixel, k);
-        if sum < least {
-            least = sum;
-            best = k;
+    for (var pair = 0; pair < RANGE / 2; pair++) {
+        let word = sums[pixel * (RANGE / 2) + pair];
+        let two = vec2i(i32(word & 0xffffu), i32(word >> 16u));
+        let lesser = min(two.x, two.y);
+        if lesser < least {
+            least = lesser;
+            best = 2 * pair + select(0, 1, two.y < two.x);
         }
     }
     disparities[pixel] = HOLE;
@@ -84,10 +87,16 @@ fn select_left(@builtin(global_invocation_id) id: vec3u) {
         return;
     }
     if UNIQUENESS > 0 {
-        for (var k = 0; k < RANGE; k++) {
-            if abs(k - best) > 1 && sum_at(pixel, k) * (100 - UNIQUENESS) < least * 100 {
-                return;
-            }
+        var others = FAR;
+        for (var pair = 0; pair < RANGE / 2; pair++) {
+            let word = sums[pixel * (RANGE / 2) + pair];
+            let two = vec2i(i32(word & 0xffffu), i32(word >> 16u));
+            let beside = abs(vec2i(2 * pair, 2 * pair + 1) - best) <= vec2i(1);
+            let counted = select(two, vec2i(FAR), beside);
+            others = min(others, min(counted.x, counted.y));
+        }
+        if others * (100 - UNIQUENESS) < least * 100 {
+            return;
         }
     }
     // A parabola through the best and its neighbours.

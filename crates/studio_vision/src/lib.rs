@@ -13,7 +13,7 @@ pub mod prelude {
     #[doc(hidden)]
     pub use crate::{
         flow::FlowQuality,
-        nodes::{FrameSynthesis, OpticalFlow, Stitch, StudioVisionPlugin, SynthesisMode},
+        nodes::{Disparity, FrameSynthesis, OpticalFlow, Stitch, StudioVisionPlugin, SynthesisMode},
         rig::Rig,
         stitch::{StitchBlend, StitchSettings, StitchView},
     };

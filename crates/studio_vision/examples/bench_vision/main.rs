@@ -6,10 +6,11 @@
 //! ```
 //!
 //! Each topic is a file. A topic's limits are those of our own records (`passed`); the peers' records begin with `peer:` and have none.
-//! `--data` is the folder of ground truth: `flow/middlebury` and `video` as their files say. What is absent is said, and skipped.
+//! `--data` is the folder of ground truth: `flow/middlebury`, `stereo` and `video` as their files say. What is absent is said, and skipped.
 //! OpenCV runs in the Python that `NEURAL_STUDIO_OPENCV_PYTHON` names, which `cargo xtask bench` sets up.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the lines are what the program is for")]
 
+mod disparity;
 mod flow;
 mod peers;
 mod pictures;
@@ -48,7 +49,8 @@ impl Bench {
 }
 
 /// The topics in the order they run in.
-const TOPICS: [(&str, fn(&Bench) -> AnyResult<()>); 2] = [("flow", flow::run), ("synthesis", synthesis::run)];
+const TOPICS: [(&str, fn(&Bench) -> AnyResult<()>); 3] =
+    [("flow", flow::run), ("disparity", disparity::run), ("synthesis", synthesis::run)];
 
 fn main() -> AnyResult<()> {
     let mut topic = None;

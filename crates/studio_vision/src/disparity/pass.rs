@@ -16,7 +16,9 @@ use studio_gpu::{
 const CHUNKS_64: UVec2 = UVec2::new(64, 1);
 /// Threads of a workgroup where each has a row.
 const ROWS_32: UVec2 = UVec2::new(1, 32);
-/// Threads of a workgroup of paths at most, as in `disparity_aggregate.wgsl`; a software GPU takes as few as a line needs.
+/// Threads of a workgroup where each has a line of a path.
+const LINES_8: UVec2 = UVec2::new(8, 1);
+/// Threads of a workgroup of paths at most, as in `disparity_aggregate.wgsl`.
 const MOST_PATH_THREADS: u32 = 64;
 
 /// Disparities of a rectified pair of pictures, on the GPU.
@@ -44,6 +46,17 @@ impl DisparityPass {
     /// # Errors
     /// What [`DisparityPlan::new`] says, or [`DisparityError::TooMuch`] where the GPU cannot hold the costs.
     pub fn new(device: &wgpu::Device, picture_size: UVec2, settings: &DisparitySettings) -> Result<Self, DisparityError> {
+        let alone = device.adapter_info().device_type == wgpu::DeviceType::Cpu;
+        Self::with_lines(device, picture_size, settings, alone)
+    }
+
+    /// The same, with lines that one thread walks along `alone`, or many together: the results are the same.
+    pub(super) fn with_lines(
+        device: &wgpu::Device,
+        picture_size: UVec2,
+        settings: &DisparitySettings,
+        alone: bool,
+    ) -> Result<Self, DisparityError> {
         let plan = DisparityPlan::new(picture_size, settings)?;
         plan.check_limits(device)?;
         let words = |label, count: u64| storage_buffer(device, label, count * plan.pixels() * 4);
@@ -55,7 +68,7 @@ impl DisparityPass {
             converted: None,
         });
         let disparities = words("disparities", 1);
-        let matching = Matching { device, plan: &plan, prepare: &module };
+        let matching = Matching { device, plan: &plan, prepare: &module, alone };
         let dispatches = matching.dispatches(&eyes, &disparities);
         let prepare = matching.kernel(&module, "prepare", &[], ComputeKernel::PIXELS_8X8);
         Ok(Self { prepare, eyes, dispatches, disparities, plan })
@@ -152,6 +165,8 @@ struct Matching<'a> {
     device: &'a wgpu::Device,
     plan: &'a DisparityPlan,
     prepare: &'a wgpu::ShaderModule,
+    /// Whether each line of a path is one thread's.
+    alone: bool,
 }
 
 impl Matching<'_> {
@@ -163,7 +178,7 @@ impl Matching<'_> {
     }
 
     fn dispatches(&self, eyes: &[Eye; 2], disparities: &wgpu::Buffer) -> Vec<Dispatch> {
-        let Self { device, plan, prepare } = *self;
+        let Self { device, plan, prepare, alone } = *self;
         let words = |label, count: u64| storage_buffer(device, label, count * plan.pixels() * 4);
         let [left, right] = [&eyes[0].pixels, &eyes[1].pixels];
         let ranks = [words("left ranks", 2), words("right ranks", 2)];
@@ -209,8 +224,8 @@ impl Matching<'_> {
         }
 
         let module = shader(device, "disparity aggregate", include_str!("../../../../shaders/disparity_aggregate.wgsl"));
-        let software = device.adapter_info().device_type == wgpu::DeviceType::Cpu;
-        let lines = if software { 1 } else { MOST_PATH_THREADS / chunks };
+        let lines = MOST_PATH_THREADS / chunks;
+        let before = storage_buffer(device, "costs before", u64::from(size.max_element()) * u64::from(plan.range) * 2);
         for (index, &[dx, dy]) in plan.directions.iter().enumerate() {
             let [small, large, least_large] = plan.penalties.map(f64::from);
             let constants = [
@@ -224,9 +239,14 @@ impl Matching<'_> {
                 ("EDGE", f64::from(EDGE)),
                 ("OPENS", flag(index == 0)),
             ];
-            let gather = self.kernel(&module, "gather", &constants, UVec2::new(chunks, lines));
             let count = if dy == 0 { size.y } else { size.x };
-            add(&gather, UVec2::new(chunks, count), &[(0, &costs), (1, &sums), (2, left)]);
+            let buffers = [(0, &costs), (1, &sums), (2, left), (3, &before)];
+            if alone {
+                add(&self.kernel(&module, "gather_alone", &constants, LINES_8), UVec2::new(count, 1), &buffers);
+            } else {
+                let gather = self.kernel(&module, "gather", &constants, UVec2::new(chunks, lines));
+                add(&gather, UVec2::new(chunks, count), &buffers[..3]);
+            }
         }
 
         let module = shader(device, "disparity select", include_str!("../../../../shaders/disparity_select.wgsl"));

@@ -64,7 +64,9 @@ pub struct DisparitySettings {
     pub speckle_px: u32,
     /// Whether holes are filled from the background beside them.
     pub fill_holes: bool,
-    /// Whether the left and right edges of the pictures meet, as in an equirectangular one.
+    /// Whether the left and right edges of the pictures meet, as in an equirectangular one. [`DepthPass`](super::DepthPass) knows it
+    /// from the projection.
+    #[reflect(ignore)]
     pub wraps: bool,
 }
 

@@ -1,9 +1,11 @@
-//! The vision nodes: stitching, motion, generated frames.
+//! The vision nodes: stitching, motion, depth, generated frames.
 
+mod disparity;
 mod flow;
 mod stitch;
 mod synthesis;
 
+pub use disparity::Disparity;
 pub use flow::OpticalFlow;
 pub use stitch::Stitch;
 pub use synthesis::{FrameSynthesis, SynthesisCounts, SynthesisMode};
@@ -11,13 +13,14 @@ pub use synthesis::{FrameSynthesis, SynthesisCounts, SynthesisMode};
 use bevy::prelude::*;
 use studio_gpu::prelude::*;
 
-/// Adds the vision nodes: [`Stitch`], [`OpticalFlow`], [`FrameSynthesis`].
+/// Adds the vision nodes: [`Stitch`], [`OpticalFlow`], [`Disparity`], [`FrameSynthesis`].
 pub struct StudioVisionPlugin;
 
 impl Plugin for StudioVisionPlugin {
     fn build(&self, app: &mut App) {
         stitch::add_stitch(app);
         app.add_gpu_node::<OpticalFlow, _>(flow::run_optical_flow);
+        app.add_gpu_node::<Disparity, _>(disparity::run_disparity);
         synthesis::add_synthesis(app);
     }
 }

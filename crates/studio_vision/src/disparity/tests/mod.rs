@@ -28,8 +28,12 @@ impl Picture {
 
 /// Matches two pictures on the GPU.
 pub(super) fn disparities(left: &Picture, right: &Picture, settings: &DisparitySettings) -> Vec<i32> {
+    let pass = DisparityPass::new(&gpu().device, left.size, settings).expect("settings fit");
+    run(pass, left, right)
+}
+
+fn run(mut pass: DisparityPass, left: &Picture, right: &Picture) -> Vec<i32> {
     let HeadlessGpu { device, queue, .. } = gpu();
-    let mut pass = DisparityPass::new(device, left.size, settings).expect("settings fit");
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     let whole = RgbaPass::WHOLE;
     pass.encode(device, queue, &mut encoder, (&left.upload(), whole), (&right.upload(), whole)).expect("pictures fit");
@@ -91,9 +95,12 @@ fn the_gpu_gives_what_the_cpu_gives() {
     for settings in varied_settings() {
         let plan = super::DisparityPlan::new(left.size, &settings).expect("settings fit");
         let expected = reference::disparities(&plan, &left.rgba, &right.rgba);
-        let found = disparities(&left, &right, &settings);
-        let differing = expected.iter().zip(&found).filter(|(a, b)| a != b).count();
-        assert_eq!(differing, 0, "{settings:?}: {differing} of {} pixels differ", expected.len());
+        for alone in [false, true] {
+            let pass = DisparityPass::with_lines(&gpu().device, left.size, &settings, alone).expect("settings fit");
+            let found = run(pass, &left, &right);
+            let differing = expected.iter().zip(&found).filter(|(a, b)| a != b).count();
+            assert_eq!(differing, 0, "{settings:?}, alone {alone}: {differing} of {} pixels differ", expected.len());
+        }
         assert!(expected.iter().collect::<std::collections::BTreeSet<_>>().len() > 3, "{settings:?}: nothing to compare");
     }
 }
