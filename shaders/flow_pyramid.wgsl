@@ -9,9 +9,11 @@
 //     @binding(2) level 0
 //   halve: a level -> the next, half as large; one thread a texel
 //     @binding(0) the finer level, @binding(2) the coarser level
-// Override: WRAPS, whether the left and right edges meet.
+// Overrides: WRAPS, whether the left and right edges meet; SOFTEN, whether level 0 is smoothed by a Gaussian of half a texel, which
+// takes noise and aliasing out of gradients.
 
 override WRAPS: bool = false;
+override SOFTEN: bool = false;
 
 @group(0) @binding(0) var source: texture_2d<f32>;
 @group(0) @binding(1) var linear_sampler: sampler;
@@ -19,6 +21,8 @@ override WRAPS: bool = false;
 
 const COLUMNS: u32 = 2u;
 const ROWS: u32 = 8u;
+// What a neighbour counts in the softening: a variance of 2·SIDE = (0.5 texels)².
+const SIDE: f32 = 0.125;
 
 // BT.709 weights: the flow wants contrast, not colorimetry, so one set serves every R′G′B′.
 const LUMA = vec3f(0.2126, 0.7152, 0.0722);
@@ -38,31 +42,54 @@ fn area_mean(texel: vec2f, level_size: vec2f, taps: vec2i) -> vec3f {
 }
 
 // Texel index held inside of the level: around the seam where the picture wraps, else at the edge.
-fn held(texel: vec2u, size: vec2u) -> vec2f {
-    let x = select(min(texel.x, size.x - 1u), texel.x % size.x, WRAPS);
-    return vec2f(f32(x), f32(min(texel.y, size.y - 1u)));
+fn held(texel: vec2i, size: vec2i) -> vec2f {
+    let x = select(clamp(texel.x, 0, size.x - 1), (texel.x + size.x) % size.x, WRAPS);
+    return vec2f(f32(x), f32(clamp(texel.y, 0, size.y - 1)));
+}
+
+// Luma of three texels from `first` to the right, softened across.
+fn luma_row(first: vec2i, size: vec2i, taps: vec2i, weights: vec3f) -> vec3f {
+    var row: vec3f;
+    row.x = dot(weights, area_mean(held(first, size), vec2f(size), taps));
+    row.y = dot(weights, area_mean(held(first + vec2i(1, 0), size), vec2f(size), taps));
+    row.z = dot(weights, area_mean(held(first + vec2i(2, 0), size), vec2f(size), taps));
+    if SOFTEN {
+        let left = dot(weights, area_mean(held(first - vec2i(1, 0), size), vec2f(size), taps));
+        let right = dot(weights, area_mean(held(first + vec2i(3, 0), size), vec2f(size), taps));
+        row = SIDE * (vec3f(left, row.xy) + vec3f(row.yz, right)) + (1.0 - 2.0 * SIDE) * row;
+    }
+    return row;
 }
 
 fn make_strip(strip: vec2u, weights: vec3f) {
-    let size = textureDimensions(level);
-    let origin = strip * vec2u(COLUMNS, ROWS);
+    let size = vec2i(textureDimensions(level));
+    let origin = vec2i(strip * vec2u(COLUMNS, ROWS));
     if any(origin >= size) {
         return;
     }
-    let level_size = vec2f(size);
     // A bilinear sample covers two pixels a side.
-    let taps = vec2i(clamp(ceil(vec2f(textureDimensions(source)) / level_size * 0.5 - 0.01), vec2f(1.0), vec2f(16.0)));
+    let taps = vec2i(clamp(ceil(vec2f(textureDimensions(source)) / vec2f(size) * 0.5 - 0.01), vec2f(1.0), vec2f(16.0)));
+    // The row before, as it is written, and two rows that wait to be softened downwards.
     var above = vec3f(0.0);
-    for (var row = 0u; row <= ROWS; row++) {
-        var here: vec3f;
-        here.x = dot(weights, area_mean(held(origin + vec2u(0u, row), size), level_size, taps));
-        here.y = dot(weights, area_mean(held(origin + vec2u(1u, row), size), level_size, taps));
-        here.z = dot(weights, area_mean(held(origin + vec2u(2u, row), size), level_size, taps));
-        let y = origin.y + row;
-        if row > 0u && y - 1u < size.y {
-            textureStore(level, vec2u(origin.x, y - 1u), vec4f(above.xy, here.xy));
-            if origin.x + 1u < size.x {
-                textureStore(level, vec2u(origin.x + 1u, y - 1u), vec4f(above.yz, here.yz));
+    var last = vec3f(0.0);
+    var last_but_one = vec3f(0.0);
+    if SOFTEN {
+        last_but_one = luma_row(origin - vec2i(0, 1), size, taps, weights);
+        last = luma_row(origin, size, taps, weights);
+    }
+    for (var row = 0; row <= i32(ROWS); row++) {
+        var here = luma_row(origin + vec2i(0, row + i32(SOFTEN)), size, taps, weights);
+        if SOFTEN {
+            let below = here;
+            here = SIDE * (last_but_one + below) + (1.0 - 2.0 * SIDE) * last;
+            last_but_one = last;
+            last = below;
+        }
+        let y = origin.y + row - 1;
+        if row > 0 && y < size.y {
+            textureStore(level, vec2i(origin.x, y), vec4f(above.xy, here.xy));
+            if origin.x + 1 < size.x {
+                textureStore(level, vec2i(origin.x + 1, y), vec4f(above.yz, here.yz));
             }
         }
         above = here;
@@ -86,14 +113,15 @@ fn quad_mean(texel: vec2f) -> f32 {
 
 @compute @workgroup_size(8, 8)
 fn halve(@builtin(global_invocation_id) id: vec3u) {
-    let size = textureDimensions(level);
-    if any(id.xy >= size) {
+    let size = vec2i(textureDimensions(level));
+    let texel = vec2i(id.xy);
+    if any(texel >= size) {
         return;
     }
-    textureStore(level, id.xy, vec4f(
-        quad_mean(held(id.xy, size)),
-        quad_mean(held(id.xy + vec2u(1u, 0u), size)),
-        quad_mean(held(id.xy + vec2u(0u, 1u), size)),
-        quad_mean(held(id.xy + vec2u(1u, 1u), size)),
+    textureStore(level, texel, vec4f(
+        quad_mean(held(texel, size)),
+        quad_mean(held(texel + vec2i(1, 0), size)),
+        quad_mean(held(texel + vec2i(0, 1), size)),
+        quad_mean(held(texel + vec2i(1, 1), size)),
     ));
 }

@@ -5,7 +5,8 @@
 // Entry point
 //   search: one thread a patch
 //     @binding(0) this frame's level, @binding(1) the previous frame's level (quads, see flow_pyramid.wgsl)
-//     @binding(2) the coarser level's patches: motion in xy (pixels of that level), cost in z; one zero texel at the coarsest
+//     @binding(2) the coarser level's patches: motion in xy (pixels of that level), cost in z (mean squared difference without its
+//       mean), luma in w; one zero texel at the coarsest
 //     @binding(3) this level's patches, in the same form
 // Overrides: WRAPS, whether the left and right edges meet; COARSEST, whether no coarser level exists; CORNERS,
 // whether nine coarser patches are tried or only five; STRIDE, pixels from patch to patch; STEPS, evaluations of the
@@ -192,5 +193,5 @@ fn search(@builtin(global_invocation_id) id: vec3u) {
             break;
         }
     }
-    textureStore(patches, id.xy, vec4f(best, best_cost / count, 0.0));
+    textureStore(patches, id.xy, vec4f(best, best_cost / count, dot(current_quad(center, level_size), vec4f(0.25))));
 }

@@ -1,11 +1,20 @@
 //! Dense optical flow on the GPU, and the motion field it is reduced to.
 //!
-//! [`FlowPass`] compares each picture with the one before it. It follows the inverse-search scheme of Kroeger,
-//! Timofte, Dai and Van Gool, *Fast Optical Flow using Dense Inverse Search* (ECCV 2016): from the coarsest level of a
-//! luma pyramid to the finest, 8×8 patches slide down the gradient of their difference to the previous frame, starting
-//! from the best of the coarser patches around them; the finest patches are then merged into one motion a pixel, weighted
-//! by how well each explains it. [`FlowQuality::High`] and [`FlowQuality::Balanced`] also smooth the result along, not
-//! across, the edges of the picture. A picture whose left and right edges meet is treated as a ring throughout.
+//! [`FlowPass`] compares each picture with the one before it, in these stages:
+//!
+//! 1. A pyramid of luma, softened by a Gaussian of half a pixel (all qualities but `Fast`).
+//! 2. From the coarsest level to the finest, 8×8 patches slide down the gradient of their difference to the previous frame, without its
+//!    mean, starting from the best of the coarser patches around them: Kroeger, Timofte, Dai and Van Gool, *Fast Optical Flow using Dense
+//!    Inverse Search* (ECCV 2016).
+//! 3. At each level the patches agree: each takes the weighted median of the motions around it, where the weights fall with difference of
+//!    luma and with what a motion leaves unexplained. Without it a patch whose content is covered in the other frame, or which has no
+//!    texture, takes whatever happens to look alike. Sun, Roth and Black, *Secrets of Optical Flow Estimation and Their Principles* (CVPR
+//!    2010), filter the flow between warps so; on patches it costs a sixteenth.
+//! 4. The finest patches are merged into one motion a pixel, weighted by how well each explains it.
+//! 5. [`FlowQuality::High`] refines that: a median along the picture's edges and a robust step of Lucas and Kanade's take turns, as in Zach,
+//!    Pock and Bischof, *A Duality Based Approach for Realtime TV-L1 Optical Flow* (DAGM 2007).
+//!
+//! A picture whose left and right edges meet is treated as a ring throughout.
 //!
 //! The dense flow stays on the GPU. What leaves it is a grid of [`MotionVector`](studio_frame::motion::MotionVector)s with
 //! two residuals, in one small buffer that a readback ring can copy.

@@ -16,26 +16,39 @@ use wgpu::util::DeviceExt;
 /// Pixels that one thread of the luma pass makes, as in `flow_pyramid.wgsl`.
 const LUMA_STRIP: UVec2 = UVec2::new(2, 8);
 
+/// Pixels from patch to patch.
+const STRIDE: u32 = 4;
+
 /// What a quality means for the shaders.
 struct Effort {
-    /// Pixels from patch to patch.
-    stride: u32,
+    /// Whether the luma is smoothed by half a pixel first.
+    soften: bool,
     /// Evaluations of a patch's descent.
     steps: u32,
     /// Samples in a row of a patch, 4 or 8.
     row_samples: u32,
     /// Whether a patch tries nine coarser ones or only five.
     corners: bool,
-    /// Passes of edge-aware smoothing.
-    smoothing: u32,
+    /// Passes of the filter over the patches of the finest level, and of the other levels.
+    filters: [usize; 2],
+    /// What a patch's own motion counts in the filter.
+    own: f64,
+    /// Passes of refinement over the dense flow, each with the pixels from one motion to the next.
+    refinements: &'static [i32],
 }
 
 impl FlowQuality {
     fn effort(self) -> Effort {
         match self {
-            Self::Fast => Effort { stride: 4, steps: 4, row_samples: 4, corners: false, smoothing: 0 },
-            Self::Balanced => Effort { stride: 4, steps: 8, row_samples: 8, corners: true, smoothing: 1 },
-            Self::High => Effort { stride: 2, steps: 12, row_samples: 8, corners: true, smoothing: 2 },
+            Self::Fast => {
+                Effort { soften: false, steps: 3, row_samples: 4, corners: false, filters: [0, 1], own: 1.0, refinements: &[] }
+            }
+            Self::Balanced => {
+                Effort { soften: true, steps: 5, row_samples: 8, corners: true, filters: [1, 1], own: 4.0, refinements: &[] }
+            }
+            Self::High => {
+                Effort { soften: true, steps: 8, row_samples: 8, corners: true, filters: [2, 2], own: 2.0, refinements: &[4, 1] }
+            }
         }
     }
 }
@@ -82,11 +95,13 @@ impl FlowPass {
             .into());
         }
         let wraps = ("WRAPS", f64::from(u8::from(plan.wraps)));
+        let effort = settings.quality.effort();
+        let soften = ("SOFTEN", f64::from(u8::from(effort.soften)));
         let pyramid_shader = shader(device, "flow pyramid", include_str!("../../../../shaders/flow_pyramid.wgsl"));
-        let pixels = |module: &wgpu::ShaderModule, entry: &str| {
-            ComputeKernel::of_module(device, module, entry, &[wraps], ComputeKernel::PIXELS_8X8)
+        let pixels = |entry: &str, constants: &[(&str, f64)]| {
+            ComputeKernel::of_module(device, &pyramid_shader, entry, constants, ComputeKernel::PIXELS_8X8)
         };
-        let halve = pixels(&pyramid_shader, "halve");
+        let halve = pixels("halve", &[wraps]);
         let quads: [Vec<wgpu::TextureView>; 2] = core::array::from_fn(|_| {
             (0..plan.levels)
                 .map(|level| storage_texture(device, "flow level", plan.level_size(level), wgpu::TextureFormat::Rgba8Unorm).1)
@@ -104,10 +119,10 @@ impl FlowPass {
                 })
                 .collect()
         });
-        let work = FlowWork::new(device, &plan, settings.quality.effort());
+        let work = FlowWork::new(device, &plan, effort);
         Ok(Self {
-            luma_rgba: pixels(&pyramid_shader, "luma_rgba"),
-            luma_plane: pixels(&pyramid_shader, "luma_plane"),
+            luma_rgba: pixels("luma_rgba", &[wraps, soften]),
+            luma_plane: pixels("luma_plane", &[wraps, soften]),
             sampler: device.create_sampler(&wgpu::SamplerDescriptor {
                 label: Some("flow luma"),
                 address_mode_u: if plan.wraps { wgpu::AddressMode::Repeat } else { wgpu::AddressMode::ClampToEdge },
@@ -200,12 +215,14 @@ impl FlowPass {
 struct FlowWork {
     search: ComputeKernel,
     search_coarsest: ComputeKernel,
+    filter: ComputeKernel,
     densify: ComputeKernel,
+    /// One for each pass of refinement.
+    refine: Vec<ComputeKernel>,
     reduce: ComputeKernel,
-    /// The patches of each level.
-    patches: Vec<(UVec2, wgpu::TextureView)>,
-    smooth: ComputeKernel,
-    /// What each smoothing reads.
+    /// The patches of each level: how many, and textures for what the search finds and for what each pass of the filter makes of it.
+    patches: Vec<(UVec2, Vec<wgpu::TextureView>)>,
+    /// What each refinement reads.
     rough: Vec<wgpu::TextureView>,
     /// Stands in for the patches of a level coarser than the coarsest.
     no_patches: wgpu::TextureView,
@@ -217,13 +234,14 @@ struct FlowWork {
 impl FlowWork {
     fn new(device: &wgpu::Device, plan: &FlowPlan, effort: Effort) -> Self {
         let wraps = ("WRAPS", f64::from(u8::from(plan.wraps)));
-        let stride = ("STRIDE", f64::from(effort.stride));
+        let stride = ("STRIDE", f64::from(STRIDE));
         let steps = ("STEPS", f64::from(effort.steps));
         let row_samples = ("ROW_SAMPLES", f64::from(effort.row_samples));
         let corners = ("CORNERS", f64::from(u8::from(effort.corners)));
         let search_shader = shader(device, "flow search", include_str!("../../../../shaders/flow_search.wgsl"));
+        let filter_shader = shader(device, "flow filter", include_str!("../../../../shaders/flow_filter.wgsl"));
         let densify_shader = shader(device, "flow densify", include_str!("../../../../shaders/flow_densify.wgsl"));
-        let smooth_shader = shader(device, "flow smooth", include_str!("../../../../shaders/flow_smooth.wgsl"));
+        let refine_shader = shader(device, "flow refine", include_str!("../../../../shaders/flow_refine.wgsl"));
         let reduce_shader = shader(device, "flow reduce", include_str!("../../../../shaders/flow_reduce.wgsl"));
         let patch_texture = |size| storage_texture(device, "flow patches", size, wgpu::TextureFormat::Rgba32Float).1;
         let scale = plan.picture_size.as_vec2() / plan.flow_size.as_vec2();
@@ -237,16 +255,22 @@ impl FlowWork {
         Self {
             search: cells(&search_shader, "search", &[wraps, stride, steps, row_samples, corners]),
             search_coarsest: cells(&search_shader, "search", &[wraps, stride, steps, row_samples, ("COARSEST", 1.0)]),
+            filter: cells(&filter_shader, "filter_patches", &[wraps, ("OWN", effort.own)]),
             densify: pixels(&densify_shader, "densify", &[wraps, stride]),
+            refine: effort
+                .refinements
+                .iter()
+                .map(|&spacing| pixels(&refine_shader, "refine", &[wraps, ("SPACING", f64::from(spacing))]))
+                .collect(),
             reduce: cells(&reduce_shader, "reduce", &[]),
             patches: (0..plan.levels)
                 .map(|level| {
-                    let count = (plan.level_size(level) + effort.stride - 1) / effort.stride;
-                    (count, patch_texture(count))
+                    let count = (plan.level_size(level) + STRIDE - 1) / STRIDE;
+                    let filters = effort.filters[usize::from(level > 0)];
+                    (count, (0..=filters).map(|_| patch_texture(count)).collect())
                 })
                 .collect(),
-            smooth: pixels(&smooth_shader, "smooth_flow", &[wraps]),
-            rough: (0..effort.smoothing)
+            rough: (0..effort.refinements.len())
                 .map(|_| storage_texture(device, "rough flow", plan.flow_size, wgpu::TextureFormat::Rgba16Float).1)
                 .collect(),
             no_patches: patch_texture(UVec2::ONE),
@@ -279,14 +303,18 @@ impl FlowWork {
         let mut search = &self.search_coarsest;
         for ((current, previous), (count, patches)) in current.iter().zip(previous).zip(&self.patches).rev() {
             let resources =
-                [(0, TextureView(current)), (1, TextureView(previous)), (2, TextureView(coarser)), (3, TextureView(patches))];
+                [(0, TextureView(current)), (1, TextureView(previous)), (2, TextureView(coarser)), (3, TextureView(&patches[0]))];
             dispatches.push(search.prepare(device, &resources, *count));
+            for pair in patches.windows(2) {
+                let resources = [(0, TextureView(&pair[0])), (1, TextureView(&pair[1]))];
+                dispatches.push(self.filter.prepare(device, &resources, *count));
+            }
             search = &self.search;
-            coarser = patches;
+            coarser = patches.last().unwrap_or(coarser);
         }
         // Each stage reads what the one before wrote; the last writes the flow that is handed out.
         let mut source = coarser;
-        let stages = core::iter::once(&self.densify).chain(self.rough.iter().map(|_| &self.smooth));
+        let stages = core::iter::once(&self.densify).chain(&self.refine);
         for (stage, target) in stages.zip(self.rough.iter().chain([&self.motion.1])) {
             let resources = [
                 (0, TextureView(&current[0])),
