@@ -119,3 +119,44 @@ fn known_disparities_are_found() {
     // What only the left eye sees, 16 columns beside the near part, is background too.
     assert!(share > 0.985, "{share}");
 }
+
+#[test]
+fn a_smaller_working_size_finds_the_same_in_its_own_pixels() {
+    let left = noise(UVec2::new(320, 160), 3);
+    let right = moved(&left, |_, _| 12);
+    let settings = DisparitySettings { working_width_px: 160, range_px: 16, ..Default::default() };
+    let found = disparities(&left, &right, &settings);
+    assert_eq!(found.len(), 160 * 80);
+    let good = found.iter().filter(|value| (**value - 6 * 16).abs() <= 4).count() as f32 / found.len() as f32;
+    assert!(good > 0.97, "{good}");
+}
+
+#[test]
+fn planes_of_luma_and_chroma_give_what_rgba_gives() {
+    use studio_frame::{color::ColorInfo, format::PixelFormat, picture::VideoFrame, stamp::FrameStamp};
+    let left = noise(UVec2::new(200, 120), 4);
+    let right = moved(&left, |x, _| if (80..140).contains(&x) { 15 } else { 5 });
+    // Both eyes in one picture of luma alone, side by side.
+    let width = left.size.x as usize;
+    let luma = |picture: &Picture, y: usize| -> Vec<u8> {
+        let row = &picture.rgba.as_chunks::<4>().0[y * width..][..width];
+        row.iter().map(|pixel| 16 + (u32::from(pixel[1]) * 219 / 255) as u8).collect()
+    };
+    let size = left.size * UVec2::new(2, 1);
+    let mut data: Vec<u8> = (0..left.size.y as usize).flat_map(|y| [luma(&left, y), luma(&right, y)].concat()).collect();
+    data.resize(PixelFormat::I420.picture_bytes(size), 128);
+    let frame = VideoFrame::from_packed(FrameStamp::default(), PixelFormat::I420, size, ColorInfo::BT709, data.into());
+    let picture = upload(&frame.expect("size fits"));
+
+    let HeadlessGpu { device, queue, .. } = gpu();
+    let settings = DisparitySettings { range_px: 24, ..Default::default() };
+    let mut pass = DisparityPass::new(device, left.size, &settings).expect("settings fit");
+    let half = |from| bevy::math::Rect::new(from, 0.0, from + 0.5, 1.0);
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    pass.encode(device, queue, &mut encoder, (&picture, half(0.0)), (&picture, half(0.5))).expect("pictures fit");
+    queue.submit([encoder.finish()]);
+    let found: Vec<i32> = bytemuck::pod_collect_to_vec(&read_buffer(pass.disparity_buffer()));
+    let expected = disparities(&left, &right, &settings);
+    let alike = found.iter().zip(&expected).filter(|(a, b)| (**a - **b).abs() <= 8).count() as f32 / found.len() as f32;
+    assert!(alike > 0.96, "{alike}");
+}
