@@ -144,8 +144,18 @@ export function launch(): Promise<Browser> {
     headless: true,
     // Playwright turns QUIC off.
     ignoreDefaultArgs: ["--disable-quic"],
-    // A name that is not this machine's own, as from another machine.
-    args: [`--host-resolver-rules=MAP ${ELSEWHERE} 127.0.0.1`, "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--autoplay-policy=no-user-gesture-required"],
+    args: [
+      // A name that is not this machine's own, as from another machine.
+      `--host-resolver-rules=MAP ${ELSEWHERE} 127.0.0.1`,
+      // WebGL in software but in the GPU process, as on any machine: with `--disable-gpu` each picture is copied back and forth.
+      "--use-gl=angle",
+      "--use-angle=swiftshader",
+      "--enable-unsafe-swiftshader",
+      "--no-sandbox",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--autoplay-policy=no-user-gesture-required",
+    ],
   });
 }
 

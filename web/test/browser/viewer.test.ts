@@ -36,6 +36,13 @@ function psnrDb(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return 10 * Math.log10((255 * 255) / Math.max(sum / count, 1e-9));
 }
 
+/** Presses a button of the bar, which a move of the pointer brings back. */
+async function press(page: Page, action: string): Promise<void> {
+  await page.mouse.move(20, 20);
+  await page.mouse.move(30, 30);
+  await page.click(`[data-do="${action}"]`);
+}
+
 const shot = (page: Page, name: string): Promise<Buffer> => page.screenshot({ path: join(SHOTS, `${name}.png`) });
 const stats = (page: Page) => page.evaluate(() => globalThis.eyes.stats()!);
 /** What the message over the picture says; nothing while there is none. */
@@ -112,9 +119,9 @@ test("the picture is the one that was sent", { timeout: 180_000 }, async () => {
     const off = Math.max(...color.map((value, channel) => Math.abs(value - source[at + channel]!)));
     assert.ok(off < 14, `${color} where ${[...source.subarray(at, at + 3)]} lies`);
   };
-  await page.click('[data-do="settings"]');
+  await press(page, "settings");
   await page.selectOption('[name="projection"]', "equirectangular");
-  await page.click('[data-do="settings"]');
+  await press(page, "settings");
   near(width / 2, height / 2, await middle());
   await page.mouse.move(320, 100);
   await page.mouse.down();
@@ -279,6 +286,7 @@ test("a phone has the picture and all controls", { timeout: 120_000 }, async () 
   await page.addInitScript({ content: readFileSync("out/test/browser/eyes.js", "utf8") });
   await page.goto(running.link);
   await until("a picture", async () => (await stats(page))?.shown > 5);
+  await page.touchscreen.tap(195, 200);
   await page.tap('[data-do="settings"]');
   await sleep(500);
   await shot(page, "phone");
@@ -345,11 +353,11 @@ test("a headset shows each eye its own picture", { timeout: 180_000 }, async () 
   for (const part of ["headset", "eyes"]) await page.addInitScript({ content: readFileSync(`out/test/browser/${part}.js`, "utf8") });
   await page.goto(running.link);
   await until("a picture", async () => (await stats(page))?.shown > 3);
-  await page.click('[data-do="settings"]');
+  await press(page, "settings");
   await page.selectOption('[name="projection"]', "equirectangular");
   await page.selectOption('[name="stereo"]', "leftRight");
-  await page.click('[data-do="settings"]');
-  await page.click('[data-do="headset"]');
+  await press(page, "settings");
+  await press(page, "headset");
   const eyeColors = async (): Promise<number[][]> => {
     const seen = await page.evaluate(() => globalThis.eyes.picture());
     const at = (x: number, y: number): number[] => seen.rgba.slice((y * seen.width + x) * 4, (y * seen.width + x) * 4 + 3);
