@@ -14,7 +14,7 @@
 // unknown; two rounds of p = x + (1 - t) m(p) find it. Beyond t = 1 only the current picture is used.
 //
 // Override: SHARP, whether luma (or RGB) is sampled with Catmull-Rom's cubic, which keeps what bilinear samples blur away, and
-// chroma at every pixel instead of once a block.
+// chroma at every pixel instead of once a block; and whether the motions of sixteen cells around are tried instead of four.
 
 override SHARP: bool = true;
 
@@ -52,7 +52,9 @@ struct Synthesis {
 
 // Differences of luma between the two pictures: up to the first they agree, from the second on they show different things.
 const AGREE: f32 = 5.0 / 255.0;
-const DISAGREE: f32 = 48.0 / 255.0;
+override DISAGREE: f32 = select(48.0, 96.0, SHARP) / 255.0;
+// Cells a side, around a place, whose motions are tried there.
+override REACH: i32 = select(2, 4, SHARP);
 // Half of what the transmitted vectors can tell.
 const STILL_PX: f32 = 1.0 / 32.0;
 const LUMA = vec3f(0.2126, 0.7152, 0.0722);
@@ -177,10 +179,10 @@ fn synthesize(@builtin(global_invocation_id) id: vec3u) {
         // no motion, may do better. Each must win clearly, or noise would choose.
         let place = center + rest * motion;
         let half_cell = 0.5 / vec2f(textureDimensions(motion_grid));
-        for (var k = 0; k < 5; k++) {
+        for (var k = 0; k <= REACH * REACH; k++) {
             var candidate = vec2f(0.0);
-            if k < 4 {
-                candidate = cell_motion(place + half_cell * (2.0 * vec2f(f32(k & 1), f32(k >> 1u)) - 1.0));
+            if k < REACH * REACH {
+                candidate = cell_motion(place + half_cell * (2.0 * vec2f(f32(k % REACH), f32(k / REACH)) - f32(REACH - 1)));
             }
             let with_candidate = sample_along(candidate, uv);
             if with_candidate.difference < block.difference - 0.5 * AGREE {

@@ -5,7 +5,6 @@ use bevy::math::{IVec2, UVec2, Vec2, Vec3};
 use studio_frame::{motion::MotionField, picture::VideoFrame};
 
 const AGREE: f32 = 5.0 / 255.0;
-const DISAGREE: f32 = 48.0 / 255.0;
 const STILL_PX: f32 = 1.0 / 32.0;
 
 fn wrap_or_clamp(index: i32, count: u32, wraps: bool) -> u32 {
@@ -101,8 +100,9 @@ pub(super) fn synthesize(
     let mut difference = difference_of(motion);
     if difference > AGREE && phase < 1.0 {
         let base = in_cells(field, center + rest * motion).floor().as_ivec2();
-        let cells = [IVec2::ZERO, IVec2::X, IVec2::Y, IVec2::ONE].map(|side| cell_motion(field, base + side));
-        for candidate in cells.into_iter().chain([Vec2::ZERO]) {
+        let reach = if quality == SynthesisQuality::Sharp { -1..3 } else { 0..2 };
+        let cells = reach.clone().flat_map(|y| reach.clone().map(move |x| cell_motion(field, base + IVec2::new(x, y))));
+        for candidate in cells.chain([Vec2::ZERO]) {
             if difference_of(candidate) < difference - 0.5 * AGREE {
                 difference = difference_of(candidate);
                 motion = candidate;
@@ -110,7 +110,8 @@ pub(super) fn synthesize(
         }
     }
     let place = pixel.as_vec2() + 0.5;
-    let doubt = ((difference_at(place, motion) - AGREE) / (DISAGREE - AGREE)).clamp(0.0, 1.0);
+    let disagree = if quality == SynthesisQuality::Sharp { 96.0 } else { 48.0 } / 255.0;
+    let doubt = ((difference_at(place, motion) - AGREE) / (disagree - AGREE)).clamp(0.0, 1.0);
     let doubt = doubt * doubt * (3.0 - 2.0 * doubt);
     let nearer = if phase >= 0.5 { 1.0 } else { 0.0 };
     let share = if phase >= 1.0 { 1.0 } else { phase + (nearer - phase) * doubt };
