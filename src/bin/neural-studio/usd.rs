@@ -138,7 +138,9 @@ fn info(args: &InfoArgs) -> Result<(), Failure> {
 
 /// All prims, those that instances share among them.
 fn prims(snapshot: &StageSnapshot) -> impl Iterator<Item = &Prim> {
-    snapshot.prims.iter().chain(snapshot.prototypes.iter().flat_map(|prototype| &prototype.prims))
+    // A prototype that was read again, for what its instances hand down, has the same prims.
+    let prototypes = snapshot.prototypes.iter().filter(|prototype| prototype.base.is_none());
+    snapshot.prims.iter().chain(prototypes.flat_map(|prototype| &prototype.prims))
 }
 
 const fn axis(snapshot: &StageSnapshot) -> &'static str {
