@@ -12,7 +12,7 @@
 //! **Poles.** Straight up there is no left and right, so the distance between the eyes fades out towards the poles: [`base_share`] is the
 //! "pole merge" of Blender's Cycles (its manual, "Cameras, Panoramic, Spherical Stereo"): full up to one elevation, nothing from another on,
 //! and between them the cosine of a quarter turn. A flat picture has its eye in one place, so there are pictures for three circles: the full
-//! one, one of [`HALFWAY_SHARE`] of its diameter, and the middle, where both eyes see the same. Each reaches as far as the next one's own
+//! one, one of `HALFWAY_SHARE` of its diameter, and the middle, where both eyes see the same. Each reaches as far as the next one's own
 //! elevation, and between two of them both are mixed, so that the mean place of the eye is where the fade has it. Nothing jumps at any
 //! elevation; what is near and seen at one where two pictures are mixed is a little doubled instead.
 

@@ -6,13 +6,13 @@
 //! G-buffer) are drawn by Bevy's deferred prepass, and one compute pass lights each pixel once, with Bevy's own lighting functions.
 //!
 //! Bevy decides for each material, for all cameras alike, whether it is drawn forward or deferred. Here it is the camera's choice:
-//! materials stay forward, and [`queue`] moves opaque objects of such cameras from the forward phases to the deferred one. What a
+//! materials stay forward, and `queue` moves opaque objects of such cameras from the forward phases to the deferred one. What a
 //! G-buffer cannot hold stays forward: transparent and masked objects, tinted highlights, anisotropy, materials of other kinds.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`queue`] | which objects are drawn into the G-buffer |
-//! | [`light`] | the compute pass |
+//! | `queue` | which objects are drawn into the G-buffer |
+//! | `light` | the compute pass |
 
 mod light;
 mod queue;
