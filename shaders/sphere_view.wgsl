@@ -203,19 +203,24 @@ fn eye_views(@builtin(global_invocation_id) id: vec3<u32>) {
         margin.x = 0.0;
     }
     let rows = eyes.rotation;
-    // The same projection, not turned: no direction needs to be worked out.
-    let turned = abs(rows[0].xyz - vec3(1.0, 0.0, 0.0)) + abs(rows[1].xyz - vec3(0.0, 1.0, 0.0)) + abs(rows[2].xyz - vec3(0.0, 0.0, 1.0));
-    let whole_angle = select(PI, 2.0 * PI, eyes.shape.x == 0u);
-    let is_straight = eyes.shape.x <= 1u && eyes.shape.x == eyes.shape.y && abs(eyes.angle.x - whole_angle) < 1e-6
-        && all(turned < vec3(1e-7));
+    // From one equirectangular picture to another, level or turned around the vertical: longitudes shift, and no direction needs to
+    // be worked out.
+    let is_level = eyes.shape.x <= 1u && eyes.shape.y <= 1u && all(abs(rows[1].xyz - vec3(0.0, 1.0, 0.0)) < vec3(1e-7));
+    let turn = atan2(-rows[2].x, rows[2].z);
+    let seen_angle = select(PI, 2.0 * PI, eyes.shape.y == 0u);
     let samples = eyes.shape.w;
     var sum = vec3(0.0);
     for (var y = 0u; y < samples; y++) {
         for (var x = 0u; x < samples; x++) {
             let inner = (vec2<f32>(vec2(x, y)) + 0.5) / f32(samples);
             let at = (vec2<f32>(id.xy - corner) + inner) / vec2<f32>(eye_size);
-            var placed = vec3(at, 1.0);
-            if !is_straight {
+            var placed = vec3(0.0, at.y, 0.0);
+            if is_level {
+                let turned = (at.x - 0.5) * seen_angle + turn;
+                let longitude = turned - 2.0 * PI * round(turned / (2.0 * PI));
+                placed.x = 0.5 + longitude / eyes.angle.x;
+                placed.z = f32(abs(longitude) <= eyes.angle.x * 0.5);
+            } else {
                 let seen = direction_at(at, eyes.shape.y, eyes.edges[eye]);
                 let direction = normalize(rows[0].xyz * seen.x + rows[1].xyz * seen.y + rows[2].xyz * seen.z);
                 placed = place(direction, eyes.shape.x, eyes.angle.x, eyes.picture_edges[eye], part_px.x / part_px.y);

@@ -126,7 +126,9 @@ fn every_direction_lands_where_the_projection_says_for_each_eye() {
         EyeFov { left_deg: 52.0, right_deg: 40.0, up_deg: 44.0, down_deg: 50.0 },
         EyeFov { left_deg: 40.0, right_deg: 52.0, up_deg: 44.0, down_deg: 50.0 },
     );
-    let base = EyeView { left_fov, right_fov, yaw_deg: 25.0, pitch_deg: -20.0, roll_deg: 10.0, ..EyeView::default() };
+    let base = EyeView { left_fov, right_fov, ..EyeView::default() };
+    // Level views have a way of their own in the shader.
+    let turns = [[25.0, -20.0, 10.0], [-40.0, 0.0, 0.0], [0.0; 3]];
     for (frame, what) in [
         (source(&gpu, UVec2::new(512, 256), false, StereoLayout::Mono), "mono 360"),
         (source(&gpu, UVec2::new(512, 256), false, StereoLayout::TopBottom), "stereo 360, one above the other"),
@@ -139,16 +141,19 @@ fn every_direction_lands_where_the_projection_says_for_each_eye() {
             (ProfileProjection::CubeMap, UVec2::new(192, 128)),
             (ProfileProjection::Rectilinear, UVec2::new(128, 144)),
         ] {
-            for (stereo, copies) in [
+            let layouts = [
                 (StereoLayout::Mono, UVec2::ONE),
                 (StereoLayout::TopBottom, UVec2::new(1, 2)),
                 (StereoLayout::LeftRight, UVec2::new(2, 1)),
-            ] {
-                let view = EyeView { size: eye_size * copies, projection, stereo, ..base.clone() };
+            ];
+            for ((stereo, copies), [yaw_deg, pitch_deg, roll_deg]) in
+                layouts.into_iter().flat_map(|layout| turns.map(|turn| (layout, turn)))
+            {
+                let view = EyeView { size: eye_size * copies, projection, stereo, yaw_deg, pitch_deg, roll_deg, ..base.clone() };
                 let rgba = render(&gpu, &pass, &view, &frame);
                 let (off, compared) = worst(&view, &rgba, &frame);
                 assert!(compared[0] > 4000 && (stereo == StereoLayout::Mono || compared[1] > 4000), "{what}: {compared:?}");
-                assert!(off <= TOLERANCE, "{what} to {projection:?} {stereo:?}: off by {off}");
+                assert!(off <= TOLERANCE, "{what} to {projection:?} {stereo:?}, turned by {yaw_deg}°: off by {off}");
                 // The test would see a view turned by two degrees: 127 × sin 2° is 4.4.
                 let turned = EyeView { yaw_deg: view.yaw_deg + 2.0, ..view.clone() };
                 assert!(worst(&turned, &rgba, &frame).0 > TOLERANCE, "{what} to {projection:?}: the check is blind");
