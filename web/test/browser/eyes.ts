@@ -148,6 +148,8 @@ globalThis.eyes = {
         const seen = read();
         const made = drawn.previous !== undefined;
         const id = drawn.stamp.frameId;
+        // A quick display draws several between two: one is enough.
+        if (kept.length === 2 && made && drawn.previous!.frameId === kept[0]?.id) return;
         const wanted = [!made, made && drawn.previous!.frameId === kept[0]?.id, !made && id === kept[1]?.id][kept.length];
         if (!wanted) kept = [];
         if (wanted || !made) kept.push({ id, phase: drawn.phase, rgba: [...seen.rgba] });
