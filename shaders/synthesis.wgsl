@@ -53,8 +53,16 @@ struct Synthesis {
 // Differences of luma between the two pictures: up to the first they agree, from the second on they show different things.
 const AGREE: f32 = 5.0 / 255.0;
 override DISAGREE: f32 = select(48.0, 96.0, SHARP) / 255.0;
-// Cells a side, around a place, whose motions are tried there.
-override REACH: i32 = select(2, 4, SHARP);
+// How many of the cells around a place are tried for its motion, and how many of them are the nearest: others must win more clearly.
+override CELLS: i32 = select(NEAREST, 16, SHARP);
+const NEAREST: i32 = 4;
+// Where they lie from the place, in half cells, the nearest first.
+const AROUND = array<vec2f, 16>(
+    vec2f(-1.0, -1.0), vec2f(1.0, -1.0), vec2f(-1.0, 1.0), vec2f(1.0, 1.0),
+    vec2f(-1.0, -3.0), vec2f(1.0, -3.0), vec2f(-3.0, -1.0), vec2f(3.0, -1.0),
+    vec2f(-3.0, 1.0), vec2f(3.0, 1.0), vec2f(-1.0, 3.0), vec2f(1.0, 3.0),
+    vec2f(-3.0, -3.0), vec2f(3.0, -3.0), vec2f(-3.0, 3.0), vec2f(3.0, 3.0),
+);
 // Half of what the transmitted vectors can tell.
 const STILL_PX: f32 = 1.0 / 32.0;
 const LUMA = vec3f(0.2126, 0.7152, 0.0722);
@@ -177,15 +185,20 @@ fn synthesize(@builtin(global_invocation_id) id: vec3u) {
     if block.difference > AGREE && !ahead {
         // The motion between the cells explains these pixels badly: near an edge of a moving thing one of the cells around, or
         // no motion, may do better. Each must win clearly, or noise would choose.
-        let place = center + rest * motion;
+        var place = center + rest * motion;
+        place.y = clamp(place.y, 0.0, 1.0);
+        if synthesis.wraps == 0u {
+            place.x = clamp(place.x, 0.0, 1.0);
+        }
         let half_cell = 0.5 / vec2f(textureDimensions(motion_grid));
-        for (var k = 0; k <= REACH * REACH; k++) {
+        for (var k = 0; k <= CELLS; k++) {
             var candidate = vec2f(0.0);
-            if k < REACH * REACH {
-                candidate = cell_motion(place + half_cell * (2.0 * vec2f(f32(k % REACH), f32(k / REACH)) - f32(REACH - 1)));
+            if k < CELLS {
+                candidate = cell_motion(place + half_cell * AROUND[k]);
             }
             let with_candidate = sample_along(candidate, uv);
-            if with_candidate.difference < block.difference - 0.5 * AGREE {
+            let margin = select(0.5, 1.0, k >= NEAREST && k < CELLS) * AGREE;
+            if with_candidate.difference < block.difference - margin {
                 block = with_candidate;
                 motion = candidate;
             }

@@ -100,10 +100,14 @@ pub(super) fn synthesize(
     let mut difference = difference_of(motion);
     if difference > AGREE && phase < 1.0 {
         let base = in_cells(field, center + rest * motion).floor().as_ivec2();
-        let reach = if quality == SynthesisQuality::Sharp { -1..3 } else { 0..2 };
-        let cells = reach.clone().flat_map(|y| reach.clone().map(move |x| cell_motion(field, base + IVec2::new(x, y))));
-        for candidate in cells.chain([Vec2::ZERO]) {
-            if difference_of(candidate) < difference - 0.5 * AGREE {
+        // Halves of cells from the place, the nearest first.
+        let mut around: Vec<IVec2> = [-1, 0, 1, 2].into_iter().flat_map(|y| [-1, 0, 1, 2].map(|x| IVec2::new(x, y))).collect();
+        around.sort_by_key(|cell| (cell * 2 - 1).length_squared());
+        let count = if quality == SynthesisQuality::Sharp { 16 } else { 4 };
+        let cells = around.into_iter().take(count).map(|cell| cell_motion(field, base + cell)).enumerate();
+        let cells = cells.map(|(place, motion)| (motion, if place < 4 { 0.5 } else { 1.0 } * AGREE));
+        for (candidate, margin) in cells.chain([(Vec2::ZERO, 0.5 * AGREE)]) {
+            if difference_of(candidate) < difference - margin {
                 difference = difference_of(candidate);
                 motion = candidate;
             }
