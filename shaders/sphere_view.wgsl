@@ -8,6 +8,9 @@
 //   5..7  textures  the reference's planes, shown left of the split
 //   8  storage texture  the view, rgba8unorm
 //   9  storage, read  format, both eyes' parts and views (eye_views)
+// Overrides: PICTURE and RESULT (eye_views), the projections of the picture and of the result: 0 equirectangular, 1 half equirectangular,
+// 2 fisheye, 3 cube map, 4 rectilinear, 5 off axis; PLANES and REFERENCE_PLANES (sphere_view), the layouts of the pictures' planes:
+// 0 RGBA, 1 luma and both chromas, 2 three planes.
 
 struct PictureFormat {
     rgb_from_yuv: array<vec4<f32>, 3>,
@@ -24,8 +27,6 @@ struct View {
     eye: vec4<f32>,
     // Edges of the picture's view: tangents to the left, right, up and down.
     edges: vec4<f32>,
-    // 0 equirectangular, 1 half equirectangular, 2 fisheye, 3 cube map, 4 rectilinear, 5 off axis.
-    projection: vec4<u32>,
 }
 
 struct Eyes {
@@ -39,10 +40,14 @@ struct Eyes {
     edges: array<vec4<f32>, 2>,
     // The picture's own angle in radians.
     angle: vec4<f32>,
-    // The picture's projection, the result's, where its eyes lie (0 one picture, 1 above each other, 2 side by side), and
-    // samples across a pixel.
+    // Where the result's eyes lie (0 one picture, 1 above each other, 2 side by side), and samples across a pixel.
     shape: vec4<u32>,
 }
+
+override PICTURE: u32 = 0u;
+override RESULT: u32 = 0u;
+override PLANES: u32 = 0u;
+override REFERENCE_PLANES: u32 = 0u;
 
 @group(0) @binding(0) var<storage, read> view: View;
 @group(0) @binding(1) var linear: sampler;
@@ -57,14 +62,21 @@ struct Eyes {
 
 const PI: f32 = 3.14159265358979;
 
-// The colour at a place of a picture. Planes that a picture does not have are not sampled: with RGBA that is two thirds of the work.
-fn color_at(format: PictureFormat, first: texture_2d<f32>, second: texture_2d<f32>, third: texture_2d<f32>, uv: vec2<f32>) -> vec3<f32> {
+// The colour at a place of a picture with such a layout of planes. Planes that it does not have are not sampled.
+fn color_at(
+    format: PictureFormat,
+    planes: u32,
+    first: texture_2d<f32>,
+    second: texture_2d<f32>,
+    third: texture_2d<f32>,
+    uv: vec2<f32>,
+) -> vec3<f32> {
     let a = textureSampleLevel(first, linear, uv, 0.0);
-    if format.plane_layout.x == 0u {
+    if planes == 0u {
         return a.rgb;
     }
     var yuv = vec3(a.r, textureSampleLevel(second, linear, uv, 0.0).rg);
-    if format.plane_layout.x != 1u {
+    if planes != 1u {
         yuv.z = textureSampleLevel(third, linear, uv, 0.0).r;
     }
     let rows = format.rgb_from_yuv;
@@ -134,14 +146,14 @@ fn sphere_view(@builtin(global_invocation_id) id: vec3<u32>) {
     let rows = view.rotation;
     let direction = normalize(rows[0].xyz * flat.x + rows[1].xyz * flat.y + rows[2].xyz * flat.z);
     let part = vec2<f32>(textureDimensions(plane_0)) * view.eye.zw;
-    let placed = place(direction, view.projection.x, view.shape.w, view.edges, part.x / part.y);
+    let placed = place(direction, PICTURE, view.shape.w, view.edges, part.x / part.y);
     let uv = view.eye.xy + view.eye.zw * placed.xy;
     var color = vec3(0.0);
     let split_at = view.shape.z * 2.0 - 1.0;
     if at.x < split_at {
-        color = color_at(view.reference, reference_0, reference_1, reference_2, uv);
+        color = color_at(view.reference, REFERENCE_PLANES, reference_0, reference_1, reference_2, uv);
     } else {
-        color = color_at(view.picture, plane_0, plane_1, plane_2, uv);
+        color = color_at(view.picture, PLANES, plane_0, plane_1, plane_2, uv);
     }
     // A thin line tells the two apart.
     let line = view.shape.z > 0.0 && abs(at.x - split_at) < 0.003;
@@ -185,11 +197,11 @@ fn eye_views(@builtin(global_invocation_id) id: vec3<u32>) {
     var eye_size = size;
     var eye = 0u;
     var corner = vec2(0u);
-    if eyes.shape.z == 1u {
+    if eyes.shape.x == 1u {
         eye_size.y = size.y / 2u;
         eye = min(id.y / eye_size.y, 1u);
         corner.y = eye * eye_size.y;
-    } else if eyes.shape.z == 2u {
+    } else if eyes.shape.x == 2u {
         eye_size.x = size.x / 2u;
         eye = min(id.x / eye_size.x, 1u);
         corner.x = eye * eye_size.x;
@@ -199,34 +211,21 @@ fn eye_views(@builtin(global_invocation_id) id: vec3<u32>) {
     let part_px = picture_size * part.zw;
     // Half a pixel inside of the part, so that the other eye does not shine in; where the picture goes round, it joins itself.
     var margin = vec2(0.5) / part_px;
-    if eyes.shape.x == 0u && part.z == 1.0 {
+    if PICTURE == 0u && part.z == 1.0 {
         margin.x = 0.0;
     }
     let rows = eyes.rotation;
-    // From one equirectangular picture to another, level or turned around the vertical: longitudes shift, and no direction needs to
-    // be worked out.
-    let is_level = eyes.shape.x <= 1u && eyes.shape.y <= 1u && all(abs(rows[1].xyz - vec3(0.0, 1.0, 0.0)) < vec3(1e-7));
-    let turn = atan2(-rows[2].x, rows[2].z);
-    let seen_angle = select(PI, 2.0 * PI, eyes.shape.y == 0u);
-    let samples = eyes.shape.w;
+    let samples = eyes.shape.y;
     var sum = vec3(0.0);
     for (var y = 0u; y < samples; y++) {
         for (var x = 0u; x < samples; x++) {
             let inner = (vec2<f32>(vec2(x, y)) + 0.5) / f32(samples);
             let at = (vec2<f32>(id.xy - corner) + inner) / vec2<f32>(eye_size);
-            var placed = vec3(0.0, at.y, 0.0);
-            if is_level {
-                let turned = (at.x - 0.5) * seen_angle + turn;
-                let longitude = turned - 2.0 * PI * round(turned / (2.0 * PI));
-                placed.x = 0.5 + longitude / eyes.angle.x;
-                placed.z = f32(abs(longitude) <= eyes.angle.x * 0.5);
-            } else {
-                let seen = direction_at(at, eyes.shape.y, eyes.edges[eye]);
-                let direction = normalize(rows[0].xyz * seen.x + rows[1].xyz * seen.y + rows[2].xyz * seen.z);
-                placed = place(direction, eyes.shape.x, eyes.angle.x, eyes.picture_edges[eye], part_px.x / part_px.y);
-            }
+            let seen = direction_at(at, RESULT, eyes.edges[eye]);
+            let direction = normalize(rows[0].xyz * seen.x + rows[1].xyz * seen.y + rows[2].xyz * seen.z);
+            let placed = place(direction, PICTURE, eyes.angle.x, eyes.picture_edges[eye], part_px.x / part_px.y);
             let uv = part.xy + part.zw * clamp(placed.xy, margin, 1.0 - margin);
-            sum += clamp(color_at(eyes.picture, plane_0, plane_1, plane_2, uv), vec3(0.0), vec3(1.0)) * placed.z;
+            sum += clamp(color_at(eyes.picture, PLANES, plane_0, plane_1, plane_2, uv), vec3(0.0), vec3(1.0)) * placed.z;
         }
     }
     textureStore(result, vec2<i32>(id.xy), vec4(sum / f32(samples * samples), 1.0));

@@ -2,7 +2,10 @@
 
 use bevy::math::UVec2;
 use parking_lot::Mutex;
-use std::collections::VecDeque;
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 /// A compute pipeline with the layout that its shader implies, and the bind groups it was dispatched with.
 pub struct ComputeKernel {
@@ -73,6 +76,61 @@ impl ComputeKernel {
         let dispatch = self.prepare(device, &numbered(resources), threads);
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: None });
         dispatch.record(&mut pass);
+    }
+}
+
+/// A kernel whose shader has pipeline constants that change now and then: one pipeline for each set of values, made when it is first
+/// asked for, and shared with the kernels [`for_another`](Self::for_another) user.
+///
+/// What a shader branches on for a whole dispatch belongs into such constants: Mesa 22's software Vulkan computes every side of a
+/// branch on a value from a buffer.
+pub struct SpecializedKernel<const N: usize> {
+    family: Arc<KernelFamily<N>>,
+    current: Option<([u32; N], ComputeKernel)>,
+}
+
+struct KernelFamily<const N: usize> {
+    module: wgpu::ShaderModule,
+    entry_point: &'static str,
+    constants: [&'static str; N],
+    made: Mutex<HashMap<[u32; N], ComputeKernel>>,
+}
+
+impl<const N: usize> SpecializedKernel<N> {
+    /// Takes in WGSL source with workgroups of 8×8 threads and constants of these names.
+    pub fn new(
+        device: &wgpu::Device,
+        label: &str,
+        source: &str,
+        entry_point: &'static str,
+        constants: [&'static str; N],
+    ) -> Self {
+        let family = KernelFamily { module: shader(device, label, source), entry_point, constants, made: Mutex::default() };
+        Self { family: Arc::new(family), current: None }
+    }
+
+    /// The same for another user, with bind groups of its own.
+    pub fn for_another(&self) -> Self {
+        Self { family: self.family.clone(), current: None }
+    }
+
+    /// The kernel with these values of the constants.
+    pub fn with(&mut self, device: &wgpu::Device, values: [u32; N]) -> &ComputeKernel {
+        let current = match self.current.take() {
+            Some(current) if current.0 == values => current,
+            _ => (values, self.family.kernel(device, values)),
+        };
+        &self.current.insert(current).1
+    }
+}
+
+impl<const N: usize> KernelFamily<N> {
+    fn kernel(&self, device: &wgpu::Device, values: [u32; N]) -> ComputeKernel {
+        let make = || {
+            let constants: Vec<_> = self.constants.into_iter().zip(values.map(f64::from)).collect();
+            ComputeKernel::of_module(device, &self.module, self.entry_point, &constants, ComputeKernel::PIXELS_8X8)
+        };
+        self.made.lock().entry(values).or_insert_with(make).for_another()
     }
 }
 

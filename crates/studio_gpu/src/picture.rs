@@ -3,7 +3,7 @@
 use crate::{device::GpuError, pool::Lease};
 use bevy::math::{UVec2, UVec4, Vec4};
 use std::sync::Arc;
-use studio_frame::{color::ColorInfo, format::PixelFormat, picture::VideoFrame};
+use studio_frame::{color::ColorInfo, format::PixelFormat, picture::VideoFrame, projection::PictureProjection};
 
 /// The texture format of each plane of a pixel format.
 pub fn plane_formats(format: PixelFormat) -> &'static [wgpu::TextureFormat] {
@@ -43,6 +43,18 @@ pub struct PictureUniform {
     pub rgb_from_yuv: [[f32; 4]; 3],
     /// `x`: 0 = RGBA, 1 = luma and interleaved chroma (NV12, P010), 2 = three planes (I420). The rest is zero.
     pub plane_layout: [u32; 4],
+}
+
+/// The number of a projection in shaders, and the angle in degrees that such a picture shows across.
+pub fn projection_number(projection: PictureProjection) -> (u32, f32) {
+    match projection {
+        PictureProjection::Equirectangular => (0, 360.0),
+        PictureProjection::HalfEquirectangular => (1, 180.0),
+        PictureProjection::Fisheye { fov_deg } => (2, fov_deg),
+        PictureProjection::CubeMap => (3, 360.0),
+        PictureProjection::Rectilinear { fov_deg } => (4, fov_deg),
+        PictureProjection::OffAxis { .. } => (5, 180.0),
+    }
 }
 
 impl GpuPicture {

@@ -8,8 +8,8 @@ use std::{
 use studio_frame::projection::{PictureProjection, StereoLayout};
 use studio_gpu::{
     device::GpuError,
-    pass::{ComputeKernel, linear_sampler, parameter_buffer},
-    picture::PictureUniform,
+    pass::{SpecializedKernel, linear_sampler, parameter_buffer},
+    picture::{PictureUniform, projection_number},
     prelude::*,
 };
 use studio_graph::prelude::*;
@@ -120,13 +120,11 @@ struct SphereUniform {
     eye: [f32; 4],
     /// Edges of the picture's own view, as tangents to the left, right, up and down, where it is off its axis.
     edges: [f32; 4],
-    /// `x`: the projection's number.
-    projection: [u32; 4],
 }
 
 /// Renders views of the sphere.
 pub struct SpherePass {
-    kernel: ComputeKernel,
+    kernel: SpecializedKernel<3>,
     repeat: wgpu::Sampler,
     clamp: wgpu::Sampler,
     uniform: wgpu::Buffer,
@@ -138,7 +136,13 @@ impl SpherePass {
     pub fn new(device: &wgpu::Device, size: UVec2) -> Result<Self, GpuError> {
         // A compute pass, not a render pass: Mesa 22's software Vulkan keeps the memory of every render pass it ran.
         Ok(Self {
-            kernel: ComputeKernel::new(device, "sphere view", include_str!("../../../shaders/sphere_view.wgsl"), "sphere_view"),
+            kernel: SpecializedKernel::new(
+                device,
+                "sphere view",
+                include_str!("../../../shaders/sphere_view.wgsl"),
+                "sphere_view",
+                ["PICTURE", "PLANES", "REFERENCE_PLANES"],
+            ),
             repeat: linear_sampler(device, "sphere view", true),
             clamp: linear_sampler(device, "sphere view", false),
             uniform: parameter_buffer::<SphereUniform>(device, "sphere view"),
@@ -153,7 +157,7 @@ impl SpherePass {
 
     /// Records the rendering of one view. `reference` must have the projection of `frame`.
     pub fn encode(
-        &self,
+        &mut self,
         device: &wgpu::Device,
         queue: &wgpu::Queue,
         encoder: &mut wgpu::CommandEncoder,
@@ -165,14 +169,7 @@ impl SpherePass {
         let reference = reference.unwrap_or(frame);
         let tangent = (view.fov_deg.clamp(20.0, 150.0).to_radians() / 2.0).tan();
         let aspect = view.size.x as f32 / view.size.y.max(1) as f32;
-        let (projection, angle_deg) = match frame.projection {
-            PictureProjection::Equirectangular => (0, 360.0),
-            PictureProjection::HalfEquirectangular => (1, 180.0),
-            PictureProjection::Fisheye { fov_deg } => (2, fov_deg),
-            PictureProjection::CubeMap => (3, 360.0),
-            PictureProjection::Rectilinear { fov_deg } => (4, fov_deg),
-            PictureProjection::OffAxis { .. } => (5, 180.0),
-        };
+        let (projection, angle_deg) = projection_number(frame.projection);
         let edges = match frame.projection {
             PictureProjection::OffAxis { left, .. } => left,
             _ => [1.0; 4],
@@ -190,7 +187,6 @@ impl SpherePass {
             shape: [tangent, tangent / aspect, split, f32::to_radians(angle_deg)],
             eye,
             edges,
-            projection: [projection, 0, 0, 0],
         };
         queue.write_buffer(&self.uniform, 0, bytemuck::bytes_of(&values));
         let sampler = if projection == 0 && frame.stereo != StereoLayout::LeftRight { &self.repeat } else { &self.clamp };
@@ -198,7 +194,9 @@ impl SpherePass {
         let mut resources = vec![self.uniform.as_entire_binding(), wgpu::BindingResource::Sampler(sampler)];
         resources.extend(planes.into_iter().chain(reference_planes).map(wgpu::BindingResource::TextureView));
         resources.push(wgpu::BindingResource::TextureView(self.target.view()));
-        self.kernel.dispatch(device, encoder, "sphere view", &resources, self.target.size);
+        let layouts = [values.picture, values.reference].map(|picture| picture.plane_layout[0]);
+        let kernel = self.kernel.with(device, [projection, layouts[0], layouts[1]]);
+        kernel.dispatch(device, encoder, "sphere view", &resources, self.target.size);
     }
 }
 

@@ -84,7 +84,7 @@ fn picture(gpu: &HeadlessGpu, projection: PictureProjection, size: UVec2, as_pla
 fn every_projection_shows_every_direction_where_it_is() {
     let gpu = HeadlessGpu::open().expect("a Vulkan adapter (software will do)");
     let size = UVec2::new(320, 180);
-    let pass = SpherePass::new(&gpu.device, size).expect("small");
+    let mut pass = SpherePass::new(&gpu.device, size).expect("small");
     let cases = [
         (PictureProjection::Equirectangular, UVec2::new(1024, 512), 400.0),
         (PictureProjection::HalfEquirectangular, UVec2::new(512, 512), 85.0),
@@ -135,7 +135,7 @@ fn the_reference_is_left_of_the_split() {
         let projection = PictureProjection::Equirectangular;
         GpuFrame { picture: Arc::new(picture), stamp: FrameStamp::default(), projection, stereo: StereoLayout::Mono }
     };
-    let pass = SpherePass::new(&gpu.device, size).expect("small");
+    let mut pass = SpherePass::new(&gpu.device, size).expect("small");
     let view = SphereView { size, split: 0.5, ..Default::default() };
     let mut encoder = gpu.device.create_command_encoder(&Default::default());
     pass.encode(&gpu.device, &gpu.queue, &mut encoder, &view, &grey(200), Some(&grey(50)));
@@ -193,7 +193,7 @@ fn a_viewer_that_draws_for_long_needs_no_more_memory() {
     let (size, grid) = (UVec2::new(256, 128), UVec2::new(16, 8));
     let frames: Vec<GpuFrame> =
         [false, true, false, true].map(|planes| picture(&gpu, PictureProjection::Equirectangular, size, planes)).into();
-    let view_pass = SpherePass::new(&gpu.device, UVec2::new(160, 90)).expect("small");
+    let mut view_pass = SpherePass::new(&gpu.device, UVec2::new(160, 90)).expect("small");
     let rgba_pass = RgbaPass::new(&gpu.device);
     let synthesis = [SynthesisQuality::Fast, SynthesisQuality::Sharp].map(|quality| SynthesisPass::new(&gpu.device, quality));
     let made = GpuPicture::rgba(&gpu.device, "made", size).expect("small");

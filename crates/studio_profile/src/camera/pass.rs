@@ -4,8 +4,8 @@ use crate::{camera::EyeView, profile::ProfileProjection};
 use bevy::prelude::*;
 use studio_frame::prelude::*;
 use studio_gpu::{
-    pass::{ComputeKernel, linear_sampler, parameter_buffer},
-    picture::PictureUniform,
+    pass::{SpecializedKernel, linear_sampler, parameter_buffer},
+    picture::{PictureUniform, projection_number},
     prelude::*,
 };
 
@@ -20,18 +20,6 @@ struct EyesUniform {
     edges: [[f32; 4]; 2],
     angle: [f32; 4],
     shape: [u32; 4],
-}
-
-/// The number of a projection in the shader, and the picture's own angle in degrees.
-fn numbered(projection: PictureProjection) -> (u32, f32) {
-    match projection {
-        PictureProjection::Equirectangular => (0, 360.0),
-        PictureProjection::HalfEquirectangular => (1, 180.0),
-        PictureProjection::Fisheye { fov_deg } => (2, fov_deg),
-        PictureProjection::CubeMap => (3, 360.0),
-        PictureProjection::Rectilinear { fov_deg } => (4, fov_deg),
-        PictureProjection::OffAxis { .. } => (5, 180.0),
-    }
 }
 
 /// Offset and scale of each eye's part of a picture.
@@ -67,7 +55,7 @@ pub(crate) fn eye_px(size: UVec2, stereo: StereoLayout) -> Vec2 {
 /// One sample a pixel where the source is as coarse as the result; up to four by four where it is finer, so that nothing
 /// flickers.
 pub struct EyesPass {
-    kernel: ComputeKernel,
+    kernel: SpecializedKernel<3>,
     repeat: wgpu::Sampler,
     clamp: wgpu::Sampler,
     uniform: wgpu::Buffer,
@@ -79,14 +67,20 @@ impl EyesPass {
     /// Makes a pass.
     pub fn new(device: &wgpu::Device) -> Self {
         Self {
-            kernel: ComputeKernel::new(device, "eye views", include_str!("../../../../shaders/sphere_view.wgsl"), "eye_views"),
+            kernel: SpecializedKernel::new(
+                device,
+                "eye views",
+                include_str!("../../../../shaders/sphere_view.wgsl"),
+                "eye_views",
+                ["PICTURE", "PLANES", "RESULT"],
+            ),
             repeat: linear_sampler(device, "eye views", true),
             clamp: linear_sampler(device, "eye views", false),
             uniform: parameter_buffer::<EyesUniform>(device, "eye views"),
         }
     }
 
-    /// A pass of the same kind with textures and parameters of its own; its shader is not compiled again.
+    /// A pass of the same kind with textures and parameters of its own; its shaders are not compiled again.
     pub fn for_another(&self, device: &wgpu::Device) -> Self {
         Self {
             kernel: self.kernel.for_another(),
@@ -98,7 +92,7 @@ impl EyesPass {
 
     /// Records the rendering of `view` of a frame into `target`, an RGBA picture of any size: its eyes lie as the view says.
     pub fn encode(
-        &self,
+        &mut self,
         device: &wgpu::Device,
         queue: &wgpu::Queue,
         encoder: &mut wgpu::CommandEncoder,
@@ -106,7 +100,7 @@ impl EyesPass {
         frame: &GpuFrame,
         target: &GpuPicture,
     ) {
-        let (projection, angle_deg) = numbered(frame.projection);
+        let (projection, angle_deg) = projection_number(frame.projection);
         let picture_edges = match frame.projection {
             PictureProjection::OffAxis { left, right } => [left, right],
             _ => [[1.0; 4]; 2],
@@ -135,7 +129,7 @@ impl EyesPass {
             picture_edges,
             edges: [view.left_fov.tangents().to_array(), view.right_fov.tangents().to_array()],
             angle: [angle_deg.to_radians(), 0.0, 0.0, 0.0],
-            shape: [projection, target_projection, layout, samples],
+            shape: [layout, samples, 0, 0],
         };
         queue.write_buffer(&self.uniform, 0, bytemuck::bytes_of(&values));
         let goes_round = projection == 0 && frame.stereo != StereoLayout::LeftRight;
@@ -149,7 +143,8 @@ impl EyesPass {
             (8, wgpu::BindingResource::TextureView(target.view())),
             (9, self.uniform.as_entire_binding()),
         ];
-        let dispatch = self.kernel.prepare(device, &resources, target.size);
+        let kernel = self.kernel.with(device, [projection, values.picture.plane_layout[0], target_projection]);
+        let dispatch = kernel.prepare(device, &resources, target.size);
         let mut pass =
             encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("eye views"), timestamp_writes: None });
         dispatch.record(&mut pass);

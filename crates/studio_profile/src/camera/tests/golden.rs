@@ -48,7 +48,7 @@ fn source(gpu: &HeadlessGpu, eye_size: UVec2, half: bool, stereo: StereoLayout) 
     GpuFrame { picture: Arc::new(picture), stamp, projection, stereo }
 }
 
-fn render(gpu: &HeadlessGpu, pass: &EyesPass, view: &EyeView, frame: &GpuFrame) -> Vec<u8> {
+fn render(gpu: &HeadlessGpu, pass: &mut EyesPass, view: &EyeView, frame: &GpuFrame) -> Vec<u8> {
     let target = GpuPicture::rgba(&gpu.device, "eyes", view.size).expect("small");
     let mut encoder = gpu.device.create_command_encoder(&Default::default());
     pass.encode(&gpu.device, &gpu.queue, &mut encoder, view, frame, &target);
@@ -121,13 +121,12 @@ fn worst(view: &EyeView, rgba: &[u8], frame: &GpuFrame) -> (u8, [u32; 2]) {
 #[test]
 fn every_direction_lands_where_the_projection_says_for_each_eye() {
     let gpu = HeadlessGpu::open().expect("a Vulkan adapter (software will do)");
-    let pass = EyesPass::new(&gpu.device);
+    let mut pass = EyesPass::new(&gpu.device);
     let (left_fov, right_fov) = (
         EyeFov { left_deg: 52.0, right_deg: 40.0, up_deg: 44.0, down_deg: 50.0 },
         EyeFov { left_deg: 40.0, right_deg: 52.0, up_deg: 44.0, down_deg: 50.0 },
     );
     let base = EyeView { left_fov, right_fov, ..EyeView::default() };
-    // Level views have a way of their own in the shader.
     let turns = [[25.0, -20.0, 10.0], [-40.0, 0.0, 0.0], [0.0; 3]];
     for (frame, what) in [
         (source(&gpu, UVec2::new(512, 256), false, StereoLayout::Mono), "mono 360"),
@@ -150,7 +149,7 @@ fn every_direction_lands_where_the_projection_says_for_each_eye() {
                 layouts.into_iter().flat_map(|layout| turns.map(|turn| (layout, turn)))
             {
                 let view = EyeView { size: eye_size * copies, projection, stereo, yaw_deg, pitch_deg, roll_deg, ..base.clone() };
-                let rgba = render(&gpu, &pass, &view, &frame);
+                let rgba = render(&gpu, &mut pass, &view, &frame);
                 let (off, compared) = worst(&view, &rgba, &frame);
                 assert!(compared[0] > 4000 && (stereo == StereoLayout::Mono || compared[1] > 4000), "{what}: {compared:?}");
                 assert!(off <= TOLERANCE, "{what} to {projection:?} {stereo:?}, turned by {yaw_deg}°: off by {off}");
@@ -169,7 +168,7 @@ fn every_direction_lands_where_the_projection_says_for_each_eye() {
 #[test]
 fn a_stream_in_the_headset_s_own_view_can_be_resampled_again() {
     let gpu = HeadlessGpu::open().expect("a Vulkan adapter (software will do)");
-    let pass = EyesPass::new(&gpu.device);
+    let mut pass = EyesPass::new(&gpu.device);
     let frame = source(&gpu, UVec2::new(512, 256), false, StereoLayout::TopBottom);
     let fov = |left_deg, right_deg| EyeFov { left_deg, right_deg, up_deg: 50.0, down_deg: 45.0 };
     let first = EyeView {
@@ -187,7 +186,7 @@ fn a_stream_in_the_headset_s_own_view_can_be_resampled_again() {
         GpuFrame { picture: Arc::new(target), stamp: frame.stamp, projection: first.picture_projection(), stereo: first.stereo };
     let fov = EyeFov { left_deg: 30.0, right_deg: 30.0, up_deg: 30.0, down_deg: 30.0 };
     let second = EyeView { size: UVec2::new(256, 128), left_fov: fov, right_fov: fov, ..first.clone() };
-    let rgba = render(&gpu, &pass, &second, &eyes);
+    let rgba = render(&gpu, &mut pass, &second, &eyes);
     let (off, compared) = worst(&second, &rgba, &frame);
     assert!(compared == [128 * 128; 2] && off <= TOLERANCE, "off by {off} in {compared:?}");
 }
