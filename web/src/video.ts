@@ -7,6 +7,8 @@ import type { Stamp, Unit } from "./wire/unit";
 const PICTURES = 5;
 /** A coded picture that has waited so long, in milliseconds, says that the decoder is behind: the next key frame ends the backlog. */
 const MAX_WAIT_MS = 500;
+/** Coded pictures that wait at most: a decoder that is further behind begins anew at the newest key frame. */
+const MAX_WAITING = 240;
 /** Times of decoding that are remembered. */
 const TIMES = 120;
 
@@ -94,6 +96,11 @@ export class Video {
       this.skipped += this.waiting.length;
       this.open();
       if (!this.decoder) return;
+    }
+    if (this.waiting.length >= MAX_WAITING) {
+      this.skipped += this.waiting.length;
+      this.decoder.close();
+      return this.fail(new Error(`the decoder is ${MAX_WAITING} pictures behind`));
     }
     this.waiting.push({ unit, arrivedAt: performance.now() });
     this.feed();

@@ -48,12 +48,12 @@ impl From<SceneSamples> for Msaa {
 /// When surfaces are lit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Reflect)]
 pub enum SceneShading {
-    /// Where they are drawn: any number of samples a pixel.
+    /// Where they are drawn.
     #[default]
     Forward,
     /// Each pixel once, after all opaque objects are drawn, by a compute shader (see [`deferred`](super::deferred)). For scenes of
-    /// many small triangles and lights, and for graphics processors made for computing. Needs one sample a pixel; with more,
-    /// surfaces are lit where they are drawn.
+    /// many small triangles and lights, and for graphics processors made for computing. Each pixel has one sample then, whatever
+    /// [`SceneLook::samples`] says.
     Deferred,
 }
 
@@ -62,7 +62,7 @@ pub enum SceneShading {
 pub struct SceneLook {
     /// How light becomes colours.
     pub tone_mapping: SceneToneMapping,
-    /// Samples of each pixel.
+    /// Samples of each pixel, where surfaces are lit as they are drawn.
     pub samples: SceneSamples,
     /// When surfaces are lit.
     pub shading: SceneShading,
@@ -91,8 +91,9 @@ impl SceneLook {
             SceneToneMapping::Reinhard => Tonemapping::ReinhardLuminance,
             SceneToneMapping::Aces => Tonemapping::AcesFitted,
         };
+        let samples = if self.shading == SceneShading::Deferred { SceneSamples::One } else { self.samples };
         // No dither: a picture of the same scene is the same picture, and seams would show a pattern that starts anew.
-        (Msaa::from(self.samples), tonemapping, DebandDither::Disabled)
+        (Msaa::from(samples), tonemapping, DebandDither::Disabled)
     }
 }
 

@@ -399,10 +399,13 @@ fn a_blueprint_lives_in_the_stage_and_comes_back_identical() {
 
 #[test]
 fn a_scene_node_takes_a_file_by_its_absolute_path_and_nothing_outside_of_its_folder() {
-    let files = folder(&[
-        ("scene.usda", "#usda 1.0\n(\n    subLayers = [@./look.usda@]\n)\n\ndef Xform \"World\"\n{\n}\n"),
-        ("look.usda", "#usda 1.0\n\nover \"World\"\n{\n    def Cube \"Box\"\n    {\n    }\n}\n"),
-    ]);
+    let scene = "#usda 1.0\n(\n    subLayers = [@./look.usda@, @../outside.usda@]\n)\n\ndef Xform \"World\"\n{\n}\n";
+    let adds = |name: &str| format!("#usda 1.0\n\nover \"World\"\n{{\n    def Cube \"{name}\"\n    {{\n    }}\n}}\n");
+    let files = folder(&[("outside.usda", &adds("Secret"))]);
+    let inner = files.path().join("inner");
+    std::fs::create_dir(&inner).expect("made");
+    write(&inner, "scene.usda", scene);
+    write(&inner, "look.usda", &adds("Box"));
     let elsewhere = folder(&[]);
     let assets = AssetPlugin {
         file_path: elsewhere.path().display().to_string(),
@@ -413,7 +416,7 @@ fn a_scene_node_takes_a_file_by_its_absolute_path_and_nothing_outside_of_its_fol
     app.add_plugins((MinimalPlugins, assets, TransformPlugin, UsdPlugin, GraphPlugin, UsdSyncPlugin));
     app.finish();
     app.cleanup();
-    let source = files.path().join("scene.usda").display().to_string();
+    let source = inner.join("scene.usda").display().to_string();
     let node = app.world_mut().spawn(UsdScene { source, ..default() }).id();
     run_until(&mut app, "the scene", |world| {
         let error = world.get::<NodeStatus>(node).and_then(NodeStatus::error).map(str::to_owned);
@@ -421,6 +424,9 @@ fn a_scene_node_takes_a_file_by_its_absolute_path_and_nothing_outside_of_its_fol
         let root = world.get::<SceneOf>(node).map(|scene| scene.root);
         root.and_then(|root| world.get::<UsdStageEntities>(root)).is_some_and(|shown| shown.entity("/World/Box").is_some())
     });
+    let root = app.world().get::<SceneOf>(node).expect("a scene").root;
+    let shown = app.world().get::<UsdStageEntities>(root).expect("a stage");
+    assert!(shown.entity("/World/Secret").is_none(), "a layer outside of the folder was read");
 }
 
 #[test]

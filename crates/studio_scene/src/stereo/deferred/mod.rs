@@ -20,7 +20,7 @@ mod queue;
 #[cfg(test)]
 pub(super) use light::LightPass;
 
-use super::camera::{SceneLook, SceneSamples, SceneShading};
+use super::camera::{SceneLook, SceneShading};
 use bevy::{
     camera::CameraMainTextureUsages,
     core_pipeline::prepass::DeferredPrepass,
@@ -51,14 +51,9 @@ impl ExtractComponent for LitByCompute {
 }
 
 impl SceneLook {
-    /// Whether cameras with this look are lit by the compute pass: the G-buffer has one sample a pixel.
-    pub(super) fn lit_by_compute(&self) -> bool {
-        self.shading == SceneShading::Deferred && self.samples == SceneSamples::One
-    }
-
     /// Gives a camera what its shading needs, or takes it away.
     pub(super) fn shade(&self, camera: &mut EntityCommands) {
-        if self.lit_by_compute() {
+        if self.shading == SceneShading::Deferred {
             let usages = CameraMainTextureUsages::default().with(TextureUsages::COPY_DST);
             // The depth is read where it was drawn: copying it would take longer than lighting.
             let depth = TextureUsages::RENDER_ATTACHMENT | TextureUsages::TEXTURE_BINDING;

@@ -59,9 +59,12 @@ fn surfaces_lit_by_compute_look_as_those_lit_where_they_are_drawn() {
     let size = UVec2::new(480, 320);
     for (name, hdr) in [("", false), ("_float", true)] {
         let background = Color::srgb(0.2, 0.3, 0.5);
-        let forward = SceneLook { samples: SceneSamples::One, background, hdr, ..default() };
-        let views = [SceneShading::Forward, SceneShading::Deferred]
-            .map(|shading| studio.node(SceneView { size, look: SceneLook { shading, ..forward }, ..default() }));
+        let forward = SceneLook { background, hdr, ..default() };
+        let views = [SceneShading::Forward, SceneShading::Deferred].map(|shading| {
+            // Lit by compute, a pixel has one sample without being told.
+            let samples = if shading == SceneShading::Forward { SceneSamples::One } else { SceneSamples::default() };
+            studio.node(SceneView { size, look: SceneLook { shading, samples, ..forward }, ..default() })
+        });
         let pictures = studio.film(&[(views[0], "frame"), (views[1], "frame")]);
         pictures[0].save(&format!("forward{name}"));
         pictures[1].save(&format!("deferred{name}"));
