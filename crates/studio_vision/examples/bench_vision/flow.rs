@@ -3,7 +3,7 @@
 //! Limits: a mean endpoint error of 0.24 px at the normal quality within the time that Farneback's method takes on the same two cores, and
 //! below that of OpenCV's `DeepFlow` at the best.
 
-use crate::{AnyResult, Bench, peers, pictures::read_flo, timing::Times};
+use crate::{AnyResult, Bench, peers, pictures::{read_flo, stretched}, timing::Times};
 use bevy::math::{UVec2, Vec2};
 use serde_json::json;
 use std::path::Path;
@@ -18,7 +18,8 @@ const TIMED: usize = 1;
 /// What a quality has to reach: mean endpoint error in px, and milliseconds at 640×480 on software Vulkan.
 const LIMITS: [(FlowQuality, f32, f64); 3] =
     [(FlowQuality::Fast, 0.34, 30.0), (FlowQuality::Balanced, 0.24, 52.0), (FlowQuality::High, 0.187, f64::INFINITY)];
-/// Milliseconds at 1920×1080 on a GPU in silicon.
+const FULL_HD: UVec2 = UVec2::new(1920, 1080);
+/// Milliseconds at that size on a GPU in silicon.
 const FULL_HD_MS: f64 = 1.0;
 
 pub fn run(bench: &Bench) -> AnyResult<()> {
@@ -40,7 +41,7 @@ pub fn run(bench: &Bench) -> AnyResult<()> {
         }
         times.add_to(&mut record);
         println!("{record}");
-        let times = time(bench, &full_hd(bench, &folder.join(PAIRS[TIMED]))?, quality)?;
+        let times = time(bench, &stretched(bench, &folder.join(PAIRS[TIMED]), FULL_HD)?, quality)?;
         let mut record = json!({ "name": format!("flow {quality:?} 1920x1080"), "adapter": bench.gpu.adapter.name });
         if bench.is_hardware() && quality == FlowQuality::Balanced {
             record["passed"] = json!(times.at(0.5) <= FULL_HD_MS);
@@ -57,15 +58,6 @@ fn settings(width: u32, quality: FlowQuality) -> FlowSettings {
 
 fn pair(bench: &Bench, folder: &Path) -> AnyResult<[GpuPicture; 2]> {
     Ok([bench.read_picture(&folder.join("frame11.png"))?, bench.read_picture(&folder.join("frame10.png"))?])
-}
-
-/// The same pictures, stretched to 1920×1080.
-fn full_hd(bench: &Bench, folder: &Path) -> AnyResult<[GpuPicture; 2]> {
-    let stretched = |name: &str| -> AnyResult<GpuPicture> {
-        let picture = image::open(folder.join(name))?.resize_exact(1920, 1080, image::imageops::FilterType::CatmullRom);
-        bench.upload_rgba(picture.to_rgba8())
-    };
-    Ok([stretched("frame11.png")?, stretched("frame10.png")?])
 }
 
 fn time(bench: &Bench, pair: &[GpuPicture; 2], quality: FlowQuality) -> AnyResult<Times> {

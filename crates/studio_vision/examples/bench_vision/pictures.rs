@@ -65,6 +65,15 @@ impl Bench {
     }
 }
 
+/// The two pictures of a Middlebury pair, in time's reverse, stretched to a size.
+pub fn stretched(bench: &Bench, folder: &Path, size: UVec2) -> AnyResult<[GpuPicture; 2]> {
+    let read = |name: &str| -> AnyResult<GpuPicture> {
+        let picture = image::open(folder.join(name))?.resize_exact(size.x, size.y, image::imageops::FilterType::CatmullRom);
+        bench.upload_rgba(picture.to_rgba8())
+    };
+    Ok([read("frame11.png")?, read("frame10.png")?])
+}
+
 /// Reads a `.flo` file: the number 202021.25, width, height, then x and y of each pixel, all little-endian (Baker et al., *A Database and
 /// Evaluation Methodology for Optical Flow*, IJCV 2011). Unknown motions are huge.
 pub fn read_flo(path: &Path) -> AnyResult<(UVec2, Vec<Vec2>)> {

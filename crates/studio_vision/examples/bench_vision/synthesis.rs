@@ -4,7 +4,7 @@
 //! found by our own flow in the two frames that were kept. Limits: the PSNR that each clip names, within 0.3 dB of that when 5 % of the
 //! motion's tiles are lost, and the time; ffmpeg's interpolation of the same frames is printed beside it.
 
-use crate::{AnyResult, Bench, pictures::decode, timing::Times};
+use crate::{AnyResult, Bench, pictures::{decode, stretched}, timing::Times};
 use bevy::math::UVec2;
 use serde_json::json;
 use std::{path::Path, time::Instant};
@@ -42,6 +42,8 @@ const CLIPS: [Clip; 2] = [
 ];
 /// Milliseconds to make a frame of 1280×720 in software and on a GPU in silicon.
 const FRAME_MS: [f64; 2] = [60.0, 0.5];
+/// A whole sphere for a viewer, and the milliseconds that a frame of it may take on a GPU in silicon.
+const SPHERE: (UVec2, f64) = (UVec2::new(3840, 1920), 1.0);
 /// What 5 % of lost tiles may cost.
 const LOSS_DB: f64 = 0.3;
 /// Cells a side of a tile of motion that is lost, and of one cell of the coarse copy, which comes reliably: as the stream sends them.
@@ -49,6 +51,7 @@ const TILE: u32 = 8;
 const COARSE: u32 = 4;
 
 pub fn run(bench: &Bench) -> AnyResult<()> {
+    sphere(bench)?;
     for clip in &CLIPS {
         let Some(path) = bench.data(clip.file) else { continue };
         let frames = decode(&path, clip.size, clip.frames, "null")?;
@@ -84,6 +87,26 @@ pub fn run(bench: &Bench) -> AnyResult<()> {
             synthesis.add_to(&mut record);
             println!("{record}");
         }
+    }
+    Ok(())
+}
+
+/// Prints what a frame of a whole sphere takes.
+fn sphere(bench: &Bench) -> AnyResult<()> {
+    let Some(folder) = bench.data("flow/middlebury/Grove2") else { return Ok(()) };
+    let (size, limit_ms) = SPHERE;
+    let pair = stretched(bench, &folder, size)?;
+    for (quality, cell_px) in [(SynthesisQuality::Fast, 32), (SynthesisQuality::Sharp, 32), (SynthesisQuality::Sharp, 16)] {
+        let (flow, synthesis) = Maker::new(bench, size, quality, cell_px)?.time(&pair)?;
+        let mut record = json!({
+            "name": format!("synthesis {quality:?}, {}x{}, cells of {cell_px} px", size.x, size.y), "flow_ms": flow.at(0.5),
+            "adapter": bench.gpu.adapter.name,
+        });
+        if bench.is_hardware() {
+            record["passed"] = json!(synthesis.at(0.5) <= limit_ms);
+        }
+        synthesis.add_to(&mut record);
+        println!("{record}");
     }
     Ok(())
 }
