@@ -2,15 +2,18 @@
 //
 // The motion m of a patch says that its content was at p - m in the previous frame.
 //
-// Entry point
-//   search: one thread a patch
+// Entry points
+//   search: one thread a patch, for software
+//   search_together: LANES threads a patch, for GPUs in silicon. The coarse levels have few patches, so one thread each would leave most of
+//     the GPU idle, waiting for one texel after the other. Finds what `search` finds, but for the order in which sums are added up.
+//   Both:
 //     @binding(0) this frame's level, @binding(1) the previous frame's level (quads, see flow_pyramid.wgsl)
 //     @binding(2) the coarser level's patches: motion in xy (pixels of that level), cost in z (mean squared difference without its
 //       mean), luma in w; one zero texel at the coarsest
 //     @binding(3) this level's patches, in the same form
 // Overrides: WRAPS, whether the left and right edges meet; COARSEST, whether no coarser level exists; CORNERS,
 // whether nine coarser patches are tried or only five; STRIDE, pixels from patch to patch; STEPS, evaluations of the
-// descent; ROW_SAMPLES, samples in a row of the patch (8 uses every pixel, 4 every second one as on a chequerboard).
+// descent; ROW_SAMPLES, samples in a row of the patch (8 uses every pixel, 4 every second one as on a chequerboard); LANES, 4, 8, 16 or 32.
 
 override WRAPS: bool = false;
 override COARSEST: bool = false;
@@ -18,6 +21,7 @@ override CORNERS: bool = true;
 override STRIDE: u32 = 4u;
 override STEPS: i32 = 6;
 override ROW_SAMPLES: i32 = 8;
+override LANES: u32 = 8u;
 // Coarser patches from one candidate to the next: four pixels, whatever the stride.
 override REACH: i32 = 4 / i32(STRIDE);
 
@@ -194,4 +198,166 @@ fn search(@builtin(global_invocation_id) id: vec3u) {
         }
     }
     textureStore(patches, id.xy, vec4f(best, best_cost / count, dot(current_quad(center, level_size), vec4f(0.25))));
+}
+
+// Threads of a workgroup that works on patches together.
+const THREADS: u32 = 64u;
+
+// Samples of a patch that each thread keeps to itself; at most sixteen, as four threads share a patch at least.
+override KEPT: u32 = u32(8 * ROW_SAMPLES) / LANES;
+// Luma at each sample of the workgroup's patches.
+override SHARED: u32 = 64u * 64u / LANES;
+var<workgroup> shared_luma: array<f32, SHARED>;
+// What each thread has to say.
+var<workgroup> said: array<vec4f, 64>;
+
+// The sum over the threads of a patch.
+fn summed(thread: u32, value: vec4f) -> vec4f {
+    // Everyone has read what was said before.
+    workgroupBarrier();
+    said[thread] = value;
+    workgroupBarrier();
+    let first = thread - thread % LANES;
+    var sum = vec4f(0.0);
+    for (var lane = 0u; lane < LANES; lane++) {
+        sum += said[first + lane];
+    }
+    return sum;
+}
+
+// `rough_cost` with shared samples, from `base` on.
+fn shared_rough_cost(base: u32, origin: vec2f, motion: vec2f, size: vec2f) -> f32 {
+    var sum = 0.0;
+    var sum_of_squares = 0.0;
+    let step = ROW_SAMPLES / 4;
+    for (var j = 0; j < PATCH; j += 2) {
+        let row = (j >> 1u) & 1;
+        for (var i = 0; i < 4; i++) {
+            let index = min(i * step + row * (step - 1), ROW_SAMPLES - 1);
+            let position = origin + vec2f(offset_of(index, j + row)) - motion;
+            let difference = previous_at(position, size) - shared_luma[base + u32((j + row) * ROW_SAMPLES + index)];
+            sum += difference;
+            sum_of_squares += difference * difference;
+        }
+    }
+    return sum_of_squares - sum * sum / 16.0;
+}
+
+// How many motions may start the descent, that of no motion, the first, included.
+fn candidate_count() -> u32 {
+    if COARSEST {
+        return 1u + u32((2 * LOOK_STEPS + 1) * (2 * LOOK_STEPS + 1));
+    }
+    return select(6u, 10u, CORNERS);
+}
+
+// A motion that may start the descent, and what it costs beside what it leaves unexplained.
+fn candidate(number: u32, nearest: vec2i) -> vec3f {
+    if number == 0u {
+        return vec3f(0.0);
+    }
+    let place = i32(number) - 1;
+    if COARSEST {
+        let width = 2 * LOOK_STEPS + 1;
+        let motion = LOOK_STEP_PX * vec2f(vec2i(place % width, place / width) - LOOK_STEPS);
+        return vec3f(motion, FAR_COST * length(motion));
+    }
+    var offset = vec2i(place % 3, place / 3) - 1;
+    if !CORNERS {
+        offset = vec2i(select(0, place - 2, abs(place - 2) == 1), select(0, sign(place - 2), abs(place - 2) == 2));
+    }
+    let coarse_count = vec2i(textureDimensions(coarser));
+    var cell = nearest + offset * REACH;
+    if WRAPS {
+        cell.x += select(0, coarse_count.x, cell.x < 0) - select(0, coarse_count.x, cell.x >= coarse_count.x);
+    }
+    return vec3f(2.0 * textureLoad(coarser, clamp(cell, vec2i(0), coarse_count - 1), 0).xy, 0.0);
+}
+
+@compute @workgroup_size(64)
+fn search_together(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+    let patch_count = textureDimensions(patches);
+    let lane = thread % LANES;
+    let place = vec2u(group.x * (THREADS / LANES) + thread / LANES, group.y);
+    // Threads beyond the last patch work on it too, as nobody may leave before the last barrier.
+    let id = min(place, patch_count - 1u);
+    let level_size = vec2i(textureDimensions(current));
+    let size = vec2f(level_size);
+    let center = vec2i(id * STRIDE + STRIDE / 2u);
+    var corner = center - PATCH / 2;
+    let inside = clamp(corner, vec2i(0), max(level_size - PATCH, vec2i(0)));
+    corner = select(inside, vec2i(corner.x, inside.y), WRAPS);
+    let origin = vec2f(corner);
+    let sample_count = u32(PATCH * ROW_SAMPLES);
+    let base = thread / LANES * 64u;
+
+    var energy = vec4f(0.0);
+    var gradient_sum = vec2f(0.0);
+    for (var kept = 0u; kept < KEPT; kept++) {
+        let k = lane + kept * LANES;
+        let texel = corner + offset_of(i32(k) % ROW_SAMPLES, i32(k) / ROW_SAMPLES);
+        let here = current_quad(texel, level_size);
+        let before = current_quad(texel - vec2i(1, 1), level_size);
+        let gradient = 0.5 * vec2f(here.y - before.z, here.z - before.y);
+        shared_luma[base + k] = here.x;
+        samples[kept] = vec3f(here.x, gradient);
+        gradient_sum += gradient;
+        energy += vec4f(gradient.x * gradient.x, gradient.x * gradient.y, gradient.y * gradient.y, 0.0);
+    }
+    energy = summed(thread, energy);
+    gradient_sum = summed(thread, vec4f(gradient_sum, 0.0, 0.0)).xy;
+    let count = f32(sample_count);
+    let xx = energy.x + NOISE * count - gradient_sum.x * gradient_sum.x / count;
+    let yy = energy.z + NOISE * count - gradient_sum.y * gradient_sum.y / count;
+    let xy = energy.y - gradient_sum.x * gradient_sum.y / count;
+    let determinant = max(xx * yy - xy * xy, 1e-12);
+
+    // Each thread tries some of the motions; the first of the best starts the descent.
+    var chosen = vec4f(0.0, 0.0, 1e9, 0.0);
+    for (var number = lane; number < candidate_count(); number += LANES) {
+        let tried = candidate(number, vec2i(id / 2u));
+        let cost = shared_rough_cost(base, origin, tried.xy, size) + tried.z;
+        if cost < chosen.z {
+            chosen = vec4f(tried.xy, cost, f32(number));
+        }
+    }
+    workgroupBarrier();
+    said[thread] = chosen;
+    workgroupBarrier();
+    for (var other = 0u; other < LANES; other++) {
+        let found = said[thread - lane + other];
+        if found.z < chosen.z || (found.z == chosen.z && found.w < chosen.w) {
+            chosen = found;
+        }
+    }
+
+    let start = chosen.xy;
+    var motion = start;
+    var best = start;
+    var best_cost = 1e9;
+    var descends = true;
+    for (var step = 0; step < STEPS; step++) {
+        // Sum, sum of squares, descent.
+        var sums = vec4f(0.0);
+        for (var kept = 0u; kept < KEPT; kept++) {
+            let k = lane + kept * LANES;
+            let position = origin + vec2f(offset_of(i32(k) % ROW_SAMPLES, i32(k) / ROW_SAMPLES)) - motion;
+            let difference = previous_at(position, size) - samples[kept].x;
+            sums += difference * vec4f(1.0, difference, samples[kept].yz);
+        }
+        sums = summed(thread, sums);
+        let cost = sums.y - sums.x * sums.x / count;
+        descends = descends && cost < best_cost;
+        if descends {
+            best = motion;
+            best_cost = cost;
+            let descent = sums.zw - gradient_sum * (sums.x / count);
+            let update = vec2f(yy * descent.x - xy * descent.y, xx * descent.y - xy * descent.x) / determinant;
+            motion += update;
+            descends = dot(update, update) >= 1e-4 && distance(motion, start) <= f32(PATCH);
+        }
+    }
+    if lane == 0u && all(place == id) {
+        textureStore(patches, id, vec4f(best, best_cost / count, dot(current_quad(center, level_size), vec4f(0.25))));
+    }
 }

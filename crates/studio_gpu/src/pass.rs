@@ -31,7 +31,8 @@ impl ComputeKernel {
         Self::of_module(device, &shader(device, label, source), entry_point, &[], Self::PIXELS_8X8)
     }
 
-    /// Makes a kernel from an entry point of a module, with pipeline constants; `workgroup` as the shader declares it.
+    /// Makes a kernel from an entry point of a module, with pipeline constants; `workgroup` as the shader declares it. The shader writes
+    /// its workgroup memory before it reads it: clearing that takes longer than some kernels work.
     pub fn of_module(
         device: &wgpu::Device,
         module: &wgpu::ShaderModule,
@@ -44,7 +45,7 @@ impl ComputeKernel {
             layout: None,
             module,
             entry_point: Some(entry_point),
-            compilation_options: wgpu::PipelineCompilationOptions { constants, ..Default::default() },
+            compilation_options: wgpu::PipelineCompilationOptions { constants, zero_initialize_workgroup_memory: false },
             cache: None,
         });
         let layout = pipeline.get_bind_group_layout(0);

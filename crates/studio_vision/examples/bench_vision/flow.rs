@@ -3,7 +3,11 @@
 //! Limits: a mean endpoint error of 0.24 px at the normal quality within the time that Farneback's method takes on the same two cores, and
 //! below that of OpenCV's `DeepFlow` at the best.
 
-use crate::{AnyResult, Bench, peers, pictures::{read_flo, stretched}, timing::Times};
+use crate::{
+    AnyResult, Bench, peers,
+    pictures::{read_flo, stretched},
+    timing::Times,
+};
 use bevy::math::{UVec2, Vec2};
 use serde_json::json;
 use std::path::Path;

@@ -4,7 +4,11 @@
 //! found by our own flow in the two frames that were kept. Limits: the PSNR that each clip names, within 0.3 dB of that when 5 % of the
 //! motion's tiles are lost, and the time; ffmpeg's interpolation of the same frames is printed beside it.
 
-use crate::{AnyResult, Bench, pictures::{decode, stretched}, timing::Times};
+use crate::{
+    AnyResult, Bench,
+    pictures::{decode, stretched},
+    timing::Times,
+};
 use bevy::math::UVec2;
 use serde_json::json;
 use std::{path::Path, time::Instant};

@@ -37,6 +37,60 @@ struct Effort {
     refinements: &'static [i32],
 }
 
+/// How threads share the search of patches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PatchSearch {
+    /// One thread a patch: quickest in software.
+    Alone,
+    /// Many threads a patch, as coarse levels have too few patches to keep a GPU busy.
+    Together,
+}
+
+impl PatchSearch {
+    /// Threads of a workgroup that search together.
+    const THREADS: u32 = 64;
+    /// Threads a patch on the coarsest level, where 170 motions are tried.
+    const COARSEST_LANES: u32 = 32;
+    /// Threads that keep a GPU busy.
+    const BUSY: u32 = 1 << 15;
+
+    fn of(device: &wgpu::Device) -> Self {
+        if device.adapter_info().device_type == wgpu::DeviceType::Cpu { Self::Alone } else { Self::Together }
+    }
+
+    /// Threads a patch on a level of so many. The fewer, the less is said between them.
+    fn lanes(self, patches: UVec2, coarsest: bool) -> u32 {
+        match self {
+            Self::Alone => 1,
+            Self::Together if coarsest => Self::COARSEST_LANES,
+            Self::Together => (Self::BUSY / patches.element_product()).next_power_of_two().clamp(4, 16),
+        }
+    }
+
+    /// The kernels of all levels, the finest first.
+    fn kernels(self, device: &wgpu::Device, constants: &[(&str, f64)], levels: &[UVec2]) -> Vec<ComputeKernel> {
+        let module = shader(device, "flow search", include_str!("../../../../shaders/flow_search.wgsl"));
+        let mut made: Vec<((u32, bool), ComputeKernel)> = Vec::new();
+        for (patches, level) in levels.iter().zip(1..) {
+            let coarsest = level == levels.len();
+            let lanes = self.lanes(*patches, coarsest);
+            let kernel = match made.last().filter(|(same, _)| *same == (lanes, coarsest)) {
+                Some((_, same)) => same.for_another(),
+                None => {
+                    let more = [("COARSEST", f64::from(u8::from(coarsest))), ("LANES", f64::from(lanes.max(4)))];
+                    let (entry, workgroup) = match self {
+                        Self::Alone => ("search", CELLS_8X4),
+                        Self::Together => ("search_together", UVec2::new(Self::THREADS / lanes, 1)),
+                    };
+                    ComputeKernel::of_module(device, &module, entry, &[constants, more.as_slice()].concat(), workgroup)
+                }
+            };
+            made.push(((lanes, coarsest), kernel));
+        }
+        made.into_iter().map(|(_, kernel)| kernel).collect()
+    }
+}
+
 impl FlowQuality {
     fn effort(self) -> Effort {
         match self {
@@ -82,6 +136,16 @@ impl FlowPass {
     /// # Errors
     /// What [`FlowPlan::new`] says, or [`FlowError::Gpu`] where the working size is larger than the GPU's textures.
     pub fn new(device: &wgpu::Device, picture_size: UVec2, settings: &FlowSettings) -> Result<Self, FlowError> {
+        Self::with_search(device, picture_size, settings, PatchSearch::of(device))
+    }
+
+    /// The same with a way to search patches that need not be the quickest here.
+    pub(super) fn with_search(
+        device: &wgpu::Device,
+        picture_size: UVec2,
+        settings: &FlowSettings,
+        search: PatchSearch,
+    ) -> Result<Self, FlowError> {
         let plan = FlowPlan::new(picture_size, settings)?;
         let limit = device.limits().max_texture_dimension_2d;
         if plan.flow_size.max_element() > limit {
@@ -119,7 +183,7 @@ impl FlowPass {
                 })
                 .collect()
         });
-        let work = FlowWork::new(device, &plan, effort);
+        let work = FlowWork::new(device, &plan, effort, search);
         Ok(Self {
             luma_rgba: pixels("luma_rgba", &[wraps, soften]),
             luma_plane: pixels("luma_plane", &[wraps, soften]),
@@ -213,8 +277,8 @@ impl FlowPass {
 
 /// The pipelines and textures between the pyramids and the grid.
 struct FlowWork {
-    search: ComputeKernel,
-    search_coarsest: ComputeKernel,
+    /// One for each level.
+    search: Vec<ComputeKernel>,
     filter: ComputeKernel,
     densify: ComputeKernel,
     /// One for each pass of refinement.
@@ -232,17 +296,17 @@ struct FlowWork {
 }
 
 impl FlowWork {
-    fn new(device: &wgpu::Device, plan: &FlowPlan, effort: Effort) -> Self {
+    fn new(device: &wgpu::Device, plan: &FlowPlan, effort: Effort, search: PatchSearch) -> Self {
         let wraps = ("WRAPS", f64::from(u8::from(plan.wraps)));
         let stride = ("STRIDE", f64::from(STRIDE));
         let steps = ("STEPS", f64::from(effort.steps));
         let row_samples = ("ROW_SAMPLES", f64::from(effort.row_samples));
         let corners = ("CORNERS", f64::from(u8::from(effort.corners)));
-        let search_shader = shader(device, "flow search", include_str!("../../../../shaders/flow_search.wgsl"));
         let filter_shader = shader(device, "flow filter", include_str!("../../../../shaders/flow_filter.wgsl"));
         let densify_shader = shader(device, "flow densify", include_str!("../../../../shaders/flow_densify.wgsl"));
         let refine_shader = shader(device, "flow refine", include_str!("../../../../shaders/flow_refine.wgsl"));
         let reduce_shader = shader(device, "flow reduce", include_str!("../../../../shaders/flow_reduce.wgsl"));
+        let counts: Vec<UVec2> = (0..plan.levels).map(|level| (plan.level_size(level) + STRIDE - 1) / STRIDE).collect();
         let patch_texture = |size| storage_texture(device, "flow patches", size, wgpu::TextureFormat::Rgba32Float).1;
         let scale = plan.picture_size.as_vec2() / plan.flow_size.as_vec2();
         let grid_uniform = [scale.x.to_bits(), scale.y.to_bits(), plan.grid.x, plan.grid.y];
@@ -253,8 +317,7 @@ impl FlowWork {
             ComputeKernel::of_module(device, module, entry, constants, CELLS_8X4)
         };
         Self {
-            search: cells(&search_shader, "search", &[wraps, stride, steps, row_samples, corners]),
-            search_coarsest: cells(&search_shader, "search", &[wraps, stride, steps, row_samples, ("COARSEST", 1.0)]),
+            search: search.kernels(device, &[wraps, stride, steps, row_samples, corners], &counts),
             filter: cells(&filter_shader, "filter_patches", &[wraps, ("OWN", effort.own)]),
             densify: pixels(&densify_shader, "densify", &[wraps, stride]),
             refine: effort
@@ -263,9 +326,8 @@ impl FlowWork {
                 .map(|&spacing| pixels(&refine_shader, "refine", &[wraps, ("SPACING", f64::from(spacing))]))
                 .collect(),
             reduce: cells(&reduce_shader, "reduce", &[]),
-            patches: (0..plan.levels)
-                .map(|level| {
-                    let count = (plan.level_size(level) + STRIDE - 1) / STRIDE;
+            patches: (counts.iter().zip(0..))
+                .map(|(&count, level)| {
                     let filters = effort.filters[usize::from(level > 0)];
                     (count, (0..=filters).map(|_| patch_texture(count)).collect())
                 })
@@ -300,8 +362,8 @@ impl FlowWork {
         use wgpu::BindingResource::TextureView;
         let mut dispatches = Vec::new();
         let mut coarser = &self.no_patches;
-        let mut search = &self.search_coarsest;
-        for ((current, previous), (count, patches)) in current.iter().zip(previous).zip(&self.patches).rev() {
+        let levels = current.iter().zip(previous).zip(&self.patches).zip(&self.search);
+        for (((current, previous), (count, patches)), search) in levels.rev() {
             let resources =
                 [(0, TextureView(current)), (1, TextureView(previous)), (2, TextureView(coarser)), (3, TextureView(&patches[0]))];
             dispatches.push(search.prepare(device, &resources, *count));
@@ -309,7 +371,6 @@ impl FlowWork {
                 let resources = [(0, TextureView(&pair[0])), (1, TextureView(&pair[1]))];
                 dispatches.push(self.filter.prepare(device, &resources, *count));
             }
-            search = &self.search;
             coarser = patches.last().unwrap_or(coarser);
         }
         // Each stage reads what the one before wrote; the last writes the flow that is handed out.

@@ -1,6 +1,6 @@
 //! Pictures, a GPU and readbacks for tests of the flow and the synthesis.
 
-use super::{FlowPass, FlowSettings, FlowStats};
+use super::{FlowPass, FlowSettings, FlowStats, pass::PatchSearch};
 use bevy::math::{UVec2, Vec2};
 use bytes::Bytes;
 use half::f16;
@@ -141,6 +141,11 @@ impl FlowRunner {
     /// Makes the pass for pictures of one size.
     pub fn new(picture_size: UVec2, settings: &FlowSettings) -> Self {
         Self(FlowPass::new(&gpu().device, picture_size, settings).expect("settings fit"))
+    }
+
+    /// The same with a given way to search patches.
+    pub fn with_search(picture_size: UVec2, settings: &FlowSettings, search: PatchSearch) -> Self {
+        Self(FlowPass::with_search(&gpu().device, picture_size, settings, search).expect("settings fit"))
     }
 
     /// Runs the flow over frames in order, as the start of a stream, and reads back what the last one gave.

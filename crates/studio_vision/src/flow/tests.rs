@@ -1,6 +1,6 @@
 //! What a user of the flow relies on.
 
-use super::{FlowError, FlowPass, FlowPlan, FlowQuality, FlowSettings, testing::*};
+use super::{FlowError, FlowPass, FlowPlan, FlowQuality, FlowSettings, pass::PatchSearch, testing::*};
 use bevy::math::{Mat2, UVec2, Vec2};
 use std::{fs, path::Path};
 use studio_frame::{
@@ -92,6 +92,27 @@ fn what_does_not_move_has_no_motion() {
         assert!(flow.field.vectors.iter().all(|&vector| vector == MotionVector::default()), "{quality:?}");
         assert!(flow.dense.iter().all(|&motion| motion == Vec2::ZERO), "{quality:?}");
         assert_eq!((flow.stats.residual_still, flow.stats.residual_moved), (0.0, 0.0));
+    }
+}
+
+#[test]
+fn threads_that_search_together_find_what_one_finds_alone() {
+    // Two pictures that differ by more than a shift, so that descents end in different places.
+    let center = SIZE.as_vec2() / 2.0;
+    let turned = |pixel: UVec2| center + Mat2::from_angle(0.08) * (pixel.as_vec2() - center) * 1.04;
+    let frames = [panorama(Vec2::ZERO), grey_frame(SIZE, |pixel| 0.5 + 0.4 * texture_at(SIZE.x, turned(pixel)))];
+    for quality in [FlowQuality::Fast, FlowQuality::Balanced, FlowQuality::High] {
+        for wraps in [true, false] {
+            let settings = FlowSettings { wraps, ..settings(quality, 480) };
+            let [alone, together] = [PatchSearch::Alone, PatchSearch::Together]
+                .map(|search| FlowRunner::with_search(SIZE, &settings, search).run(&[&frames[0], &frames[1]]).dense);
+            let apart: Vec<f32> = alone.iter().zip(&together).map(|(alone, together)| alone.distance(*together)).collect();
+            let (mean, far) =
+                (apart.iter().sum::<f32>() / apart.len() as f32, apart.iter().filter(|&&apart| apart > 0.1).count());
+            eprintln!("{quality:?}, wraps {wraps}: {mean} px apart, {far} of {} pixels more than 0.1", apart.len());
+            // Sums in another order round otherwise; where two motions are as good, that may choose.
+            assert!(mean < 0.002 && far < apart.len() / 500, "{quality:?}, wraps {wraps}: {mean} px apart, {far} pixels far");
+        }
     }
 }
 
