@@ -1,6 +1,8 @@
 //! Stitches one dual-fisheye picture to 360° and writes it as a PNG.
 //!
-//! `cargo run --example stitch_still -- [PICTURE] [RIG] [RESULT.png]`
+//! `cargo run --example stitch_still -- [--feather] [PICTURE] [RIG] [RESULT.png]`
+//!
+//! With `--feather` lenses fade into each other over five degrees, instead of in bands.
 
 #![expect(clippy::print_stdout, reason = "a command-line tool says where the result is")]
 
@@ -11,12 +13,16 @@ use neural_studio::{
     studio_gpu::{device::HeadlessGpu, picture::GpuPicture, readback::read_rgba},
     studio_vision::{
         rig::Rig,
-        stitch::{StitchPass, StitchSettings},
+        stitch::{StitchBlend, StitchPass, StitchSettings},
     },
 };
 use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let blend = match std::env::args().any(|argument| argument == "--feather") {
+        true => StitchBlend::Feather { width_deg: 5.0 },
+        false => StitchBlend::MultiBand { bands: 5 },
+    };
     let mut arguments =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--") && argument.parse::<u64>().is_err());
     let assets = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/assets"));
@@ -37,7 +43,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let HeadlessGpu { device, queue, .. } = HeadlessGpu::open()?;
     let input = GpuPicture::for_upload(&device, &frame)?;
     input.upload(&queue, &frame);
-    let mut stitch = StitchPass::new(&device, &queue, &rig, &StitchSettings::equirectangular(2048, 1024))?;
+    let settings = StitchSettings { blend, ..StitchSettings::equirectangular(2048, 1024) };
+    let mut stitch = StitchPass::new(&device, &queue, &rig, &settings)?;
     let output = stitch.output_picture(&device, "stitched")?;
     let mut encoder = device.create_command_encoder(&Default::default());
     stitch.encode(&device, &queue, &mut encoder, &[&input], &output, None)?;

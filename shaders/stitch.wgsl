@@ -3,15 +3,18 @@
 //
 // Entry points (compute, TILE · LANES threads a tile; tile = workgroup x + 65535 · workgroup y of the uniform's run):
 // `fill` for tiles that one lens fills; `blend` for one lens's share of tiles that several fill: shares are added up in
-// `sums`, and the last lens of a tile writes it out; `black` for tiles that no lens sees.
+// `sums`, and the last lens of a tile writes it out; `black` for tiles that no lens sees. `layer` (64 threads, one a cell of 8×8 pixels)
+// draws a lens's picture at an eighth of the size, for the coarse bands of a multi-band blend.
 // Overrides: `LAYOUT` (0: RGBA; 1: luma and interleaved chroma; 2: luma, Cb, Cr); `TILE` side of a tile in pixels, a multiple
-// of 8; `LANES` threads that share a column.
+// of 8; `LANES` threads that share a column; `CORRECTED`, whether what the coarse bands say is added.
 // Bindings (group 0): 0 sampler (linear, clamped); 1, 2, 3 the planes of the picture; 4 `RunUniform`, by dynamic offset; 5 the
-// tiles; 6 the output; 7 the weights of `blend` tiles (R8); 8 the sums, two words a pixel.
+// tiles; 6 the output; 7 the weights of `blend` tiles (R8); 8 the sums, two words a pixel; 9 what the coarse bands add to each lens, a texel for each
+// cell, and 10 its sampler; 11 the tiles of `layer`; 12 what it draws: a layer for each lens, colours multiplied by how far the lens covers the cell.
 
 override LAYOUT: u32 = 0u;
 override TILE: u32 = 64u;
 override LANES: u32 = 1u;
+override CORRECTED: bool = false;
 
 struct Lens {
     // Rows of the affine map from the picture's samples to R'G'B', with the lens's colour gains in it.
@@ -39,6 +42,17 @@ struct Tile {
     c: array<vec4<f32>, 7>,
 }
 
+struct LayerTile {
+    // Left and top in cells, two to a word.
+    origin: u32,
+    lens: u32,
+    // Side in cells.
+    cells: u32,
+    unused: u32,
+    // Nine coefficients for (u, v, gain, coverage), in the order of a tile's.
+    c: array<vec4<f32>, 9>,
+}
+
 const FIRST: u32 = 0x80000000u;
 const LAST: u32 = 0x40000000u;
 const SLOT: u32 = 0x03ffffffu;
@@ -54,6 +68,10 @@ const CELL_PX: f32 = 8.0;
 @group(0) @binding(6) var output: texture_storage_2d<rgba8unorm, write>;
 @group(0) @binding(7) var weights: texture_2d<f32>;
 @group(0) @binding(8) var<storage, read_write> sums: array<vec2<u32>>;
+@group(0) @binding(9) var correction: texture_2d_array<f32>;
+@group(0) @binding(10) var correction_sampler: sampler;
+@group(0) @binding(11) var<storage, read> layer_tiles: array<LayerTile>;
+@group(0) @binding(12) var layers: texture_storage_2d_array<rgba16float, write>;
 
 fn unpack(pair: u32) -> vec2<u32> {
     return vec2(pair & 0xffffu, pair >> 16u);
@@ -90,15 +108,18 @@ struct Source {
     region: vec4<f32>,
 }
 
-fn source(tile: u32) -> Source {
-    let lens = (tiles[tile].slot >> LENS_SHIFT) & 15u;
+fn source(lens: u32) -> Source {
     let rows = run.lenses[lens].rgb_from_samples;
     return Source(rows[0], rows[1], rows[2], run.lenses[lens].region);
 }
 
 fn color(source: Source, column: Column, y: u32) -> vec3<f32> {
     let t = (f32(y) + 0.5) / f32(TILE);
-    let point = column.a + t * (column.b + t * column.c);
+    return color_at(source, column.a + t * (column.b + t * column.c));
+}
+
+// The colour at texture coordinates, times the gain in z.
+fn color_at(source: Source, point: vec3<f32>) -> vec3<f32> {
     let uv = clamp(point.xy, source.region.xy, source.region.zw);
     var samples = textureSampleLevel(plane_0, linear_sampler, uv, 0.0);
     if LAYOUT == 1u {
@@ -111,6 +132,15 @@ fn color(source: Source, column: Column, y: u32) -> vec3<f32> {
         samples.w = 1.0;
     }
     return vec3(dot(source.red, samples), dot(source.green, samples), dot(source.blue, samples)) * point.z;
+}
+
+// A lens's colour at a pixel with what the coarse bands add.
+fn corrected(color: vec3<f32>, pixel: vec2<u32>, lens: u32) -> vec3<f32> {
+    if !CORRECTED {
+        return color;
+    }
+    let at = (vec2<f32>(pixel) + 0.5) / (CELL_PX * vec2<f32>(textureDimensions(correction)));
+    return color + textureSampleLevel(correction, correction_sampler, at, lens, 0.0).rgb;
 }
 
 @compute @workgroup_size(TILE * LANES)
@@ -127,9 +157,11 @@ fn fill(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
     let quadratic = column(tile, local.x);
-    let constant = source(tile);
+    let lens = (tiles[tile].slot >> LENS_SHIFT) & 15u;
+    let constant = source(lens);
     for (var y = local.y; y < size.y; y += LANES) {
-        textureStore(output, origin + vec2(local.x, y), vec4(color(constant, quadratic, y), 1.0));
+        let pixel = origin + vec2(local.x, y);
+        textureStore(output, pixel, vec4(corrected(color(constant, quadratic, y), pixel, lens), 1.0));
     }
 }
 
@@ -152,11 +184,12 @@ fn blend(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
     let weight_origin = vec2<f32>(unpack(tiles[tile].weight_origin)) + 0.5;
     let weight_x = weight_origin.x + (f32(local.x) + 0.5) / CELL_PX;
     let quadratic = column(tile, local.x);
-    let constant = source(tile);
+    let lens = (tiles[tile].slot >> LENS_SHIFT) & 15u;
+    let constant = source(lens);
     for (var y = local.y; y < size.y; y += LANES) {
         let weight_y = weight_origin.y + (f32(y) + 0.5) / CELL_PX;
         let weight = textureSampleLevel(weights, linear_sampler, vec2(weight_x, weight_y) * run.weight_scale, 0.0).x;
-        var sum = saturate(color(constant, quadratic, y)) * weight;
+        var sum = corrected(saturate(color(constant, quadratic, y)), origin + vec2(local.x, y), lens) * weight;
         let at = first_sum + y * TILE;
         if (slot & FIRST) == 0u {
             let before = sums[at];
@@ -186,4 +219,35 @@ fn black(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
     for (var y = local.y; y < size.y; y += LANES) {
         textureStore(output, origin + vec2(local.x, y), vec4(0.0, 0.0, 0.0, 1.0));
     }
+}
+
+@compute @workgroup_size(64)
+fn layer(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let cells = TILE / 8u;
+    let index = (group.x + 65535u * group.y) * 64u + thread;
+    if index >= run.tiles.y * cells * cells {
+        return;
+    }
+    let tile = run.tiles.x + index / (cells * cells);
+    let cell = vec2(index % cells, index / cells % cells);
+    let texel = unpack(layer_tiles[tile].origin) + cell;
+    let lens = layer_tiles[tile].lens;
+    if any(texel >= textureDimensions(layers)) {
+        return;
+    }
+    let c = layer_tiles[tile].c;
+    let constant = source(lens);
+    var sum = vec3(0.0);
+    var coverage = 0.0;
+    // Sixteen samples, each of which the sampler takes from four pixels, see all of the cell.
+    for (var k = 0u; k < 16u; k++) {
+        let at = (vec2<f32>(cell) + (vec2(f32(k % 4u), f32(k / 4u)) + 0.5) / 4.0) / f32(cells);
+        let s = at.x;
+        let t = at.y;
+        let point = c[0] + s * (c[1] + s * c[2]) + t * (c[3] + s * (c[4] + s * c[5]) + t * (c[6] + s * (c[7] + s * c[8])));
+        let seen = saturate(point.w);
+        sum += seen * saturate(color_at(constant, point.xyz));
+        coverage += seen;
+    }
+    textureStore(layers, texel, lens, vec4(sum, coverage) / 16.0);
 }

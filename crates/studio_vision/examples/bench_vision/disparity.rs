@@ -26,7 +26,7 @@ const TIMED: &str = "middlebury/teddy";
 const RANGE: u32 = 64;
 
 pub fn run(bench: &Bench) -> AnyResult<()> {
-    peers::opencv(bench, "disparity")?;
+    peers::opencv(bench, "disparity", &bench.data)?;
     let Some(folder) = bench.data("stereo") else { return Ok(()) };
     for (quality, paths) in [
         (DisparityQuality::Fast, DisparityPaths::Four),

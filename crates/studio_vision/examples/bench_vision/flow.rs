@@ -27,7 +27,7 @@ const FULL_HD: UVec2 = UVec2::new(1920, 1080);
 const FULL_HD_MS: f64 = 1.0;
 
 pub fn run(bench: &Bench) -> AnyResult<()> {
-    peers::opencv(bench, "flow")?;
+    peers::opencv(bench, "flow", &bench.data)?;
     let Some(folder) = bench.data("flow/middlebury") else { return Ok(()) };
     for (quality, limit_px, limit_ms) in LIMITS {
         let errors =

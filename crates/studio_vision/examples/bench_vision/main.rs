@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Each topic is a file. A topic's limits are those of our own records (`passed`); the peers' records begin with `peer:` and have none.
-//! `--data` is the folder of ground truth: `flow/middlebury`, `stereo` and `video` as their files say. What is absent is said, and skipped.
+//! `--data` is the folder of ground truth: `flow/middlebury`, `stereo`, `stereo_vr` and `video` as their files say. What is absent is said, and skipped.
 //! OpenCV runs in the Python that `NEURAL_STUDIO_OPENCV_PYTHON` names, which `cargo xtask bench` sets up.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the lines are what the program is for")]
 
@@ -14,6 +14,7 @@ mod disparity;
 mod flow;
 mod peers;
 mod pictures;
+mod stitch;
 mod synthesis;
 mod timing;
 
@@ -49,8 +50,8 @@ impl Bench {
 }
 
 /// The topics in the order they run in.
-const TOPICS: [(&str, fn(&Bench) -> AnyResult<()>); 3] =
-    [("flow", flow::run), ("disparity", disparity::run), ("synthesis", synthesis::run)];
+const TOPICS: [(&str, fn(&Bench) -> AnyResult<()>); 4] =
+    [("flow", flow::run), ("disparity", disparity::run), ("synthesis", synthesis::run), ("stitch", stitch::run)];
 
 fn main() -> AnyResult<()> {
     let mut topic = None;

@@ -110,6 +110,20 @@ pub(super) const OUTPUT: wgpu::BindingType = wgpu::BindingType::StorageTexture {
     view_dimension: wgpu::TextureViewDimension::D2,
 };
 
+/// A texture with a layer for each lens that is sampled.
+pub(super) const SAMPLED_LAYERS: wgpu::BindingType = wgpu::BindingType::Texture {
+    sample_type: wgpu::TextureSampleType::Float { filterable: true },
+    view_dimension: wgpu::TextureViewDimension::D2Array,
+    multisampled: false,
+};
+
+/// The lenses' pictures that are written for coarse bands.
+pub(super) const LAYERS: wgpu::BindingType = wgpu::BindingType::StorageTexture {
+    access: wgpu::StorageTextureAccess::WriteOnly,
+    format: wgpu::TextureFormat::Rgba16Float,
+    view_dimension: wgpu::TextureViewDimension::D2Array,
+};
+
 /// Checks that a picture can be written and has the size and format that are written.
 pub(super) fn check_output(output: &GpuPicture, size: UVec2) -> Result<(), StitchError> {
     let writable = output.planes[0].usage().contains(wgpu::TextureUsages::STORAGE_BINDING);

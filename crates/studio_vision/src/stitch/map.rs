@@ -1,7 +1,8 @@
 //! The map of a stitch: tiles with polynomials.
 
 use super::{
-    StitchError, StitchSettings,
+    StitchBlend, StitchError, StitchSettings, StitchView,
+    bands::{BandsMap, LayerTile, size_in_cells},
     view::Chart,
     weights::{WeightRule, quantise},
 };
@@ -48,6 +49,8 @@ pub(super) struct Layer {
     pub tile_px: u32,
     /// For each lens, the tiles that it fills alone.
     pub filled: Vec<Range<u32>>,
+    /// For each lens, the first of those that coarse bands reach; they come last.
+    pub near: Vec<u32>,
     /// For each lens, the tiles that it has a share in.
     pub blended: Vec<Range<u32>>,
     /// The tiles that no lens sees.
@@ -65,6 +68,8 @@ pub struct StitchMap {
     /// Weights of overlap tiles, in blocks of one byte a cell corner.
     pub(super) weights: Vec<u8>,
     pub(super) weights_size: UVec2,
+    /// The coarse bands of a multi-band blend.
+    pub(super) bands: Option<BandsMap>,
     tile_px: u32,
     max_error_px: f64,
     blended_share: f64,
@@ -103,6 +108,8 @@ struct Builder<'a> {
     found: Vec<Found>,
     slots: u32,
     blocks: Vec<Vec<u8>>,
+    /// For a multi-band blend, how many bands, and every tile as every lens sees it.
+    bands: Option<(u32, Vec<LayerTile>)>,
     tiles_seen: usize,
     check_every: usize,
     max_error_px: f64,
@@ -143,6 +150,10 @@ impl StitchMap {
             found: if tile_px > CELL_PX { vec![found(tile_px), found(tile_px / 2)] } else { vec![found(tile_px)] },
             slots: 0,
             blocks: Vec::new(),
+            bands: match settings.blend {
+                StitchBlend::MultiBand { bands } => Some((bands, Vec::new())),
+                StitchBlend::Nearest | StitchBlend::Feather { .. } => None,
+            },
             tiles_seen: 0,
             check_every: (tile_count / CHECKED_TILES).max(1),
             max_error_px: 0.0,
@@ -150,7 +161,7 @@ impl StitchMap {
         for chart in settings.view.charts(size, rig)? {
             builder.add_chart(&chart, 0);
         }
-        Ok(builder.finish(size))
+        Ok(builder.finish(size, settings.view == StitchView::Equirectangular))
     }
 
     /// Side of a large tile in pixels.
@@ -185,6 +196,9 @@ impl Builder<'_> {
                 let min = chart.min + UVec2::new(x, y) * tile_px;
                 let part = chart.part(min, tile_px);
                 let fill = fills[at(0)];
+                if layer == 0 {
+                    self.add_layers(&part, |lens, node| nodes[lens][at(node)]);
+                }
                 let is_uniform = (1..9).all(|index| fills[at(index)] == fill);
                 let values = |nodes: &Vec<Node>| core::array::from_fn(|index| nodes[at(index as u32)]);
                 match fill {
@@ -293,6 +307,61 @@ impl Builder<'_> {
         self.slots += 1;
     }
 
+    /// Keeps a tile for the coarse bands as each lens sees it that sees any of it.
+    fn add_layers(&mut self, part: &Chart, node: impl Fn(usize, u32) -> Node) {
+        let cell_deg = self.deg_per_px * f64::from(CELL_PX);
+        let cells = self.found[0].tile_px / CELL_PX;
+        let Some((_, tiles)) = &mut self.bands else { return };
+        for lens in 0..self.rig.lenses.len() {
+            let nodes: [Node; 9] = core::array::from_fn(|index| node(lens, index as u32));
+            if nodes.iter().all(|node| node.edge_deg <= 0.0) {
+                continue;
+            }
+            let mut coefficients = [0.0; 36];
+            for channel in 0..4 {
+                let polynomial = biquadratic(nodes.map(|node| match channel {
+                    // From nothing at the edge to all at two cells inside of it; farther in or out does not matter, and would bend the polynomial.
+                    3 => (node.edge_deg / (2.0 * cell_deg)).clamp(-4.0, 5.0),
+                    channel => node.value[channel],
+                }));
+                for (index, coefficient) in polynomial.into_iter().enumerate() {
+                    coefficients[4 * index + channel] = coefficient as f32;
+                }
+            }
+            let origin = (part.min / CELL_PX).to_array().map(|cell| cell as u16);
+            tiles.push(LayerTile { origin, lens: lens as u32, cells, unused: 0, coefficients });
+        }
+    }
+
+    /// The weight of each lens in each cell of the picture, as its tiles say.
+    fn cell_weights(&self, size: UVec2) -> Vec<Vec<f32>> {
+        let cells = size_in_cells(size);
+        let mut weights = vec![vec![0.0; cells.element_product() as usize]; self.rig.lenses.len()];
+        let side = self.found.last().map_or(1, |found| block_side(found.tile_px));
+        let lists = self.found.iter().flat_map(|found| {
+            let filled = found.filled.iter().enumerate().map(|list| (list, false));
+            filled.chain(found.blended.iter().enumerate().map(|list| (list, true)))
+        });
+        for (lens, tile, blended) in
+            lists.flat_map(|((lens, tiles), blended)| tiles.iter().map(move |tile| (lens, tile, blended)))
+        {
+            let [left, top, width, height] = tile.rectangle.map(u32::from);
+            // Weights are on the corners of cells.
+            let block = blended.then(|| &self.blocks[tile.block(side)]);
+            for y in 0..height.div_ceil(CELL_PX) {
+                for x in 0..width.div_ceil(CELL_PX) {
+                    let corner = |dx: u32, dy: u32| match block {
+                        Some(block) => f32::from(block[(y + dy) as usize * side + (x + dx) as usize]) / 255.0,
+                        None => 1.0,
+                    };
+                    let weight = (corner(0, 0) + corner(1, 0) + corner(0, 1) + corner(1, 1)) / 4.0;
+                    weights[lens][((top / CELL_PX + y) * cells.x + left / CELL_PX + x) as usize] = weight;
+                }
+            }
+        }
+        weights
+    }
+
     /// Compares a tile with the lens model between its nodes, for a sample of all tiles.
     fn check(&mut self, part: &Chart, tile_px: u32, lens: usize, tile: &Tile) {
         self.tiles_seen += 1;
@@ -312,7 +381,9 @@ impl Builder<'_> {
         }
     }
 
-    fn finish(self, size: UVec2) -> StitchMap {
+    fn finish(mut self, size: UVec2, wraps: bool) -> StitchMap {
+        let cells = self.bands.is_some().then(|| self.cell_weights(size));
+        let bands = self.bands.take().zip(cells).map(|((bands, tiles), cells)| BandsMap::new(size, bands, wraps, &cells, tiles));
         let tile_px = self.found[0].tile_px;
         let fine_px = self.found.last().map_or(tile_px, |found| found.tile_px);
         let side = block_side(fine_px);
@@ -333,11 +404,20 @@ impl Builder<'_> {
             tiles.extend(list);
             start..tiles.len() as u32
         };
-        let layer = |Found { tile_px, filled, blended, black }| Layer {
-            tile_px,
-            filled: filled.into_iter().map(&mut append).collect(),
-            blended: blended.into_iter().map(&mut append).collect(),
-            black: append(black),
+        let is_near = |tile: &Tile, tile_px: u32| {
+            let [left, top, ..] = tile.rectangle.map(u32::from);
+            bands.as_ref().is_some_and(|bands| bands.is_near(UVec2::new(left, top) / CELL_PX, tile_px / CELL_PX, 1))
+        };
+        let layer = |Found { tile_px, filled, blended, black }| {
+            let (filled, near) = filled
+                .into_iter()
+                .map(|tiles| {
+                    let (near, far): (Vec<Tile>, Vec<Tile>) = tiles.into_iter().partition(|tile| is_near(tile, tile_px));
+                    let far = append(far);
+                    (far.start..append(near).end, far.end)
+                })
+                .unzip();
+            Layer { tile_px, filled, near, blended: blended.into_iter().map(&mut append).collect(), black: append(black) }
         };
         StitchMap {
             layers: self.found.into_iter().map(layer).collect(),
@@ -345,6 +425,7 @@ impl Builder<'_> {
             sum_px,
             weights,
             weights_size,
+            bands,
             tile_px,
             max_error_px: self.max_error_px,
             blended_share: sum_px as f64 / (f64::from(size.x) * f64::from(size.y)),
@@ -369,6 +450,12 @@ impl Tile {
         let size = part.max - part.min;
         let rectangle = [part.min.x, part.min.y, size.x, size.y].map(|px| px as u16);
         Self { rectangle, weight_origin: [0; 2], slot: (lens as u32) << LENS_SHIFT, coefficients }
+    }
+
+    /// Which of the blocks of weights is the tile's, where blocks have so many corners a side.
+    fn block(&self, side: usize) -> usize {
+        let [column, row] = self.weight_origin.map(|texel| usize::from(texel) / side);
+        row * BLOCKS_PER_ROW + column
     }
 
     /// Texture coordinates and gain at a point of the tile, 0 to 1 across it; as the shader computes it.

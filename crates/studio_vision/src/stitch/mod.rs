@@ -10,6 +10,7 @@
 //!
 //! An [`StMap`] in place of a rig is any other mapping, given pixel by pixel.
 
+mod bands;
 mod gpu;
 mod map;
 mod pass;

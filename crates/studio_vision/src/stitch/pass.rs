@@ -2,20 +2,23 @@
 
 use super::{
     StitchError, StitchSettings,
+    bands::{BandsPass, LayerTile},
     gpu::{self, Program},
-    map::{Layer, StitchMap, Tile},
+    map::{CELL_PX, Layer, StitchMap, Tile},
 };
 use crate::rig::{MAX_LENSES, PreparedLens, PreparedRig, Rig, YawPitchRoll};
 use bevy::{math::UVec2, platform::collections::HashMap};
 use bytemuck::{Pod, Zeroable};
 use core::ops::Range;
-use studio_gpu::{device::GpuError, picture::GpuPicture};
+use studio_gpu::{device::GpuError, pass::linear_sampler, picture::GpuPicture};
 
 const SHADER: &str = include_str!("../../../../shaders/stitch.wgsl");
 /// Distance of uniforms in their buffer: a multiple of the largest alignment that a device may ask for, 256.
 const UNIFORM_STRIDE: u64 = UNIFORM_BYTES.next_multiple_of(256);
 /// How much a picture's shape may differ from the rig's, as a share.
 const SHAPE_TOLERANCE: f64 = 0.01;
+/// Threads of a workgroup that draws layers.
+const LAYER_THREADS: u32 = 64;
 /// The most workgroups that every device takes in one direction.
 const GROUPS_PER_ROW: u32 = 65535;
 
@@ -41,8 +44,14 @@ const UNIFORM_BYTES: u64 = size_of::<RunUniform>() as u64;
 /// What a run of tiles is drawn with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kernel {
-    Fill,
-    Blend,
+    /// The lenses' pictures for the coarse bands.
+    Layer,
+    Fill {
+        corrected: bool,
+    },
+    Blend {
+        corrected: bool,
+    },
     Black,
 }
 
@@ -60,6 +69,8 @@ struct GpuMap {
     weights: wgpu::TextureView,
     weights_size: UVec2,
     sums: wgpu::Buffer,
+    bands: BandsPass,
+    correction_sampler: wgpu::Sampler,
     tile_px: u32,
     runs: Vec<Run>,
     uniforms: wgpu::Buffer,
@@ -86,7 +97,16 @@ impl StitchPass {
         let rig = PreparedRig::new(rig)?;
         gpu::check_size(device, UVec2::from_array(settings.size_px))?;
         let map = GpuMap::new(device, queue, &rig, StitchMap::new(&rig, settings)?);
-        let more = [gpu::storage(true, size_of::<Tile>()), gpu::OUTPUT, gpu::sampled(true), gpu::storage(false, 8)];
+        let more = [
+            gpu::storage(true, size_of::<Tile>()),
+            gpu::OUTPUT,
+            gpu::sampled(true),
+            gpu::storage(false, 8),
+            gpu::SAMPLED_LAYERS,
+            wgpu::BindingType::Sampler(wgpu::SamplerBindingType::Filtering),
+            gpu::storage(true, size_of::<LayerTile>()),
+            gpu::LAYERS,
+        ];
         let program = Program::new(device, "stitch", SHADER, UNIFORM_BYTES, true, &more);
         let lanes = lanes(device);
         Ok(Self { rig, settings: settings.clone(), map, program, lanes, pipelines: HashMap::default(), written: Vec::new() })
@@ -165,24 +185,33 @@ impl StitchPass {
         self.check_pictures(inputs, output)?;
         self.write_uniforms(queue, inputs);
         self.make_pipelines(device, inputs);
-        let GpuMap { tiles, weights, sums, runs, uniforms, .. } = &self.map;
+        let GpuMap { tiles, weights, sums, runs, uniforms, bands, correction_sampler, .. } = &self.map;
         let more = [
             tiles.as_entire_binding(),
             wgpu::BindingResource::TextureView(output.view()),
             wgpu::BindingResource::TextureView(weights),
             sums.as_entire_binding(),
+            wgpu::BindingResource::TextureView(&bands.correction),
+            wgpu::BindingResource::Sampler(correction_sampler),
+            bands.tiles.as_entire_binding(),
+            wgpu::BindingResource::TextureView(&bands.layers),
         ];
         let groups: Vec<wgpu::BindGroup> =
             inputs.iter().map(|input| self.program.bind_group(device, input, uniforms, &more)).collect();
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("stitch"), timestamp_writes });
+        let mut layered = false;
         for (run, slot) in runs.iter().zip(0..) {
             let picture = run.picture;
+            // The lenses' coarse pictures come first; what is made of them is ready before the stitch.
+            if core::mem::replace(&mut layered, run.kernel == Kernel::Layer) && run.kernel != Kernel::Layer {
+                bands.record(&mut pass);
+            }
             let Some(pipeline) = self.pipelines.get(&(run.kernel, inputs[picture].uniform().plane_layout[0], run.tile_px)) else {
                 continue;
             };
             pass.set_pipeline(pipeline);
             pass.set_bind_group(0, &groups[picture], &[UNIFORM_STRIDE as u32 * slot]);
-            let count = run.tiles.len() as u32;
+            let count = run.workgroups();
             pass.dispatch_workgroups(count.min(GROUPS_PER_ROW), count.div_ceil(GROUPS_PER_ROW), 1);
         }
         Ok(())
@@ -236,7 +265,12 @@ impl StitchPass {
     fn make_pipelines(&mut self, device: &wgpu::Device, inputs: &[&GpuPicture]) {
         for run in &self.map.runs {
             let layout = inputs[run.picture].uniform().plane_layout[0];
-            let constants = [("LAYOUT", f64::from(layout)), ("TILE", f64::from(run.tile_px)), ("LANES", f64::from(self.lanes))];
+            let constants = [
+                ("LAYOUT", f64::from(layout)),
+                ("TILE", f64::from(run.tile_px)),
+                ("LANES", f64::from(self.lanes)),
+                ("CORRECTED", f64::from(u8::from(run.kernel.is_corrected()))),
+            ];
             let make = || self.program.pipeline(device, run.kernel.entry_point(), &constants);
             self.pipelines.entry((run.kernel, layout, run.tile_px)).or_insert_with(make);
         }
@@ -264,13 +298,28 @@ impl LensUniform {
     }
 }
 
+impl Run {
+    fn workgroups(&self) -> u32 {
+        let tiles = self.tiles.len() as u32;
+        match self.kernel {
+            Kernel::Layer => (tiles * (self.tile_px / CELL_PX).pow(2)).div_ceil(LAYER_THREADS),
+            Kernel::Fill { .. } | Kernel::Blend { .. } | Kernel::Black => tiles,
+        }
+    }
+}
+
 impl Kernel {
     fn entry_point(self) -> &'static str {
         match self {
-            Self::Fill => "fill",
-            Self::Blend => "blend",
+            Self::Layer => "layer",
+            Self::Fill { .. } => "fill",
+            Self::Blend { .. } => "blend",
             Self::Black => "black",
         }
+    }
+
+    fn is_corrected(self) -> bool {
+        matches!(self, Self::Fill { corrected: true } | Self::Blend { corrected: true })
     }
 }
 
@@ -287,7 +336,14 @@ impl GpuMap {
             device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
         };
         let mut runs: Vec<Run> = Vec::new();
-        for Layer { tile_px, filled, blended, black } in &map.layers {
+        let layer_tiles = map.bands.as_ref().map_or(&[][..], |bands| &bands.tiles);
+        for tiles in layer_tiles.chunk_by(|a, b| a.lens == b.lens) {
+            let start = runs.last().map_or(0, |run| run.tiles.end);
+            let picture = rig.lenses[tiles[0].lens as usize].picture;
+            runs.push(Run { tile_px: map.tile_px(), kernel: Kernel::Layer, picture, tiles: start..start + tiles.len() as u32 });
+        }
+        let corrected = map.bands.is_some();
+        for Layer { tile_px, filled, near, blended, black } in &map.layers {
             let run = |kernel, lens: usize, tiles: &Range<u32>| Run {
                 tile_px: *tile_px,
                 kernel,
@@ -295,15 +351,20 @@ impl GpuMap {
                 tiles: tiles.clone(),
             };
             let begin = runs.len();
-            for (lens, tiles) in filled.iter().enumerate() {
+            for (lens, (tiles, near)) in filled.iter().zip(near).enumerate() {
                 // Lenses in one picture are filled together: each dispatch waits for the one before it.
-                match runs[begin..].last_mut().filter(|last| last.picture == rig.lenses[lens].picture) {
-                    Some(last) => last.tiles.end = tiles.end,
-                    None => runs.push(run(Kernel::Fill, lens, tiles)),
+                let far = tiles.start..*near;
+                let continues = |last: &&mut Run| last.picture == rig.lenses[lens].picture && last.tiles.end == far.start;
+                match runs[begin..].last_mut().filter(continues).filter(|last| !last.kernel.is_corrected()) {
+                    Some(last) => last.tiles.end = far.end,
+                    None => runs.push(run(Kernel::Fill { corrected: false }, lens, &far)),
+                }
+                if *near < tiles.end {
+                    runs.push(run(Kernel::Fill { corrected: true }, lens, &(*near..tiles.end)));
                 }
             }
             // A tile's shares are added up in the order of the lenses, each run seeing what the one before it wrote.
-            runs.extend(blended.iter().enumerate().map(|(lens, tiles)| run(Kernel::Blend, lens, tiles)));
+            runs.extend(blended.iter().enumerate().map(|(lens, tiles)| run(Kernel::Blend { corrected }, lens, tiles)));
             runs.push(run(Kernel::Black, 0, black));
         }
         runs.retain(|run| !run.tiles.is_empty());
@@ -322,6 +383,8 @@ impl GpuMap {
             ),
             weights_size: map.weights_size,
             sums: buffer("stitch sums", map.sum_px.max(1) * 8, U::STORAGE),
+            bands: BandsPass::new(device, queue, map.bands.as_ref()),
+            correction_sampler: linear_sampler(device, "stitch correction", map.bands.as_ref().is_some_and(|bands| bands.wraps)),
             tile_px: map.tile_px(),
             uniforms: buffer("stitch runs", UNIFORM_STRIDE * runs.len().max(1) as u64, U::UNIFORM | U::COPY_DST),
             runs,

@@ -1,6 +1,6 @@
 //! What to make of a rig, and what can go wrong.
 
-use super::StitchView;
+use super::{StitchView, bands::BANDS};
 use crate::rig::{RigError, YawPitchRoll};
 use bevy::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,14 @@ pub enum StitchBlend {
     Feather {
         /// How wide the fade is, in degrees, 0 to 90. Where the overlap is narrower, the fade is as wide as the overlap.
         width_deg: f32,
+    },
+    /// Coarse differences fade over a wide band, fine details over a narrow one, so that neither an edge nor a double image shows
+    /// (Burt and Adelson, 1983). For pictures without gaps: the sphere, half of it, one fisheye, or a flat picture.
+    MultiBand {
+        /// How many bands, 2 to 8: the finest is of details below 16 pixels, each further one of details twice as large. The lenses' overlap
+        /// should be as wide as the coarsest. The width of a whole sphere should be a multiple of 8 · 2^(bands − 1) pixels, for its edges
+        /// to meet in all bands.
+        bands: u32,
     },
 }
 
@@ -75,6 +83,16 @@ impl StitchSettings {
             && !(0.0..=90.0).contains(&width_deg)
         {
             return fail("blend.width_deg", format!("is {width_deg}: it must be 0 to 90 degrees"));
+        }
+        if let StitchBlend::MultiBand { bands } = self.blend {
+            if !BANDS.contains(&bands) {
+                return fail("blend.bands", format!("is {bands}: it must be {} to {}", BANDS.start(), BANDS.end()));
+            }
+            if matches!(self.view, StitchView::CubeMap | StitchView::DualFisheye { .. } | StitchView::RigPicture { .. }) {
+                let reason = "is MultiBand, which needs a picture without gaps: choose Feather, or the view Equirectangular, \
+                              HalfEquirectangular, Fisheye or Rectilinear";
+                return fail("blend", reason.to_owned());
+            }
         }
         if let Some(distance) = self.distance_m
             && !(0.01..=1e6).contains(&distance)

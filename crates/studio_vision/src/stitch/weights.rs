@@ -18,7 +18,8 @@ impl WeightRule {
     /// The rule for a blend whose finest step is `step_deg` degrees.
     pub fn new(blend: StitchBlend, step_deg: f64) -> Self {
         let width = match blend {
-            StitchBlend::Nearest => 0.0,
+            // The coarse bands fade wider than this; the finest fades over the finest step.
+            StitchBlend::Nearest | StitchBlend::MultiBand { .. } => 0.0,
             StitchBlend::Feather { width_deg } => f64::from(width_deg),
         };
         Self { fade_deg: width.max(step_deg), edge_deg: step_deg.min(WIDEST_EDGE_DEG) }

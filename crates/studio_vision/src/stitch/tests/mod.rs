@@ -2,6 +2,8 @@ mod map;
 mod picture;
 mod refusals;
 
+pub(super) use picture::coloured_sphere;
+
 use super::{StitchPass, StitchSettings, reference::Image};
 use crate::rig::{Rig, YawPitchRoll};
 use bevy::math::UVec2;
@@ -12,12 +14,12 @@ use studio_gpu::{device::HeadlessGpu, picture::GpuPicture, readback::read_rgba};
 
 static GPU: LazyLock<HeadlessGpu> = LazyLock::new(|| HeadlessGpu::open().expect("the tests need a Vulkan driver"));
 
-fn gear360() -> Rig {
+pub(super) fn gear360() -> Rig {
     Rig::read(&PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/rigs/gear360.rig.ron"))).expect("the shipped rig")
 }
 
 /// A real frame of a Samsung Gear 360, halved for speed.
-fn gear360_frame() -> Option<Image> {
+pub(super) fn gear360_frame() -> Option<Image> {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/fisheye/gear360_dual/extract.png"));
     let Ok(bytes) = std::fs::read(&path) else {
         println!("skipped: {} absent", path.display());
@@ -36,11 +38,11 @@ fn upload(format: PixelFormat, color: ColorInfo, size: UVec2, data: Vec<u8>) -> 
     picture
 }
 
-fn upload_rgba(image: &Image) -> GpuPicture {
+pub(super) fn upload_rgba(image: &Image) -> GpuPicture {
     upload(PixelFormat::Rgba8, ColorInfo::default(), image.size, image.rgba.clone())
 }
 
-fn stitch_on_gpu(rig: &Rig, settings: &StitchSettings, inputs: &[&GpuPicture]) -> Image {
+pub(super) fn stitch_on_gpu(rig: &Rig, settings: &StitchSettings, inputs: &[&GpuPicture]) -> Image {
     let HeadlessGpu { device, queue, .. } = &*GPU;
     let mut pass = StitchPass::new(device, queue, rig, settings).expect("valid");
     let output = pass.output_picture(device, "test").expect("fits");
@@ -50,6 +52,6 @@ fn stitch_on_gpu(rig: &Rig, settings: &StitchSettings, inputs: &[&GpuPicture]) -
     Image { size: output.size, rgba: read_rgba(device, queue, &output.planes[0]).expect("readable") }
 }
 
-fn turned(settings: StitchSettings, yaw_deg: f64, pitch_deg: f64, roll_deg: f64) -> StitchSettings {
+pub(super) fn turned(settings: StitchSettings, yaw_deg: f64, pitch_deg: f64, roll_deg: f64) -> StitchSettings {
     StitchSettings { orientation: YawPitchRoll::new(yaw_deg, pitch_deg, roll_deg), ..settings }
 }

@@ -17,7 +17,7 @@ use studio_frame::{
 use studio_gpu::{device::HeadlessGpu, readback::read_rgba};
 
 /// What a camera at the centre of a coloured sphere sees: the colour is the direction.
-fn coloured_sphere(rig: &Rig) -> Image {
+pub(in crate::stitch) fn coloured_sphere(rig: &Rig) -> Image {
     let prepared = PreparedRig::new(rig).expect("valid");
     Image::from_fn(prepared.pictures[0], |pixel| {
         let lens = usize::from(pixel.x >= f64::from(prepared.pictures[0].x) / 2.0);

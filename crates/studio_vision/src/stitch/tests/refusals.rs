@@ -22,6 +22,9 @@ fn settings_out_of_range_are_named() {
     assert!(refuse(|s| s.orientation = YawPitchRoll::new(f64::NAN, 0.0, 0.0)).contains("orientation"));
     assert!(refuse(|s| s.blend = StitchBlend::Feather { width_deg: f32::NAN }).contains("blend.width_deg"));
     assert!(refuse(|s| s.blend = StitchBlend::Feather { width_deg: 91.0 }).contains("blend.width_deg"));
+    assert!(refuse(|s| s.blend = StitchBlend::MultiBand { bands: 1 }).contains("blend.bands is 1: it must be 2 to 8"));
+    let gaps = |s: &mut StitchSettings| (s.blend, s.view) = (StitchBlend::MultiBand { bands: 5 }, StitchView::CubeMap);
+    assert!(refuse(gaps).contains("choose Feather, or the view Equirectangular"));
     assert!(refuse(|s| s.distance_m = Some(0.0)).contains("distance_m"));
     assert!(refuse(|s| s.view = StitchView::Rectilinear { fov_deg: 180.0 }).contains("view.fov_deg"));
     assert!(refuse(|s| s.view = StitchView::Fisheye { fov_deg: f32::INFINITY }).contains("view.fov_deg"));

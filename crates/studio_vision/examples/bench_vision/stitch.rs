@@ -1,0 +1,147 @@
+//! A rig whose answer is known: virtual fisheyes film a sphere, and what is stitched of their picture is compared with that sphere.
+//!
+//! Once the two lenses see alike, once one is exposed by an eighth of a stop less and the other more, which the stitch is not told: then what is right
+//! is the sphere with either exposure, and the blend in between; compared is with the mean of the two. OpenCV's multi-band blender gets the
+//! same picture, and maps and masks from the same lens models. Limits: a decibel better than it, or as good in a tenth of the time.
+
+use crate::{AnyResult, Bench, peers};
+use bevy::math::{DVec2, DVec3, UVec2};
+use serde_json::{Value, json};
+use std::{fs, path::Path};
+use studio_gpu::{picture::GpuPicture, readback::read_rgba};
+use studio_vision::{
+    rig::{PreparedRig, Rig},
+    stitch::{StitchBlend, StitchPass, StitchSettings},
+};
+
+/// Size of the stitched picture, and of the rig's, which is larger for that resampling takes little away from the picture.
+const SIZE: UVec2 = UVec2::new(2048, 1024);
+const RIG_SIZE: UVec2 = UVec2::new(4096, 2048);
+/// Full angle of a lens: the overlap is 20° wide.
+const FOV_DEG: f64 = 200.0;
+/// What the exposures are off, as factors of gamma-coded values.
+const EXPOSED: [f64; 2] = [0.96, 1.04];
+/// Samples of the sphere a side of a pixel of the rig.
+const SAMPLES: u32 = 2;
+/// Bands of the blend.
+const BANDS: u32 = 5;
+
+pub fn run(bench: &Bench) -> AnyResult<()> {
+    let Some(path) = bench.data("stereo_vr/gvr/testRoom1_2kMono.jpg") else { return Ok(()) };
+    let sphere = image::open(&path)?.resize_exact(SIZE.x, SIZE.y, image::imageops::FilterType::CatmullRom).to_rgb8();
+    let rig = Rig::dual_fisheye(RIG_SIZE.to_array(), FOV_DEG);
+    let prepared = PreparedRig::new(&rig)?;
+    let folder = tempfile::tempdir()?;
+    sphere.save(folder.path().join("truth.png"))?;
+    write_maps(folder.path(), &prepared)?;
+    let cases = [("alike", [1.0; 2]), ("exposed", EXPOSED)];
+    let mut filmed = Vec::new();
+    for (case, exposures) in cases {
+        let picture = film(&prepared, &sphere, exposures);
+        picture.save(folder.path().join(format!("rig_{case}.png")))?;
+        filmed.push(bench.upload_rgba(picture)?);
+    }
+    let peers = peers::opencv(bench, "stitch", folder.path())?;
+    for ((case, _), picture) in cases.iter().zip(&filmed) {
+        let peer = peers.iter().find(|peer| peer["name"].as_str().is_some_and(|name| name.ends_with(case)));
+        for blend in [StitchBlend::Nearest, StitchBlend::default(), StitchBlend::MultiBand { bands: BANDS }] {
+            println!("{}", measure(bench, &rig, blend, picture, &sphere, case, peer)?);
+        }
+    }
+    Ok(())
+}
+
+fn measure(
+    bench: &Bench,
+    rig: &Rig,
+    blend: StitchBlend,
+    picture: &GpuPicture,
+    sphere: &image::RgbImage,
+    case: &str,
+    peer: Option<&Value>,
+) -> AnyResult<Value> {
+    let gpu = &bench.gpu;
+    let settings = StitchSettings { blend, ..StitchSettings::equirectangular(SIZE.x, SIZE.y) };
+    let mut pass = StitchPass::new(&gpu.device, &gpu.queue, rig, &settings)?;
+    let output = pass.output_picture(&gpu.device, "stitched")?;
+    let times = bench.time(|encoder| Ok(pass.encode(&gpu.device, &gpu.queue, encoder, &[picture], &output, None)?))?;
+    let stitched = read_rgba(&gpu.device, &gpu.queue, &output.planes[0])?;
+    let differences = stitched.chunks_exact(4).zip(sphere.pixels()).flat_map(|(found, truth)| {
+        found.iter().zip(truth.0).map(|(found, truth)| (f64::from(*found) - f64::from(truth)).powi(2))
+    });
+    let mean = differences.sum::<f64>() / f64::from(3 * SIZE.element_product());
+    let psnr_db = 10.0 * (255.0_f64.powi(2) / mean).log10();
+    let mut record = json!({
+        "name": format!("stitch {blend:?}, {case}"), "psnr_db": (psnr_db * 1e3).round() / 1e3, "adapter": gpu.adapter.name,
+    });
+    if let (StitchBlend::MultiBand { .. }, Some(peer)) = (blend, peer) {
+        let peer = |key: &str| peer[key].as_f64().unwrap_or(f64::NAN);
+        let as_good = psnr_db >= peer("psnr_db") - 0.05 && times.at(0.5) <= peer("p50_ms") / 10.0;
+        record["passed"] = json!(psnr_db >= peer("psnr_db") + 1.0 || as_good);
+    }
+    times.add_to(&mut record);
+    Ok(record)
+}
+
+/// What the rig sees of the sphere.
+fn film(rig: &PreparedRig, sphere: &image::RgbImage, exposures: [f64; 2]) -> image::RgbaImage {
+    image::RgbaImage::from_fn(RIG_SIZE.x, RIG_SIZE.y, |x, y| {
+        let lens = usize::from(x >= RIG_SIZE.x / 2);
+        let mut sum = DVec3::ZERO;
+        for sample in 0..SAMPLES * SAMPLES {
+            let part = (DVec2::new(f64::from(sample % SAMPLES), f64::from(sample / SAMPLES)) + 0.5) / f64::from(SAMPLES);
+            let point = DVec2::new(f64::from(x), f64::from(y)) + part;
+            if let Some(direction) = rig.lenses[lens].direction(point) {
+                sum += look(sphere, direction);
+            }
+        }
+        let [r, g, b] = (sum / f64::from(SAMPLES * SAMPLES) * exposures[lens]).round().to_array().map(|value| value as u8);
+        image::Rgba([r, g, b, 255])
+    })
+}
+
+/// The sphere's colour in a direction (x right, y down, z ahead), between its four nearest pixels.
+fn look(sphere: &image::RgbImage, direction: DVec3) -> DVec3 {
+    use core::f64::consts::{PI, TAU};
+    let place = DVec2::new(
+        (direction.x.atan2(direction.z) / TAU + 0.5) * f64::from(SIZE.x),
+        ((direction.y / direction.length()).asin() / PI + 0.5) * f64::from(SIZE.y),
+    ) - 0.5;
+    let (low, part) = (place.floor(), place - place.floor());
+    let at = |dx: i64, dy: i64| {
+        let x = (low.x as i64 + dx).rem_euclid(i64::from(SIZE.x)) as u32;
+        let y = (low.y as i64 + dy).clamp(0, i64::from(SIZE.y) - 1) as u32;
+        DVec3::from_array(sphere.get_pixel(x, y).0.map(f64::from))
+    };
+    at(0, 0).lerp(at(1, 0), part.x).lerp(at(0, 1).lerp(at(1, 1), part.x), part.y)
+}
+
+/// Writes, for each lens, where in the rig's picture each pixel of the sphere is, and which pixels are the lens's.
+fn write_maps(folder: &Path, rig: &PreparedRig) -> AnyResult<()> {
+    use core::f64::consts::{PI, TAU};
+    let samples: Vec<Vec<(DVec2, f64)>> = rig
+        .lenses
+        .iter()
+        .map(|lens| {
+            let pixels = (0..SIZE.element_product()).map(|index| UVec2::new(index % SIZE.x, index / SIZE.x).as_dvec2() + 0.5);
+            pixels
+                .map(|pixel| {
+                    let (longitude, latitude) =
+                        ((pixel.x / f64::from(SIZE.x) - 0.5) * TAU, (pixel.y / f64::from(SIZE.y) - 0.5) * PI);
+                    let direction =
+                        DVec3::new(latitude.cos() * longitude.sin(), latitude.sin(), latitude.cos() * longitude.cos());
+                    lens.sample(direction, None).map_or((DVec2::splat(-1.0), -180.0), |sample| (sample.pixel, sample.edge_deg))
+                })
+                .collect()
+        })
+        .collect();
+    for (lens, own) in samples.iter().enumerate() {
+        let coordinate =
+            |axis: usize| -> Vec<u8> { own.iter().flat_map(|(pixel, _)| (pixel[axis] as f32 - 0.5).to_le_bytes()).collect() };
+        fs::write(folder.join(format!("map_{lens}_x.f32")), coordinate(0))?;
+        fs::write(folder.join(format!("map_{lens}_y.f32")), coordinate(1))?;
+        let mine = own.iter().zip(&samples[1 - lens]).map(|(own, other)| if own.1 > other.1 { 255 } else { 0 });
+        fs::write(folder.join(format!("mask_{lens}.u8")), mine.collect::<Vec<u8>>())?;
+    }
+    Ok(())
+}

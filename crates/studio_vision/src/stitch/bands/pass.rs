@@ -1,0 +1,123 @@
+//! The coarse bands on the GPU.
+
+use super::{BandsMap, LayerTile};
+use bevy::math::UVec2;
+use half::f16;
+use studio_gpu::pass::{ComputeKernel, Dispatch, shader};
+
+const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba16Float;
+
+/// What the coarse bands of a map need on the GPU, or, without any, what stands in for it in a stitch's bindings.
+pub(crate) struct BandsPass {
+    /// The lenses' pictures at level 0, an array; they are drawn by the stitch's own program.
+    pub layers: wgpu::TextureView,
+    pub tiles: wgpu::Buffer,
+    /// What is added to each lens's picture in the plain stitch, an array with a texel for each cell.
+    pub correction: wgpu::TextureView,
+    dispatches: Vec<Dispatch>,
+}
+
+impl BandsPass {
+    /// Makes the textures of a map.
+    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, map: Option<&BandsMap>) -> Self {
+        let tiles = map.map_or(&[][..], |map| &map.tiles);
+        let bytes = size_of::<LayerTile>().max(size_of_val(tiles)) as u64;
+        let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("stitch layer tiles"),
+            size: bytes,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        queue.write_buffer(&buffer, 0, bytemuck::cast_slice(tiles));
+        let Some(map) = map else {
+            let [layers, correction] = core::array::from_fn(|_| array(device, FORMAT, UVec2::ONE, 1).1);
+            return Self { layers, tiles: buffer, correction, dispatches: Vec::new() };
+        };
+        // As they are seen, and continued where they are not.
+        let [layers, continued]: [Vec<_>; 2] =
+            core::array::from_fn(|_| map.sizes.iter().map(|&size| array(device, FORMAT, size, map.lenses).1).collect());
+        let weights: Vec<_> = (map.sizes.iter().zip(&map.weights))
+            .map(|(&size, weights)| weight_array(device, queue, size, map.lenses, weights))
+            .collect();
+        let blended: Vec<_> = map.sizes.iter().map(|&size| plain(device, size)).collect();
+        let module = shader(device, "stitch bands", include_str!("../../../../../shaders/stitch_bands.wgsl"));
+        let kernel = |entry: &str, coarsest: bool| {
+            let constants =
+                [("WRAPS", map.wraps), ("COARSEST", coarsest)].map(|(name, value)| (name, f64::from(u8::from(value))));
+            ComputeKernel::of_module(device, &module, entry, &constants, ComputeKernel::PIXELS_8X8)
+        };
+        use wgpu::BindingResource::TextureView;
+        let mut dispatches = Vec::new();
+        let halve = kernel("halve", false);
+        for (pair, size) in layers.windows(2).zip(&map.sizes[1..]) {
+            let resources = [(0, TextureView(&pair[0])), (4, TextureView(&pair[1]))];
+            dispatches.push(halve.prepare(device, &resources, *size));
+        }
+        let top = layers.len() - 1;
+        // The coarsest level has none above it: the finest stands in, and is not read.
+        let levels = || (1..=top).rev().map(|level| (level, if level == top { 0 } else { level + 1 }));
+        let kernels = |entry: &str| [kernel(entry, false), kernel(entry, true)];
+        let continue_layers = kernels("continue_layers");
+        for (level, above) in levels() {
+            let resources =
+                [(0, TextureView(&layers[level])), (1, TextureView(&continued[above])), (4, TextureView(&continued[level]))];
+            dispatches.push(continue_layers[usize::from(level == top)].prepare(device, &resources, map.sizes[level]));
+        }
+        let blend = kernels("blend");
+        for (level, above) in levels() {
+            let resources = [
+                (0, TextureView(&continued[level])),
+                (1, TextureView(&continued[above])),
+                (2, TextureView(&weights[level])),
+                (3, TextureView(&blended[above])),
+                (5, TextureView(&blended[level])),
+            ];
+            dispatches.push(blend[usize::from(level == top)].prepare(device, &resources, map.sizes[level]));
+        }
+        // Where there is one level only, nothing lacks: the corrections stay zero.
+        if let ([correction, layers, ..], [_, blend, ..]) = (continued.as_slice(), blended.as_slice()) {
+            let resources = [(1, TextureView(layers)), (3, TextureView(blend)), (4, TextureView(correction))];
+            dispatches.push(kernel("correct", false).prepare(device, &resources, map.sizes[0]));
+        }
+        Self { layers: layers[0].clone(), tiles: buffer, correction: continued[0].clone(), dispatches }
+    }
+
+    /// Records what comes between the layers and the stitch.
+    pub fn record(&self, pass: &mut wgpu::ComputePass) {
+        self.dispatches.iter().for_each(|dispatch| dispatch.record(pass));
+    }
+}
+
+fn texture(device: &wgpu::Device, format: wgpu::TextureFormat, size: UVec2, layers: u32) -> wgpu::Texture {
+    use wgpu::TextureUsages as U;
+    let storage = if format == FORMAT { U::STORAGE_BINDING } else { U::COPY_DST };
+    device.create_texture(&wgpu::TextureDescriptor {
+        label: Some("stitch band"),
+        size: wgpu::Extent3d { width: size.x, height: size.y, depth_or_array_layers: layers },
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format,
+        usage: U::TEXTURE_BINDING | storage,
+        view_formats: &[],
+    })
+}
+
+fn plain(device: &wgpu::Device, size: UVec2) -> wgpu::TextureView {
+    texture(device, FORMAT, size, 1).create_view(&wgpu::TextureViewDescriptor::default())
+}
+
+fn array(device: &wgpu::Device, format: wgpu::TextureFormat, size: UVec2, layers: u32) -> (wgpu::Texture, wgpu::TextureView) {
+    let texture = texture(device, format, size, layers);
+    let dimension = Some(wgpu::TextureViewDimension::D2Array);
+    let view = texture.create_view(&wgpu::TextureViewDescriptor { dimension, ..Default::default() });
+    (texture, view)
+}
+
+fn weight_array(device: &wgpu::Device, queue: &wgpu::Queue, size: UVec2, lenses: u32, weights: &[f32]) -> wgpu::TextureView {
+    let (texture, view) = array(device, wgpu::TextureFormat::R16Float, size, lenses);
+    let halves: Vec<u16> = weights.iter().map(|weight| f16::from_f32(*weight).to_bits()).collect();
+    let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(2 * size.x), rows_per_image: Some(size.y) };
+    queue.write_texture(texture.as_image_copy(), bytemuck::cast_slice(&halves), layout, texture.size());
+    view
+}
