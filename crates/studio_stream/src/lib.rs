@@ -14,6 +14,7 @@
 //! | [`nodes`] | the `WebTransportOutput` node |
 //! | [`publish`] | [`Publisher`](publish::Publisher): serves a stream to viewers, and the page to browsers |
 //! | [`qr`] | links as pictures for phones |
+//! | [`report`] | what a viewer tells the studio of itself, and where it looks |
 //! | [`subscribe`] | [`Subscriber`](subscribe::Subscriber): receives one, and reconnects |
 
 pub mod catalog;
@@ -22,6 +23,7 @@ pub mod link;
 pub mod nodes;
 pub mod publish;
 pub mod qr;
+pub mod report;
 pub mod subscribe;
 pub mod viewer_link;
 pub mod wire;
@@ -32,7 +34,8 @@ pub mod prelude {
     pub use crate::{
         identity::{Identity, IdentityError},
         link::Conditions,
-        publish::{PublishError, Publisher, PublisherConfig, PublisherStats},
+        publish::{PublishError, Publisher, PublisherConfig, PublisherStats, ViewerStatus},
+        report::{GazeMap, ViewerId, ViewerKind, ViewerReport},
         subscribe::{ReceivedMotion, ReceivedSound, ReceivedUnit, Subscriber, SubscriberConfig, SubscriberStats, ViewerEvent},
         viewer_link::{ViewerLink, ViewerLinkError},
     };

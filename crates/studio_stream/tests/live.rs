@@ -5,6 +5,8 @@
 mod hostile;
 #[path = "live/page.rs"]
 mod page;
+#[path = "live/report.rs"]
+mod report;
 #[path = "live/restart.rs"]
 mod restart;
 #[path = "live/sound.rs"]

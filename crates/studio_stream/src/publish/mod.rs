@@ -8,11 +8,13 @@ mod motion;
 mod page;
 mod server;
 mod tracks;
+mod viewers;
 
 use crate::{
     catalog::CatalogError,
     identity::{Identity, IdentityError},
     link::{Conditions, ConditionsError},
+    report::GazeMap,
     viewer_link::{ViewerLink, ViewerLinkError, check_name, check_token},
     wire::WireError,
 };
@@ -29,6 +31,8 @@ use std::{
 use studio_frame::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 use tracks::Tracks;
+
+pub use viewers::{ViewerLog, ViewerPath, ViewerRecord, ViewerStatus};
 
 /// Threads that move bytes. Encryption of some tens of megabits takes a fraction of one.
 const WORKERS: usize = 2;
@@ -313,6 +317,27 @@ impl Publisher {
     /// True at most some times a second, however many viewers join.
     pub fn take_key_frame_request(&self) -> bool {
         self.tracks.key_frames().take()
+    }
+
+    /// The viewers that are here: how their packets fare, and what they last said of themselves.
+    pub fn viewers(&self) -> Vec<ViewerStatus> {
+        self.server.viewers()
+    }
+
+    /// Where viewers look now: a look counts half after ten seconds.
+    pub fn gaze(&self) -> GazeMap {
+        self.server.said().gaze_now()
+    }
+
+    /// All that viewers said so far, and where they looked since the stream began.
+    pub fn viewer_log(&self) -> ViewerLog {
+        let mut log = self.server.said().log();
+        for here in self.server.viewers() {
+            if let Some(viewer) = log.viewers.iter_mut().find(|viewer| viewer.connection == here.connection) {
+                viewer.path = here.path;
+            }
+        }
+        log
     }
 
     /// What happened so far.

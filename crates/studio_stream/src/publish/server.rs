@@ -1,6 +1,10 @@
 //! Lets viewers in and serves them.
 
-use super::{PublishError, PublisherConfig, PublisherStats, tracks::ServedOrigin};
+use super::{
+    PublishError, PublisherConfig, PublisherStats,
+    tracks::ServedOrigin,
+    viewers::{ViewerPath, ViewerStatus, Viewers, viewer_origin},
+};
 use crate::{
     link::{
         Conditioned, Conditions, Link, OFFERED_PROTOCOLS_HEADER, PROTOCOLS, Progress, SELECTED_PROTOCOL_HEADER, WebTransportLink,
@@ -65,6 +69,7 @@ struct Connections {
 pub(super) struct Server {
     endpoint: Endpoint<endpoint_side::Server>,
     served: ServedOrigin,
+    viewers: Viewers,
     name: String,
     token: Option<String>,
     conditions: Conditions,
@@ -84,9 +89,15 @@ fn count(counter: &AtomicU64) -> u64 {
     counter.fetch_add(1, Ordering::Relaxed)
 }
 
-fn traffic(connection: &quinn::Connection) -> (u64, u64) {
+fn path(connection: &quinn::Connection) -> ViewerPath {
     let stats = connection.stats();
-    (stats.udp_tx.bytes, stats.path.lost_packets)
+    ViewerPath {
+        round_trip: stats.path.rtt,
+        packets_sent: stats.path.sent_packets,
+        packets_lost: stats.path.lost_packets,
+        bytes_sent: stats.udp_tx.bytes,
+        window_bytes: stats.path.cwnd,
+    }
 }
 
 impl Server {
@@ -99,6 +110,7 @@ impl Server {
         settings.quic_config_mut().max_incoming(MAX_INCOMING);
         Ok(Self {
             endpoint: Endpoint::server(settings).map_err(PublishError::Start)?,
+            viewers: Viewers::new(served.key_frames.clone()),
             served,
             name: config.name.clone(),
             token: config.token.clone(),
@@ -214,14 +226,15 @@ impl Server {
             connections.open.insert(id, quic);
             id
         };
+        self.viewers.join(id, peer);
         let link = WebTransportLink::new(connection, Some(protocol));
         let (progress, quic) = (link.progress(), link.quic().clone());
         let served = async {
             if self.conditions.is_clear() {
-                self.serve(link).await
+                self.serve(id, link).await
             } else {
                 match Conditioned::new(link, self.conditions) {
-                    Ok(link) => self.serve(link).await,
+                    Ok(link) => self.serve(id, link).await,
                     Err(error) => Err(moq_net::Error::Transport(error.to_string())),
                 }
             }
@@ -256,8 +269,9 @@ impl Server {
     fn forget(&self, id: u64) {
         let mut connections = self.connections.lock();
         if let Some(quic) = connections.open.remove(&id) {
-            let (bytes, lost) = traffic(&quic);
-            connections.gone = (connections.gone.0 + bytes, connections.gone.1 + lost);
+            let path = path(&quic);
+            connections.gone = (connections.gone.0 + path.bytes_sent, connections.gone.1 + path.packets_lost);
+            self.viewers.leave(id, path);
             // The peer hears of the end even if the protocol did not close by itself.
             quic.close(0_u32.into(), b"");
         }
@@ -265,16 +279,23 @@ impl Server {
 
     /// Speaks Media over QUIC on whatever link. `Ok` if the peer or the network ended it, an error if the peer broke the
     /// protocol.
-    async fn serve<L: Link>(&self, link: L) -> Result<(), moq_net::Error> {
+    async fn serve<L: Link>(&self, id: u64, link: L) -> Result<(), moq_net::Error> {
+        let (viewer, viewer_driver) = viewer_origin()?;
+        let said = viewer.consume();
         let server = moq_net::Server::new()
             .with_publisher(&self.served.origin)
+            .with_subscriber(viewer)
             .with_versions(versions())
             .with_stats(self.registry.tier(stats::Tier::default()).session(""));
         let handshake = timeout(HANDSHAKE_TIMEOUT, server.accept(Instant::now(), link));
         let (session, driver) = handshake.await.map_err(|_| moq_net::Error::Timeout)??;
         count(&self.sessions_total);
         self.served.key_frames.request();
-        let ended = moq_net::time::run(driver).await;
+        let ended = tokio::select! {
+            ended = moq_net::time::run(driver) => ended,
+            ended = moq_net::time::run(viewer_driver) => ended,
+            Err(error) = self.viewers.listen(id, &said) => error,
+        };
         drop(session);
         match ended {
             moq_net::Error::Transport(_) | moq_net::Error::Session(_) | moq_net::Error::Closed | moq_net::Error::Cancel => Ok(()),
@@ -282,11 +303,28 @@ impl Server {
         }
     }
 
+    /// What viewers said.
+    pub(super) fn said(&self) -> &Viewers {
+        &self.viewers
+    }
+
+    /// The viewers that are here, and how their packets fare.
+    pub(super) fn viewers(&self) -> Vec<ViewerStatus> {
+        let connections = self.connections.lock();
+        let mut viewers = self.viewers.present();
+        for viewer in &mut viewers {
+            if let Some(quic) = connections.open.get(&viewer.connection) {
+                viewer.path = path(quic);
+            }
+        }
+        viewers
+    }
+
     /// Adds what is counted here.
     pub(super) fn add_stats(&self, stats: &mut PublisherStats) {
         let connections = self.connections.lock();
-        let (bytes, lost) =
-            connections.open.values().map(traffic).fold(connections.gone, |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        let paths = connections.open.values().map(path);
+        let (bytes, lost) = paths.fold(connections.gone, |sum, path| (sum.0 + path.bytes_sent, sum.1 + path.packets_lost));
         stats.sessions = connections.open.len();
         (stats.bytes_sent, stats.packets_lost) = (bytes, lost);
         stats.sessions_total = self.sessions_total.load(Ordering::Relaxed);

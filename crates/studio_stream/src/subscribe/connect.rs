@@ -3,6 +3,7 @@
 use super::{
     SubscribeError, SubscriberConfig, ViewerEvent,
     inbox::Outbox,
+    report::Reporter,
     session::{self, Served},
 };
 use crate::{
@@ -46,13 +47,14 @@ pub(super) struct Client {
     link: ViewerLink,
     config: SubscriberConfig,
     outbox: Arc<Outbox>,
+    reporter: Reporter,
     endpoint: Option<Endpoint<endpoint_side::Client>>,
     sessions: u64,
 }
 
 impl Client {
-    pub(super) fn new(link: ViewerLink, config: SubscriberConfig, outbox: Outbox) -> Self {
-        Self { link, config, outbox: Arc::new(outbox), endpoint: None, sessions: 0 }
+    pub(super) fn new(link: ViewerLink, config: SubscriberConfig, outbox: Outbox, reporter: Reporter) -> Self {
+        Self { link, config, outbox: Arc::new(outbox), reporter, endpoint: None, sessions: 0 }
     }
 
     pub(super) fn config(&self) -> &SubscriberConfig {
@@ -133,7 +135,15 @@ impl Client {
             self.outbox.meter.count(|stats| stats.rtt = quic.rtt());
             self.outbox.events.send(ViewerEvent::Connected { address, session });
         };
-        let served = Served { name: self.link.name(), config: &self.config, outbox: &self.outbox, connected: &connected };
+        let round_trip = || quic.rtt();
+        let served = Served {
+            name: self.link.name(),
+            config: &self.config,
+            outbox: &self.outbox,
+            reporter: &self.reporter,
+            round_trip: &round_trip,
+            connected: &connected,
+        };
         let ended = if self.config.conditions.is_clear() {
             session::receive(link, served).await
         } else {

@@ -7,6 +7,7 @@
 mod connect;
 mod inbox;
 mod meter;
+mod report;
 mod session;
 mod sound;
 
@@ -30,6 +31,7 @@ use studio_frame::prelude::*;
 use tokio::{runtime::Builder, sync::Notify};
 
 pub use inbox::UnitReceiver;
+pub use report::{Reporter, percentiles_ms};
 
 /// Events waiting to be read.
 const EVENTS: usize = 64;
@@ -59,6 +61,8 @@ pub struct SubscriberConfig {
     pub first_retry: Duration,
     /// Waited between attempts at most.
     pub last_retry: Duration,
+    /// Whether the publisher is told how the viewer fares and where it looks. Without, it cannot ask for key frames.
+    pub report: bool,
     /// Loss and delay added on purpose.
     pub conditions: Conditions,
 }
@@ -76,6 +80,7 @@ impl Default for SubscriberConfig {
             connect_timeout: Duration::from_secs(3),
             first_retry: Duration::from_millis(100),
             last_retry: Duration::from_secs(3),
+            report: true,
             conditions: Conditions::default(),
         }
     }
@@ -260,6 +265,7 @@ pub struct Subscriber {
     audio: QueueReceiver<ReceivedSound>,
     motion: QueueReceiver<ReceivedMotion>,
     meter: Arc<Meter>,
+    reporter: Reporter,
     stop: Arc<Notify>,
     thread: Option<JoinHandle<()>>,
 }
@@ -277,14 +283,15 @@ impl Subscriber {
         let (meter, stop) = (Arc::new(Meter::default()), Arc::new(Notify::new()));
         let runtime = Builder::new_current_thread().enable_all().build().map_err(SubscribeError::Start)?;
         let outbox = Outbox { events: event_in, units: unit_in, audio: audio_in, motion: motion_in, meter: meter.clone() };
-        let client = Client::new(link, config, outbox);
+        let reporter = Reporter::new();
+        let client = Client::new(link, config, outbox, reporter.clone());
         let stopped = stop.clone();
         let run = move || {
             runtime.block_on(run(client, stopped));
             runtime.shutdown_background();
         };
         let thread = thread::Builder::new().name("studio subscriber".into()).spawn(run).map_err(SubscribeError::Start)?;
-        Ok(Self { events, units, audio, motion, meter, stop, thread: Some(thread) })
+        Ok(Self { events, units, audio, motion, meter, reporter, stop, thread: Some(thread) })
     }
 
     /// What happens to the connection.
@@ -305,6 +312,11 @@ impl Subscriber {
     /// The motion fields, in order.
     pub fn motion(&self) -> &QueueReceiver<ReceivedMotion> {
         &self.motion
+    }
+
+    /// What the publisher is told of this viewer.
+    pub fn reporter(&self) -> &Reporter {
+        &self.reporter
     }
 
     /// What was received so far.

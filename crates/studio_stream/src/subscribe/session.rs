@@ -1,6 +1,11 @@
 //! One connection's protocol: the catalog, and the tracks that it names.
 
-use super::{ReceivedMotion, ReceivedUnit, SubscribeError, SubscriberConfig, ViewerEvent, inbox::Outbox, sound::sounds};
+use super::{
+    ReceivedMotion, ReceivedUnit, SubscribeError, SubscriberConfig, ViewerEvent,
+    inbox::Outbox,
+    report::{Reporter, Reports},
+    sound::sounds,
+};
 use crate::{
     catalog::{MAX_CATALOG_BYTES, MotionTracks, StreamCatalog, VideoTrack},
     link::Link,
@@ -39,6 +44,9 @@ pub(super) struct Served<'a> {
     pub(super) name: &'a str,
     pub(super) config: &'a SubscriberConfig,
     pub(super) outbox: &'a Arc<Outbox>,
+    pub(super) reporter: &'a Reporter,
+    /// The network's round trip now.
+    pub(super) round_trip: &'a (dyn Fn() -> Duration + Sync),
     /// Called with the publisher's session number when the stream stands.
     pub(super) connected: &'a (dyn Fn(u64) + Sync),
 }
@@ -52,7 +60,11 @@ pub(super) async fn receive<L: Link>(link: L, served: Served<'_>) -> SubscribeEr
     let mut settings = origin::Config::default();
     settings.pool = cache::Pool::new(cache::Config::default().with_capacity(CACHE_BYTES).with_expiry(CACHE_EXPIRY));
     let (origin, origin_driver) = origin::Producer::new(settings);
-    let client = moq_net::Client::new().with_subscriber(origin.clone()).with_versions(versions());
+    let (said, said_driver) = origin::Producer::new(origin::Config::default());
+    let mut client = moq_net::Client::new().with_subscriber(origin.clone()).with_versions(versions());
+    if served.config.report {
+        client = client.with_publisher(&said);
+    }
     let (session, driver) = match timeout(served.config.connect_timeout, client.connect(Instant::now(), link)).await {
         Ok(Ok(connected)) => connected,
         Ok(Err(error)) => return lost(error),
@@ -60,9 +72,10 @@ pub(super) async fn receive<L: Link>(link: L, served: Served<'_>) -> SubscribeEr
     };
     let mut drivers = JoinSet::new();
     drivers.spawn(moq_net::time::run(origin_driver));
+    drivers.spawn(moq_net::time::run(said_driver));
     drivers.spawn(moq_net::time::run(driver));
     let ended = tokio::select! {
-        ended = follow(&origin, served) => ended,
+        ended = follow(&origin, &said, served) => ended,
         error = drivers.join_next() => match error {
             Some(Ok(error)) => lost(error),
             _ => SubscribeError::Lost("the transport's task ended".into()),
@@ -73,8 +86,8 @@ pub(super) async fn receive<L: Link>(link: L, served: Served<'_>) -> SubscribeEr
 }
 
 /// Follows the catalog and receives what it names.
-async fn follow(origin: &origin::Producer, served: Served<'_>) -> SubscribeError {
-    match try_follow(origin, served).await {
+async fn follow(origin: &origin::Producer, said: &origin::Producer, served: Served<'_>) -> SubscribeError {
+    match try_follow(origin, said, served).await {
         Ok(()) => SubscribeError::Lost("the publisher ended the stream".into()),
         Err(error) => error,
     }
@@ -82,7 +95,8 @@ async fn follow(origin: &origin::Producer, served: Served<'_>) -> SubscribeError
 
 async fn try_follow(
     origin: &origin::Producer,
-    Served { name, config, outbox, connected }: Served<'_>,
+    said: &origin::Producer,
+    Served { name, config, outbox, reporter, round_trip, connected }: Served<'_>,
 ) -> Result<(), SubscribeError> {
     let silent = |_| SubscribeError::Silent(name.to_owned());
     let consumer = origin.consume();
@@ -96,6 +110,7 @@ async fn try_follow(
     // Tasks of this session end with it: the set aborts them when it goes.
     let mut tasks = JoinSet::new();
     let mut known: Option<StreamCatalog> = None;
+    let mut reports = None;
     loop {
         let next = async {
             let Some(mut group) = catalogs.next_group().await? else { return Ok(None) };
@@ -106,7 +121,13 @@ async fn try_follow(
             let mut frame = frame;
             frame.read_all().await.map(|json| Some(Some(json)))
         };
-        let next = if known.is_none() { timeout(CATALOG_TIMEOUT, next).await.map_err(silent)? } else { next.await };
+        let next = match &mut reports {
+            None => timeout(CATALOG_TIMEOUT, next).await.map_err(silent)?,
+            Some(reports) => tokio::select! {
+                next = next => next,
+                never = reports => match never {},
+            },
+        };
         let json = match next {
             Ok(Some(Some(json))) => json,
             // A newer one replaced it.
@@ -117,7 +138,8 @@ async fn try_follow(
         let catalog = StreamCatalog::parse(&json)?;
         if known.is_none() {
             connected(catalog.session);
-            let to = Receiving { session: catalog.session, config: config.clone(), outbox: outbox.clone() };
+            let session = catalog.session;
+            let to = Receiving { session, config: config.clone(), outbox: outbox.clone(), reporter: reporter.clone() };
             tasks.spawn(videos(broadcast.clone(), video.clone(), to.clone()));
             if config.audio {
                 tasks.spawn(sounds(broadcast.clone(), audio.clone(), to.clone()));
@@ -125,6 +147,9 @@ async fn try_follow(
             if config.motion {
                 tasks.spawn(motions(broadcast.clone(), motion.clone(), to));
             }
+            let playing = video.clone();
+            let playing = move || playing.borrow().as_ref().map(|video: &VideoTrack| video.track.clone());
+            reports = Some(Box::pin(report(said, config.report, reporter, outbox, session, playing, round_trip)));
         }
         let info = catalog.video.as_ref().map(|video| Arc::new(video.info.clone()));
         if let Some(info) = info.filter(|_| known.as_ref().map(|known| &known.video) != Some(&catalog.video)) {
@@ -141,12 +166,35 @@ async fn try_follow(
     }
 }
 
+/// Reports for as long as the session lasts, if that is wanted and possible.
+async fn report(
+    said: &origin::Producer,
+    wanted: bool,
+    reporter: &Reporter,
+    outbox: &Outbox,
+    session: u64,
+    video: impl Fn() -> Option<String>,
+    round_trip: &(dyn Fn() -> Duration + Sync),
+) -> core::convert::Infallible {
+    if wanted {
+        let ended = match Reports::announce(said, reporter.id()) {
+            Ok(reports) => reports.run(reporter.clone(), outbox.meter.clone(), session, video, round_trip).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
+            tracing::warn!(%error, "the publisher is not told how this viewer fares");
+        }
+    }
+    core::future::pending().await
+}
+
 /// What every track's task needs.
 #[derive(Clone)]
 pub(super) struct Receiving {
     pub(super) session: u64,
     pub(super) config: SubscriberConfig,
     pub(super) outbox: Arc<Outbox>,
+    pub(super) reporter: Reporter,
 }
 
 impl Receiving {
@@ -237,6 +285,7 @@ async fn receive_video(
                     tracing::debug!(%error, sequence, "a group broke off");
                     to.outbox.meter.count(|stats| stats.groups_skipped += 1);
                     gap = true;
+                    to.reporter.request_key_frame();
                     break;
                 }
             };
@@ -247,6 +296,7 @@ async fn receive_video(
                 Err(error) => {
                     to.garbage(error);
                     gap = true;
+                    to.reporter.request_key_frame();
                     continue;
                 }
             };

@@ -14,12 +14,12 @@ use studio_stream::{
 use tokio::runtime::{Builder, Runtime};
 use wtransport::{ClientConfig, Connection, Endpoint, endpoint::ConnectOptions, tls::Sha256Digest};
 
-fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
 }
 
 /// A WebTransport session without anything of ours on it.
-async fn raw(publisher: &Publisher) -> Connection {
+pub(crate) async fn raw(publisher: &Publisher) -> Connection {
     let settings = ClientConfig::builder()
         .with_bind_default()
         .with_server_certificate_hashes([Sha256Digest::new(identity().sha256())])
@@ -30,7 +30,7 @@ async fn raw(publisher: &Publisher) -> Connection {
 }
 
 /// Publishes for a while and checks that `viewer` gets all of it; returns the number of the next frame.
-fn undisturbed(publisher: &Publisher, viewer: &Subscriber, first: u64, frames: u64) -> u64 {
+pub(crate) fn undisturbed(publisher: &Publisher, viewer: &Subscriber, first: u64, frames: u64) -> u64 {
     publisher.send_access_unit(unit(first, true)).expect("sent");
     while next(viewer).unit.stamp.frame_id != first {}
     for frame_id in first + 1..first + frames {
