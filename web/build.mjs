@@ -41,7 +41,7 @@ if (process.argv.includes("--tests")) {
 } else {
   const out = argument("--out") ?? join(here, "out/page");
   mkdirSync(out, { recursive: true });
-  await build({ ...shared, plugins: [unused], entryPoints: { viewer: "src/main.ts" }, minify: true, charset: "utf8", outdir: out });
+  await build({ ...shared, plugins: [unused], entryPoints: { viewer: "src/main.ts", worker: "src/receive/worker.ts" }, minify: true, charset: "utf8", outdir: out });
   await build({ ...shared, entryPoints: { viewer: "src/viewer.css" }, minify: true, outdir: out });
   copyFileSync(join(here, "src/index.html"), join(out, "index.html"));
 }

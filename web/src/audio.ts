@@ -4,8 +4,8 @@
 // sound sounds when it is as old: `capturedAt` is what joins the two. Blocks follow one another without a gap; only where
 // stream and sound card have drifted apart by more than a block is there a step.
 
-import type { AudioTrack } from "./catalog";
-import type { Unit } from "./wire/unit";
+import type { AudioTrack } from "./receive/catalog";
+import type { Unit } from "./receive/wire/unit";
 
 /** Pictures that the delay is taken from: half a second of them. */
 const WINDOW = 15;
@@ -44,6 +44,7 @@ export class Sound {
   private clock: number | undefined;
   private volumeDb = 0;
   private muted = false;
+  private paused = false;
 
   /** Sets the track; nothing for none. */
   configure(track: AudioTrack | undefined): void {
@@ -111,6 +112,12 @@ export class Sound {
     this.setGain();
   }
 
+  /** Silent while the picture is held. */
+  setPaused(paused: boolean): void {
+    this.paused = paused;
+    this.setGain();
+  }
+
   /** Makes it louder or softer; who turns the volume wants to hear. */
   changeVolume(db: number): void {
     this.volumeDb = Math.min(Math.max(this.volumeDb + db, -60), 12);
@@ -120,7 +127,7 @@ export class Sound {
   private setGain(): void {
     if (!this.gain || !this.context) return;
     // Over some milliseconds: a step would click.
-    this.gain.gain.setTargetAtTime(this.muted ? 0 : 10 ** (this.volumeDb / 20), this.context.currentTime, 0.01);
+    this.gain.gain.setTargetAtTime(this.muted || this.paused ? 0 : 10 ** (this.volumeDb / 20), this.context.currentTime, 0.01);
   }
 
   /** Notes how old a picture was when it was shown, in milliseconds. */

@@ -4,17 +4,22 @@ import { deviceRotation, type Look } from "./look";
 
 /** Degrees a second at which keys turn the view. */
 const TURN_DEG_PER_S = 75;
+/** Degrees that a key turns the view by where the viewer wants no gliding. */
+const STEP_DEG = 15;
 /** Degrees of the angle of view for one line of the wheel. */
 const ZOOM_DEG = 3;
 
 /** What a key asks for besides looking. */
-export type Command = "generate" | "hud" | "fullscreen" | "mute" | "louder" | "softer";
+export type Command = "between" | "hud" | "fullscreen" | "mute" | "louder" | "softer" | "pause" | "ahead" | "settings";
 
 const COMMANDS: Record<string, Command> = {
-  KeyG: "generate",
+  KeyG: "between",
   KeyH: "hud",
   KeyF: "fullscreen",
   KeyM: "mute",
+  KeyR: "ahead",
+  KeyV: "settings",
+  Space: "pause",
   PageUp: "louder",
   PageDown: "softer",
 };
@@ -33,6 +38,11 @@ const HELD: Record<string, [yaw: number, pitch: number, zoom: number]> = {
   Equal: [0, 0, -1],
   NumpadAdd: [0, 0, -1],
 };
+
+/** Whether the viewer asks for as little motion as can be. */
+export function calm(): boolean {
+  return matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
 
 /** How the device is turned: whether it can be followed, and whether it is. */
 export type DeviceState = "absent" | "off" | "on";
@@ -99,12 +109,22 @@ export class Controls {
   private key(event: KeyboardEvent): void {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     if (event.target instanceof HTMLSelectElement || event.target instanceof HTMLInputElement) return;
+    // Where it presses a button.
+    if (event.code === "Space" && event.target instanceof HTMLButtonElement) return;
     const command = COMMANDS[event.code];
-    if (event.code in HELD) this.held.add(event.code);
-    else if (event.code === "KeyR") this.ahead();
+    const turn = HELD[event.code];
+    if (turn && calm()) {
+      if (!event.repeat) this.step(turn);
+    } else if (turn) this.held.add(event.code);
     else if (command && !event.repeat) this.command(command);
     else return;
     event.preventDefault();
+  }
+
+  /** Turns at once, for who wants no gliding. */
+  private step([yaw, pitch, zoom]: [yaw: number, pitch: number, zoom: number]): void {
+    this.look.turn(yaw * STEP_DEG, pitch * STEP_DEG);
+    this.look.zoom((zoom * STEP_DEG) / 2);
   }
 
   /** Turns by the keys that are held for `seconds`. */

@@ -38,6 +38,13 @@ export class Look {
   }
 }
 
+/** Where a view looks that is rotated so: yaw to the right, pitch up. */
+export function directionOf(rotation: Mat3): { yawDeg: number; pitchDeg: number } {
+  const [x, y, z] = [-rotation[6]!, -rotation[7]!, -rotation[8]!];
+  const degrees = 180 / Math.PI;
+  return { yawDeg: Math.atan2(x, -z) * degrees, pitchDeg: Math.asin(Math.min(Math.max(y, -1), 1)) * degrees };
+}
+
 /** The product of two rotations. */
 export function multiply(a: Mat3, b: Mat3): Mat3 {
   const product = new Float32Array(9);

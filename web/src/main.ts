@@ -1,9 +1,10 @@
 // The page: looks whether the browser can, reads the link, and starts the viewer.
 
+import type { Stats } from "./figures";
 import { LinkError, parseLink } from "./link";
 import { RenderError } from "./render/gl";
 import { missing, NO_WEBGL, type Trouble } from "./support";
-import { Viewer, type Stats } from "./viewer";
+import { Viewer } from "./viewer";
 
 declare global {
   /** For scripts on the page and in tests: what the figures show. */

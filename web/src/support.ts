@@ -1,7 +1,6 @@
 // What the browser lacks, in words, and what would help.
 
-import type { VideoTrack } from "./catalog";
-import { decoderConfig } from "./video";
+import type { VideoTrack } from "./receive/catalog";
 
 /** Something that keeps the stream from being seen. */
 export interface Trouble {
@@ -45,14 +44,9 @@ const NAMES: [RegExp, string][] = [
   [/^av01/, "AV1"],
 ];
 
-/** Why a track cannot be decoded here; nothing if it can. */
-export async function undecodable(track: VideoTrack): Promise<Trouble | undefined> {
+/** Says that a track cannot be decoded here. */
+export function undecodable(track: VideoTrack): Trouble {
   const name = NAMES.find(([pattern]) => pattern.test(track.codec))?.[1] ?? track.codec;
-  const supported = await VideoDecoder.isConfigSupported(decoderConfig(track)).then(
-    (answer) => answer.supported === true,
-    () => false,
-  );
-  if (supported) return undefined;
   const h265 =
     "H.265 needs a decoder in hardware that the browser uses: Safari, or Chrome and Edge on most phones, headsets and newer computers. ";
   return {

@@ -1,14 +1,15 @@
 // What is shown around the picture: state, messages, figures, buttons and settings.
 
-import type { Stereo, VideoTrack } from "./catalog";
+import type { Stereo, VideoTrack } from "./receive/catalog";
+import type { Between } from "./player";
 import type { Trouble } from "./support";
 
 /** What a button asks for. */
-export type Action = "mute" | "device" | "ahead" | "settings" | "hud" | "headset" | "fullscreen";
+export type Action = "pause" | "mute" | "device" | "ahead" | "settings" | "hud" | "headset" | "fullscreen";
 
 /** What the viewer chose. */
 export interface Choices {
-  generate: boolean;
+  between: Between;
   /** `sent`: as the catalog says. */
   projection: "sent" | "equirectangular" | "halfEquirectangular" | "flat";
   stereo: "sent" | Stereo;
@@ -37,13 +38,15 @@ export class Ui {
   private readonly bar = element("bar");
   private readonly state = element("state");
   private readonly settings = element<HTMLFormElement>("settings");
+  private readonly compared = element("compared");
   private readonly soundHint = element<HTMLButtonElement>("sound");
   private idleTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     act: (action: Action) => void,
     private readonly choose: (choices: Choices) => void,
-    private readonly chooseRendition: (track: string) => void,
+    /** A rendition; nothing for the one that fits best. */
+    private readonly chooseRendition: (track: string | undefined) => void,
     /** Called with the first sign of the viewer: only then may sound be heard. */
     touched: () => void,
   ) {
@@ -53,8 +56,11 @@ export class Ui {
     });
     this.settings.addEventListener("change", (event) => {
       const field = event.target as HTMLSelectElement;
-      if (field.name === "quality") this.chooseRendition(field.value);
+      if (field.name === "quality") this.chooseRendition(field.value || undefined);
       else this.choose(this.choices());
+    });
+    this.settings.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.toggleSettings();
     });
     this.settings.addEventListener("submit", (event) => event.preventDefault());
     for (const event of ["pointerdown", "pointermove", "keydown"]) {
@@ -72,21 +78,32 @@ export class Ui {
 
   choices(): Choices {
     return {
-      generate: this.field("generate").value === "on",
+      between: this.field("between").value as Between,
       projection: this.field("projection").value as Choices["projection"],
       stereo: this.field("stereo").value as Choices["stereo"],
     };
   }
 
-  setGenerate(on: boolean): void {
-    this.field("generate").value = on ? "on" : "off";
+  setBetween(between: Between): void {
+    this.field("between").value = between;
     this.choose(this.choices());
   }
 
-  setRenditions(tracks: readonly VideoTrack[], chosen: string | undefined): void {
+  /** Lists the renditions; `received` is the one that comes now, whether the viewer chose it or not. */
+  setRenditions(tracks: readonly VideoTrack[], received: VideoTrack | undefined): void {
     const select = this.field("quality");
-    select.replaceChildren(...tracks.map((track) => new Option(renditionLabel(track), track.track, false, track.track === chosen)));
-    select.disabled = tracks.length < 2;
+    const chosen = tracks.some(({ track }) => track === select.value) ? select.value : "";
+    const options = tracks.map((track) => new Option(renditionLabel(track), track.track));
+    const several = tracks.length > 1;
+    if (several) options.unshift(new Option(received ? `automatic (${received.width} × ${received.height})` : "automatic", ""));
+    select.replaceChildren(...options);
+    select.value = several ? chosen : (tracks[0]?.track ?? "");
+    select.disabled = !several;
+  }
+
+  /** Names both halves of a divided picture, or none. */
+  setCompared(compared: boolean): void {
+    this.compared.hidden = !compared;
   }
 
   private awake(): void {
@@ -134,7 +151,11 @@ export class Ui {
 
   toggleSettings(): void {
     this.settings.hidden = !this.settings.hidden;
-    this.setButton("settings", { pressed: !this.settings.hidden });
+    const button = this.bar.querySelector<HTMLButtonElement>('[data-do="settings"]');
+    button?.setAttribute("aria-expanded", String(!this.settings.hidden));
+    // Who opened it by keyboard goes on in it, and back.
+    if (!this.settings.hidden) [...this.settings.querySelectorAll("select")].find((select) => !select.disabled)?.focus();
+    else if (this.settings.contains(document.activeElement)) button?.focus();
   }
 
   get hudShown(): boolean {

@@ -14,7 +14,7 @@ const BUILT: &str = "crates/studio_stream/web/dist";
 /// Where a check builds it, below `web/`.
 const CHECKED: &str = "out/page";
 /// The page's parts.
-const PARTS: [&str; 3] = ["index.html", "viewer.js", "viewer.css"];
+const PARTS: [&str; 4] = ["index.html", "viewer.js", "worker.js", "viewer.css"];
 /// The largest page, all parts together.
 const MAX_BYTES: u64 = 300_000;
 /// The oldest Node that builds and tests it: that of Debian 12.

@@ -202,11 +202,15 @@ impl Identity {
         self.by_hash.then_some(self.sha256)
     }
 
+    /// When the certificate expires.
+    pub(crate) fn expires_at(&self) -> SystemTime {
+        let not_after = X509Certificate::from_der(&self.chain[0]).map_or(0, |(_, leaf)| leaf.validity().not_after.timestamp());
+        UNIX_EPOCH + Duration::from_secs(u64::try_from(not_after).unwrap_or(0))
+    }
+
     /// How long the certificate is still valid.
     pub fn remaining(&self) -> Duration {
-        let not_after = X509Certificate::from_der(&self.chain[0]).map_or(0, |(_, leaf)| leaf.validity().not_after.timestamp());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Duration::from_secs(u64::try_from(not_after).unwrap_or(0)).saturating_sub(now)
+        self.expires_at().duration_since(SystemTime::now()).unwrap_or_default()
     }
 
     /// The TLS settings of a WebTransport server with this identity.

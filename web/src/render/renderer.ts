@@ -1,9 +1,9 @@
 // Draws decoded pictures, and those between them, as the viewer looks at them.
 
-import type { Edges, Projection, Stereo } from "../catalog";
 import type { Mat3 } from "../look";
-import type { Picture } from "../video";
-import type { MotionField } from "../wire/assemble";
+import type { Picture } from "../pictures";
+import type { Edges, Projection, Stereo } from "../receive/catalog";
+import type { MotionField } from "../receive/wire/assemble";
 import { Pass, texture, wrapAcross } from "./gl";
 import { Synthesis } from "./synthesis";
 import viewSource from "./view.glsl";
@@ -98,12 +98,16 @@ export class Renderer {
     for (const slot of this.ring) slot.picture = undefined;
   }
 
-  /** Draws a picture for each view. `target` is the framebuffer, nothing for the canvas. */
-  draw(shown: Shown, layout: Layout, views: readonly EyeView[], target: WebGLFramebuffer | null): void {
+  /**
+   * Draws a picture for each view, and says whether it was made. `target` is the framebuffer, nothing for the canvas. Left of
+   * `split`, a share of each view's width, is the received picture that is on without made ones.
+   */
+  draw(shown: Shown, layout: Layout, views: readonly EyeView[], target: WebGLFramebuffer | null, split = 0): boolean {
     const { gl } = this;
     const current = this.upload(shown.current);
     const { width, height } = current;
     let source = current.texture;
+    let received = source;
     const { between } = shown;
     const whole = layout.projection.kind === "equirectangular";
     if (between && this.synthesis) {
@@ -112,14 +116,34 @@ export class Renderer {
         Synthesis.repeats(gl, [previous.texture, current.texture], between.field.wraps);
         const inputs = { previous: previous.texture, current: current.texture, width, height, phase: between.phase };
         source = this.synthesis.make(inputs, between.field);
+        received = previous.texture;
         this.counts.generated += 1;
       }
     }
-    wrapAcross(gl, source, whole && layout.stereo !== "leftRight");
+    for (const each of new Set([source, received])) wrapAcross(gl, each, whole && layout.stereo !== "leftRight");
     gl.bindFramebuffer(gl.FRAMEBUFFER, target);
     this.view.use([source]);
     for (const view of views) this.drawEye(view, layout, width, height);
+    if (split > 0) this.drawSplit(received, layout, views, width, height, split);
     this.counts.drawn += 1;
+    return source !== current.texture;
+  }
+
+  /** Draws the received picture over the left of each view, and a thin line that tells the two apart. */
+  private drawSplit(received: WebGLTexture, layout: Layout, views: readonly EyeView[], width: number, height: number, split: number): void {
+    const { gl } = this;
+    gl.enable(gl.SCISSOR_TEST);
+    this.view.use([received]);
+    for (const view of views) {
+      const { x, y, width: across, height: up } = view.viewport;
+      const left = Math.round(across * split);
+      gl.scissor(x, y, left, up);
+      this.drawEye(view, layout, width, height);
+      gl.scissor(x + left - 1, y, 2, up);
+      gl.clearColor(1, 1, 1, 1);
+      gl.clear(gl.COLOR_BUFFER_BIT);
+    }
+    gl.disable(gl.SCISSOR_TEST);
   }
 
   private drawEye(view: EyeView, layout: Layout, width: number, height: number): void {
@@ -154,4 +178,15 @@ function fitted(view: number, picture: number): Edges {
 export function edgesOf(fovDeg: number, aspect: number): Edges {
   const across = Math.tan((fovDeg * Math.PI) / 360);
   return [across, across, across / aspect, across / aspect];
+}
+
+/** Pixels across that a view needs of a whole picture, for it to be as sharp as the view. */
+export function widthFor(view: EyeView, layout: Layout): number {
+  const { projection, stereo } = layout;
+  const eyes = stereo === "leftRight" ? 2 : 1;
+  const [left, right] = view.edges;
+  const viewDeg = ((Math.atan(left) + Math.atan(right)) * 180) / Math.PI;
+  const angles = { equirectangular: 360, halfEquirectangular: 180, cubeMap: 270, offAxis: viewDeg, flat: viewDeg };
+  const pictureDeg = "fovDeg" in projection ? projection.fovDeg : angles[projection.kind];
+  return (view.viewport.width * eyes * pictureDeg) / viewDeg;
 }

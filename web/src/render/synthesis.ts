@@ -1,7 +1,7 @@
 // Frames that no camera took: the picture between two decoded pictures, from the motion between them. The studio's
 // `studio_vision::synthesis` in its quality `Fast`, for RGB.
 
-import { UNITS_PER_PIXEL } from "../wire/tile";
+import { UNITS_PER_PIXEL } from "../receive/wire/tile";
 import { Pass, Target, texture, wrapAcross } from "./gl";
 import blendSource from "./blend.glsl";
 import motionSource from "./motion.glsl";

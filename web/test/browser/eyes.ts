@@ -1,6 +1,7 @@
 // Runs on the page before its own script: reads back what the page draws.
 
-import type { Drawn, Stats } from "../../src/viewer";
+import type { Stats } from "../../src/figures";
+import type { Drawn } from "../../src/player";
 
 /** What the eyes saw in one drawn picture. */
 export interface Sight {
@@ -8,6 +9,7 @@ export interface Sight {
   previousFrameId: number | undefined;
   phase: number;
   ageMs: number;
+  agesMs: Drawn["agesMs"];
   /** The frame number that is readable in the picture itself; nothing where it cannot be read. */
   mark: number | undefined;
   /** Age by the mark, in milliseconds. */
@@ -123,6 +125,7 @@ globalThis.eyes = {
         previousFrameId: drawn.previous?.frameId,
         phase: drawn.phase,
         ageMs: drawn.ageMs,
+        agesMs: drawn.agesMs,
         mark: mark?.frameId,
         markAgeMs: mark && Date.now() - mark.capturedAtMs,
         at: performance.now(),

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { chromium, type Browser, type Page } from "playwright-core";
+import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
 
 /** Longer than anything takes on a machine that does much else. */
 export const PATIENCE_MS = 60_000;
@@ -26,6 +26,9 @@ function onPath(names: readonly string[]): string {
 /** The program under test. */
 export const STUDIO = required("NEURAL_STUDIO");
 const CHROMIUM = process.env["NEURAL_STUDIO_CHROMIUM"] || onPath(["chromium", "chromium-browser", "google-chrome"]);
+/** A folder with a page that was just built, to be tested in place of the one that the studio was built with. */
+const PAGE = process.env["NEURAL_STUDIO_PAGE"];
+
 /** Where pictures of the page are left to be looked at. */
 export const SHOTS = process.env["NEURAL_STUDIO_SHOTS"] || join(tmpdir(), "neural-studio-web-shots");
 mkdirSync(SHOTS, { recursive: true });
@@ -155,13 +158,27 @@ export function launch(): Promise<Browser> {
       "--no-first-run",
       "--disable-background-networking",
       "--autoplay-policy=no-user-gesture-required",
+      // A page that no server sent has no address to compare with the studio's.
+      ...(PAGE ? ["--disable-features=LocalNetworkAccessChecks"] : []),
     ],
   });
 }
 
+/** Starts a browser's context, which is all that a test has of the browser. */
+export async function context(browser: Browser, options: BrowserContextOptions = {}): Promise<BrowserContext> {
+  const made = await browser.newContext(options);
+  if (PAGE) {
+    for (const part of ["viewer.js", "worker.js", "viewer.css"]) {
+      await made.route(`**/-/${part}`, (route) => route.fulfill({ path: join(PAGE, part) }));
+    }
+    await made.route((url) => /^\/(live|elsewhere)$/.test(url.pathname), (route) => route.fulfill({ path: join(PAGE, "index.html") }));
+  }
+  return made;
+}
+
 /** Opens a page; what goes wrong on it fails the test that reads `errors`. */
 export async function open(browser: Browser, link: string, size = { width: 640, height: 320 }): Promise<{ page: Page; errors: string[] }> {
-  const page = await browser.newPage({ viewport: size });
+  const page = await (await context(browser, { viewport: size })).newPage();
   const errors: string[] = [];
   page.on("pageerror", (error) => errors.push(error.stack ?? error.message));
   await page.addInitScript({ content: readFileSync("out/test/browser/eyes.js", "utf8") });

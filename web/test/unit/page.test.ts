@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CatalogError, parseCatalog } from "../../src/catalog";
+import { CatalogError, parseCatalog } from "../../src/receive/catalog";
 import { LinkError, parseLink } from "../../src/link";
 import { deviceRotation, Look } from "../../src/look";
 import { choose, Pace } from "../../src/pace";
 import { percentile, Rate } from "../../src/rates";
-import { edgesOfProjection } from "../../src/xr";
+import { edgesOfProjection } from "../../src/xr/pose";
 
 const HASH = "0c113bfb5e42b4f2eeb37abc34f0bb986fe5572083cd0c4c16f5b95c2fc5d9e9";
 

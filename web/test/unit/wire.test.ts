@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { MotionAssembler } from "../../src/wire/assemble";
-import { WireError } from "../../src/wire/reader";
-import { decodeCoarse, decodeTile, sampleCoarse, type FieldHeader } from "../../src/wire/tile";
-import { decodeUnit, MAX_UNIT_BYTES } from "../../src/wire/unit";
+import { MotionAssembler } from "../../src/receive/wire/assemble";
+import { WireError } from "../../src/receive/wire/reader";
+import { decodeCoarse, decodeTile, sampleCoarse, type FieldHeader } from "../../src/receive/wire/tile";
+import { decodeUnit, MAX_UNIT_BYTES } from "../../src/receive/wire/unit";
 
 interface Stamp {
   frameId: number;

@@ -6,8 +6,8 @@
 //!
 //! | path | answer |
 //! |---|---|
-//! | `/-/viewer.js`, `/-/viewer.css` | the page's parts |
-//! | `/-/admission/NAME?token=…` | whether a viewer would be let in (200, 403, 404, 503) and the certificate's hash: a browser does not say why a WebTransport session was refused |
+//! | `/-/viewer.js`, `/-/worker.js`, `/-/viewer.css` | the page's parts |
+//! | `/-/admission/NAME?token=…` | whether a viewer would be let in (200, 403, 404, 503), the certificate's hash (`sha256`) and the seconds it is still valid (`expiresInS`): a browser does not say why a WebTransport session was refused |
 //! | `/-/…` | 404 |
 //! | anything else | the page |
 
@@ -31,6 +31,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     net::TcpListener,
     sync::Arc,
+    time::SystemTime,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -54,7 +55,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const TLS_HANDSHAKE: u8 = 22;
 
 /// What the page may load: itself, and streams.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self' https:; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src data:; connect-src 'self' https:; \
                       base-uri 'none'; form-action 'none'";
 
 /// A part of the page.
@@ -66,6 +67,7 @@ struct File {
 /// The page as `cargo xtask web` built it.
 static INDEX: File = File { kind: "text/html; charset=utf-8", bytes: include_bytes!("../../web/dist/index.html") };
 static SCRIPT: File = File { kind: "text/javascript; charset=utf-8", bytes: include_bytes!("../../web/dist/viewer.js") };
+static WORKER: File = File { kind: "text/javascript; charset=utf-8", bytes: include_bytes!("../../web/dist/worker.js") };
 static STYLE: File = File { kind: "text/css; charset=utf-8", bytes: include_bytes!("../../web/dist/viewer.css") };
 
 /// Serves the page until its runtime ends.
@@ -75,22 +77,24 @@ pub(super) struct PageServer {
     tls: TlsAcceptor,
     /// What a browser must know of the certificate, if no authority vouches for it.
     sha256: Option<String>,
+    expires_at: SystemTime,
 }
 
 impl PageServer {
     pub(super) fn new(listener: TcpListener, server: Arc<Server>, identity: &Identity) -> Result<Self, PublishError> {
         listener.set_nonblocking(true).map_err(PublishError::Start)?;
         let tls = TlsAcceptor::from(Arc::new(identity.page_tls()?));
-        Ok(Self { listener, server, tls, sha256: identity.pinned_sha256().map(|sha256| hex(&sha256)) })
+        let sha256 = identity.pinned_sha256().map(|sha256| hex(&sha256));
+        Ok(Self { listener, server, tls, sha256, expires_at: identity.expires_at() })
     }
 
     pub(super) async fn run(self) {
-        let Self { listener, server, tls, sha256 } = self;
+        let Self { listener, server, tls, sha256, expires_at } = self;
         let listener = match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => listener,
             Err(error) => return tracing::warn!(%error, "the viewer's page is not served"),
         };
-        let answers = Arc::new(Answers { server, sha256 });
+        let answers = Arc::new(Answers { server, sha256, expires_at });
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
             let Ok(permit) = connections.clone().acquire_owned().await else { return };
@@ -149,6 +153,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, answers: Arc<Answers
 struct Answers {
     server: Arc<Server>,
     sha256: Option<String>,
+    expires_at: SystemTime,
 }
 
 impl Answers {
@@ -163,6 +168,7 @@ impl Answers {
         let mut response = match path.strip_prefix("/-/") {
             None => file(&INDEX, known),
             Some("viewer.js") => file(&SCRIPT, known),
+            Some("worker.js") => file(&WORKER, known),
             Some("viewer.css") => file(&STYLE, known),
             Some(rest) => match rest.strip_prefix("admission/") {
                 Some(name) => self.admission(name, request.uri().query()),
@@ -175,6 +181,14 @@ impl Answers {
         response
     }
 
+    /// How long the certificate is still valid, in seconds; 0 or less where it expired.
+    fn expires_in_s(&self) -> i64 {
+        match self.expires_at.duration_since(SystemTime::now()) {
+            Ok(left) => left.as_secs() as i64,
+            Err(over) => -(over.duration().as_secs() as i64),
+        }
+    }
+
     /// Whether a viewer would be let in: nothing that asking for the stream itself would not tell.
     fn admission(&self, name: &str, query: Option<&str>) -> Response<Full<Bytes>> {
         let status = match self.server.admission(&format!("{name}?{}", query.unwrap_or_default())) {
@@ -184,8 +198,9 @@ impl Answers {
             Err(Refusal::Full) => StatusCode::SERVICE_UNAVAILABLE,
         };
         let body = match &self.sha256 {
-            Some(sha256) if status == StatusCode::OK => format!("{{\"sha256\":\"{sha256}\"}}"),
-            _ => "{}".to_owned(),
+            _ if status != StatusCode::OK => "{}".to_owned(),
+            Some(sha256) => format!("{{\"sha256\":\"{sha256}\",\"expiresInS\":{}}}", self.expires_in_s()),
+            None => format!("{{\"expiresInS\":{}}}", self.expires_in_s()),
         };
         let mut response = plain(status, "application/json", body.into());
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -38,8 +38,9 @@ fn the_link_that_is_given_out_opens_the_page() {
     let page = get(&publisher, "/live?token=secret");
     assert!(page.starts_with("HTTP/1.1 200") && page.contains("<title>Neural Studio</title>"), "{page}");
     assert!(page.contains("content-security-policy: default-src 'none'"), "{page}");
-    for (part, kind) in [("viewer.js", "text/javascript"), ("viewer.css", "text/css")] {
-        assert!(page.contains(&format!("/-/{part}")), "{part} is not in the page");
+    for (part, kind) in [("viewer.js", "text/javascript"), ("worker.js", "text/javascript"), ("viewer.css", "text/css")] {
+        // The script loads its worker.
+        assert!(part == "worker.js" || page.contains(&format!("/-/{part}")), "{part} is not in the page");
         let answer = get(&publisher, &format!("/-/{part}"));
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(kind) && answer.len() > 1000, "{part}");
         assert!(answer.len() < 300_000, "{part} has {} bytes", answer.len());
@@ -56,7 +57,9 @@ fn a_page_is_told_whether_the_stream_would_let_it_in() {
     let publisher = served(Some("se cret"));
     let sha256: String = crate::identity().sha256().iter().map(|byte| format!("{byte:02x}")).collect();
     let welcome = get(&publisher, "/-/admission/live?token=se%20cret");
-    assert!(welcome.starts_with("HTTP/1.1 200") && welcome.ends_with(&format!("{{\"sha256\":\"{sha256}\"}}")), "{welcome}");
+    assert!(welcome.starts_with("HTTP/1.1 200") && welcome.contains(&format!("{{\"sha256\":\"{sha256}\",\"expiresInS\":")), "{welcome}");
+    let expires_in_s: i64 = welcome.rsplit(':').next().expect("a number").trim_end_matches('}').parse().expect("a number");
+    assert!((13 * 24 * 3600..14 * 24 * 3600).contains(&expires_in_s), "{expires_in_s} s: signed just now, for 14 days");
     for (path, status) in [("live", 403), ("live?token=secret", 403), ("other?token=se%20cret", 404), ("?token=se%20cret", 404)] {
         let answer = get(&publisher, &format!("/-/admission/{path}"));
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && !answer.contains(&sha256), "{path}: {answer}");

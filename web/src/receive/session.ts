@@ -1,25 +1,24 @@
 // One stream: connects, follows the catalog, receives what it names, and connects again with back-off.
 
-import { Connection, type Broadcast, type Track } from "@moq/net";
+import { Broadcast, Connection, Path, type Track } from "@moq/net";
+import { now } from "../clock";
+import type { StreamLink } from "../link";
 import { CatalogError, MAX_CATALOG_BYTES, parseCatalog, type Catalog, type VideoTrack } from "./catalog";
-import type { StreamLink } from "./link";
+import { CONNECT_MS, openTransport, Refused, within } from "./connect";
+import { REPORT_TRACK, type Report } from "./report";
 import { MotionAssembler, type MotionField } from "./wire/assemble";
 import { WireError } from "./wire/reader";
 import { decodeCoarse, decodeTile } from "./wire/tile";
 import { decodeUnit, MAX_AUDIO_UNIT_BYTES, MAX_UNIT_BYTES, type Unit } from "./wire/unit";
 
-/** The wire that is spoken: the newest that both the studio and `@moq/net` know. */
-const PROTOCOL = "moq-lite-05";
 /** Priorities of hang's players: what is missed most goes first. */
 const PRIORITY = { catalog: 100, audio: 80, video: 60, coarse: 70 };
 /** How far a group of pictures may fall behind before it is skipped. */
 const MAX_AGE_MS = 500;
 /** How long a motion field waits for its tiles. */
 const MOTION_DEADLINE_MS = 30;
-/** Datagrams that wait while the page does something else: those of some fields. Browsers keep one unless told. */
-const WAITING_DATAGRAMS = 256;
-/** How long the connection and the first catalog may take. */
-const CONNECT_MS = 5000;
+/** How long a report is kept for a studio that has not asked for it yet. */
+const REPORT_AGE_MS = 1000;
 const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 4000;
 /** A session that lasted so long was a good one: the next attempt comes soon. */
@@ -35,10 +34,12 @@ export type ConnectionState =
 /** Who listens to a session. */
 export interface SessionListener {
   state(state: ConnectionState): void;
-  /** The catalog, whenever it changes. `fresh`: it is the first of a connection. */
+  /** The catalog, whenever it changes. `fresh`: frame numbers and times do not compare with those before it. */
   catalog(catalog: Catalog, fresh: boolean): void;
   /** A coded picture. `afterGap`: what came before it is not what it refers to. */
   picture(unit: Unit, afterGap: boolean): void;
+  /** Something that pictures refer to is missing or damaged: only a key frame helps. */
+  pictureLost(): void;
   soundUnit(unit: Unit): void;
   motion(field: MotionField): void;
 }
@@ -48,6 +49,8 @@ export interface SessionCounts {
   bytes: number;
   datagrams: number;
   pictures: number;
+  /** Pictures known to be missing, of those that would have been decoded. */
+  picturesLost: number;
   groupsSkipped: number;
   sounds: number;
   soundsLost: number;
@@ -60,38 +63,10 @@ export interface SessionCounts {
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Refused for good: trying again would not help. */
-class Refused extends Error {
-  constructor(
-    message: string,
-    readonly help: string,
-  ) {
-    super(message);
-  }
-}
-
-async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(what)), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** What the page's own server says of the stream; nothing where the page comes from elsewhere. */
-interface Admission {
-  status: number;
-  sha256?: string;
-}
-
 /** Receives a stream until it is closed. */
 export class Session {
   readonly counts: SessionCounts = {
-    bytes: 0, datagrams: 0, pictures: 0, groupsSkipped: 0, sounds: 0, soundsLost: 0, tiles: 0, tilesLost: 0, fields: 0, garbage: 0,
+    bytes: 0, datagrams: 0, pictures: 0, picturesLost: 0, groupsSkipped: 0, sounds: 0, soundsLost: 0, tiles: 0, tilesLost: 0, fields: 0, garbage: 0,
     connections: 0,
   };
   /** Round trip in milliseconds, where the browser or the studio tells. */
@@ -104,13 +79,14 @@ export class Session {
   private rendition: string | undefined;
   private readonly tracks = new Map<string, Track.Subscriber>();
   private wake: (() => void) | undefined;
+  private reports: Track.Producer | undefined;
 
+  /** `viewer` is the name that reports are published by. */
   constructor(
     private readonly link: StreamLink,
+    private readonly viewer: string,
     private readonly listener: SessionListener,
-  ) {
-    void this.run();
-  }
+  ) {}
 
   close(): void {
     this.closed = true;
@@ -136,12 +112,22 @@ export class Session {
   }
 
   /** Receives another rendition. */
-  choose(track: string): void {
+  choose(track: string | undefined): void {
     this.rendition = track;
     this.follow();
   }
 
-  /** Begins the pictures anew, at the newest key frame: after a decoder's error. */
+  /** Number of the studio's session, as its catalog says. */
+  get number(): string | undefined {
+    return this.described?.session;
+  }
+
+  /** Tells the studio how its stream is watched. */
+  report(report: Report): void {
+    this.reports?.writeJson(report);
+  }
+
+  /** Begins the pictures anew, at the newest key frame: where none came by itself. */
   restartPictures(): void {
     const track = this.video?.track;
     const subscriber = track === undefined ? undefined : this.tracks.get(track);
@@ -151,10 +137,10 @@ export class Session {
     this.follow();
   }
 
-  private async run(): Promise<void> {
+  async run(): Promise<void> {
     let retryMs = FIRST_RETRY_MS;
     while (!this.closed) {
-      const started = performance.now();
+      const started = now();
       this.listener.state({ kind: "connecting" });
       let reason: string;
       try {
@@ -162,6 +148,7 @@ export class Session {
         reason = "The studio ended the stream.";
       } catch (error) {
         if (error instanceof Refused || error instanceof CatalogError) {
+          this.end();
           const help = error instanceof Refused ? error.help : "";
           this.listener.state({ kind: "refused", reason: error.message, help });
           return;
@@ -170,11 +157,11 @@ export class Session {
       }
       this.end();
       if (this.closed) return;
-      if (performance.now() - started > GOOD_SESSION_MS) retryMs = FIRST_RETRY_MS;
+      if (now() - started > GOOD_SESSION_MS) retryMs = FIRST_RETRY_MS;
       // Spread over a quarter of the wait, so that not all viewers of a studio come back at once.
       const wait = retryMs * (0.875 + Math.random() * 0.25);
       retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
-      this.listener.state({ kind: "waiting", reason, retryAt: performance.now() + wait });
+      this.listener.state({ kind: "waiting", reason, retryAt: now() + wait });
       await Promise.race([sleep(wait), new Promise<void>((resolve) => (this.wake = resolve))]);
     }
   }
@@ -186,60 +173,19 @@ export class Session {
     this.connection = undefined;
     this.broadcast = undefined;
     this.described = undefined;
-  }
-
-  /** Asks the studio whether it lets us in: a browser does not say why a WebTransport session was refused. */
-  private async admission(): Promise<Admission | undefined> {
-    if (new URL(this.link.url).host !== location.host) return undefined;
-    const query = new URL(this.link.url).search;
-    try {
-      const answer = await within(CONNECT_MS, "", fetch(`/-/admission/${this.link.name}${query}`, { cache: "no-store" }));
-      const body = answer.ok ? ((await answer.json()) as { sha256?: string }) : {};
-      return { status: answer.status, ...body };
-    } catch {
-      return { status: 0 };
-    }
-  }
-
-  private async open(): Promise<WebTransport> {
-    const admission = await this.admission();
-    if (admission?.status === 403) {
-      throw new Refused(
-        "The studio does not let you in with this link.",
-        "Its token is missing or wrong. Ask whoever streams for the whole link, with the part behind “token=”.",
-      );
-    }
-    if (admission?.status === 404) {
-      throw new Refused(`There is no stream called “${this.link.name}” here.`, "Ask whoever streams for the link that the studio prints now.");
-    }
-    if (admission?.status === 503) throw new Error("The studio has as many viewers as it may.");
-    if (admission?.status === 0) throw new Error("The studio cannot be reached.");
-    const hashes: WebTransportHash[] = [];
-    // A studio that was started again has signed another certificate. What vouches for it is where this page came from.
-    const renewed = admission?.sha256?.match(/../g);
-    const value = renewed ? Uint8Array.from(renewed, (pair) => Number.parseInt(pair, 16)) : this.link.sha256;
-    if (value) hashes.push({ algorithm: "sha-256", value });
-    const options = { congestionControl: "low-latency", protocols: [PROTOCOL], serverCertificateHashes: hashes };
-    const transport = new WebTransport(this.link.url, options as WebTransportOptions);
-    transport.closed.catch(() => {});
-    transport.datagrams.incomingHighWaterMark = WAITING_DATAGRAMS;
-    try {
-      await within(CONNECT_MS, "The studio does not answer. Is its UDP port open in the firewall?", transport.ready);
-    } catch (error) {
-      transport.close();
-      const elsewhere = admission === undefined ? " It may have refused the link's token or certificate." : "";
-      throw new Error(error instanceof WebTransportError ? `The connection failed.${elsewhere}` : (error as Error).message);
-    }
-    return transport;
+    this.reports = undefined;
   }
 
   private async receive(): Promise<void> {
-    const transport = await this.open();
+    const transport = await openTransport(this.link);
     const connection = await Connection.connect(new URL(this.link.url), { transport });
     this.connection = connection;
     if (this.closed) return connection.close();
-    const broadcast = connection.consume(this.link.name as never);
+    const broadcast = connection.consume(Path.from(this.link.name));
     this.broadcast = broadcast;
+    const self = new Broadcast.Producer();
+    this.reports = self.createTrack(REPORT_TRACK, { latencyMax: REPORT_AGE_MS });
+    connection.publish(Path.from(`viewers/${this.viewer}`), self);
     const ended = transport.closed.then(
       (info) => {
         throw new Error(info.reason ? `The studio closed the connection: ${info.reason}.` : "The studio closed the connection.");
@@ -257,9 +203,12 @@ export class Session {
       if (!frame) return;
       if (frame.payload.length > MAX_CATALOG_BYTES) throw new CatalogError("The stream's catalog is too large to be one.");
       const catalog = parseCatalog(frame.payload);
-      const fresh = this.described === undefined;
+      const first = this.described === undefined;
+      const fresh = this.described?.session !== catalog.session;
       this.described = catalog;
-      if (fresh) {
+      // A relay goes on with another session of the studio in the same connection.
+      if (fresh) this.drop(() => true);
+      if (first) {
         this.counts.connections += 1;
         this.listener.state({ kind: "connected" });
         void this.measure(connection);
@@ -297,14 +246,24 @@ export class Session {
       for (const tiles of described.motion.tiles) want(tiles, PRIORITY.video, (track) => this.tiles(track, assembler));
       want(described.motion.coarse, PRIORITY.coarse, (track) => this.coarse(track, assembler));
     }
-    for (const [name, track] of this.tracks) {
-      if (wanted.has(name)) continue;
-      this.tracks.delete(name);
-      track.close();
-    }
+    this.drop((name) => !wanted.has(name));
     for (const [name, start] of wanted) {
       if (!this.tracks.has(name)) start();
     }
+  }
+
+  /** Ends the subscriptions that `unwanted` says yes to. */
+  private drop(unwanted: (name: string) => boolean): void {
+    for (const [name, track] of [...this.tracks]) {
+      if (!unwanted(name)) continue;
+      this.tracks.delete(name);
+      track.close();
+    }
+  }
+
+  /** Whether a subscription is still wanted. */
+  private follows(track: Track.Subscriber): boolean {
+    return this.tracks.get(track.name) === track;
   }
 
   /** Runs `read`; what is not understood is counted, and says so. */
@@ -336,23 +295,32 @@ export class Session {
       try {
         for (;;) {
           const frame = await group.readFrame();
+          // What was on its way when the track was left is of another picture, or of another session.
+          if (!this.follows(track)) return;
           if (!frame) break;
           this.counts.bytes += frame.payload.length;
           const good = this.understood(() => {
             const unit = decodeUnit(frame.payload, MAX_UNIT_BYTES);
-            if (gap && !unit.keyFrame) return;
+            if (gap && !unit.keyFrame) {
+              this.counts.picturesLost += 1;
+              return this.listener.pictureLost();
+            }
             this.counts.pictures += 1;
             this.listener.picture(unit, gap);
             gap = false;
           });
-          gap ||= !good;
+          if (good) continue;
+          gap = true;
+          this.counts.picturesLost += 1;
+          this.listener.pictureLost();
         }
       } catch (error) {
         // Too old, or lost on the way; the next group starts afresh.
-        if (this.tracks.get(track.name) !== track) return;
+        if (!this.follows(track)) return;
         console.debug(`group ${group.sequence} broke off`, error);
         this.counts.groupsSkipped += 1;
         gap = true;
+        this.listener.pictureLost();
       }
     }
   }
@@ -365,6 +333,7 @@ export class Session {
       if (last !== undefined) this.counts.soundsLost += group.sequence - last - 1;
       last = group.sequence;
       const frame = await group.readFrame().catch(() => undefined);
+      if (!this.follows(track)) return;
       if (!frame) continue;
       this.counts.bytes += frame.payload.length;
       this.understood(() => {
@@ -378,10 +347,10 @@ export class Session {
   private async tiles(track: Track.Subscriber, assembler: MotionAssembler): Promise<void> {
     for (;;) {
       const datagram = await track.recvDatagram();
-      if (!datagram) return;
+      if (!datagram || !this.follows(track)) return;
       this.counts.datagrams += 1;
       this.counts.bytes += datagram.payload.length;
-      this.understood(() => assembler.pushTile(decodeTile(datagram.payload), performance.now()));
+      this.understood(() => assembler.pushTile(decodeTile(datagram.payload), now()));
       this.assembled(assembler);
     }
   }
@@ -391,18 +360,19 @@ export class Session {
       const group = await track.nextGroup();
       if (!group) return;
       const frame = await group.readFrame().catch(() => undefined);
+      if (!this.follows(track)) return;
       if (!frame) continue;
       this.counts.bytes += frame.payload.length;
-      this.understood(() => assembler.pushCoarse(decodeCoarse(frame.payload), performance.now()));
+      this.understood(() => assembler.pushCoarse(decodeCoarse(frame.payload), now()));
       this.assembled(assembler);
       // A field that only lost tiles is handed out by its deadline.
       const deadline = assembler.nextDeadline();
-      if (deadline !== undefined) setTimeout(() => this.assembled(assembler), Math.max(deadline - performance.now(), 0) + 1);
+      if (deadline !== undefined) setTimeout(() => this.assembled(assembler), Math.max(deadline - now(), 0) + 1);
     }
   }
 
   private assembled(assembler: MotionAssembler): void {
-    for (let field = assembler.poll(performance.now()); field; field = assembler.poll(performance.now())) {
+    for (let field = assembler.poll(now()); field; field = assembler.poll(now())) {
       this.counts.fields += 1;
       this.counts.tiles += field.tiles;
       this.counts.tilesLost += field.lostTiles;
