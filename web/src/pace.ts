@@ -2,21 +2,28 @@
 //
 // Each picture has a time on the stream's time line and a moment at which it was decoded. The difference of the two, less what
 // it is at its best, is jitter: of the network, of the decoder, of this machine. Pictures are shown as late as nearly all of
-// them are ready (the 95th percentile of some three seconds), no later. The delay rises at once and falls slowly. As both
-// clocks are only ever compared over the last seconds, they may drift.
+// the last three seconds' are ready, no later: as long as waiting longer lets enough more of them be in time to be worth it. Few
+// that come very late hold up none of the others. The delay rises at once and falls slowly. As both clocks are only ever compared
+// over the last seconds, they may drift.
+
+import { DECODED_AHEAD } from "./receive/video";
 
 /** Pictures that the delay is learnt from. */
 const WINDOW = 90;
-/** The share of pictures that must be ready in time. */
-const READY = 0.95;
-/** How fast the delay falls, in milliseconds a picture. */
-const FALL_MS = 1;
+/** The share of pictures that are ready in time: at least, and beyond which none is waited for. */
+const [LEAST_READY, MOST_READY] = [0.75, 0.95];
+/** What one more picture of a hundred in time is worth, in milliseconds of waiting for all. */
+const WORTH_MS = 6;
+/** How fast the delay falls, in milliseconds a picture, or as a share of what it is too much: nobody sees time run so little faster. */
+const [FALL_MS, FALL_SHARE] = [1, 0.05];
 /** A picture that is off by more begins another time line. */
 const JUMP_MS = 1500;
 /** A picture that is ready so much sooner than the one before was sent with it: the sender's backlog is not over yet. */
 const BACKLOG_MS = 4;
 /** No jitter is followed beyond this: a stream that is later stalls. */
 const MAX_JITTER_MS = 400;
+/** Nor beyond so many pictures: more are not decoded ahead of their time. */
+const MAX_JITTER_PICTURES = DECODED_AHEAD - 2;
 /** Frames drawn for one received, at most. */
 const MAX_STEPS = 8;
 
@@ -60,8 +67,8 @@ export class Pace {
     push(this.offsets, offset);
     const sorted = [...this.offsets].sort((a, b) => a - b);
     const best = sorted[0]!;
-    const wanted = Math.min(sorted[Math.ceil(sorted.length * READY) - 1]!, best + MAX_JITTER_MS);
-    this.delay = this.delay === undefined || wanted > this.delay ? wanted : Math.max(wanted, this.delay - FALL_MS);
+    const wanted = Math.min(worthwhile(sorted), best + Math.min(MAX_JITTER_MS, MAX_JITTER_PICTURES * (this.intervalMs ?? Infinity)));
+    this.delay = this.delay === undefined || wanted > this.delay ? wanted : Math.max(wanted, this.delay - Math.max(FALL_MS, (this.delay - wanted) * FALL_SHARE));
   }
 
   /** Time between two pictures: the median, so that lost ones do not count. */
@@ -87,6 +94,17 @@ export class Pace {
     const hold = steps > 1 ? (this.intervalMs ?? 0) * (1 - 1 / steps) : 0;
     return nowMs - this.delay - hold;
   }
+}
+
+/** The moment that it is worth to wait for, of those at which pictures were ready, earliest first. */
+function worthwhile(ready: readonly number[]): number {
+  const last = Math.ceil(ready.length * MOST_READY) - 1;
+  let [chosen, least] = [ready[last]!, Infinity];
+  for (let index = last; index >= Math.ceil(ready.length * LEAST_READY) - 1; index -= 1) {
+    const cost = ready[index]! + (1 - (index + 1) / ready.length) * 100 * WORTH_MS;
+    if (cost < least) [chosen, least] = [ready[index]!, cost];
+  }
+  return chosen;
 }
 
 function push(values: number[], value: number): void {

@@ -318,8 +318,7 @@ export class Viewer implements StreamListener, HeadsetHost {
   private tell(): void {
     const stats = this.stats();
     this.stream.tell({
-      kind: this.immersive.running ? "openxr" : "browser",
-      name: this.name,
+      name: this.immersive.running ? `${this.name}, headset` : this.name,
       latencyMs: recentAges(this.player, stats.clockAheadMs),
       clockOffsetMs: stats.clockAheadMs,
       displayHz: stats.displayHz,

@@ -6,6 +6,7 @@
 
 use crate::{
     cli::BenchOptions,
+    latency,
     output::TestCounts,
     packages::Group,
     process::{Job, Runner},
@@ -29,7 +30,7 @@ const PEERS: &str = "ffmpeg v360";
 const VISION: &str = "bench_vision";
 const PEER: Duration = Duration::from_secs(3 * 60);
 
-type Record = Map<String, Value>;
+pub(crate) type Record = Map<String, Value>;
 
 #[derive(Debug)]
 struct Program {
@@ -56,7 +57,8 @@ pub fn run(runner: &Runner, project: &Project, options: &BenchOptions) -> Summar
             return summary;
         }
     };
-    if programs.is_empty() && !has_peers {
+    let has_viewers = !options.gpu && is_wanted(latency::NAME);
+    if programs.is_empty() && !has_peers && !has_viewers {
         summary.step("bench programs", || Outcome::Failed("there are none of that name".into()));
     }
     if !options.gpu && programs.iter().any(|program| program.name == VISION) {
@@ -70,6 +72,7 @@ pub fn run(runner: &Runner, project: &Project, options: &BenchOptions) -> Summar
                 == &Outcome::Passed
         })
         .collect();
+    let viewers_ready = has_viewers && latency::prepare(runner, project, &options.profile, &mut summary);
     let mut records = Vec::new();
     for (program, built) in programs.iter().zip(built) {
         summary.counted_step(program.name.clone(), || match built {
@@ -84,6 +87,20 @@ pub fn run(runner: &Runner, project: &Project, options: &BenchOptions) -> Summar
                 Outcome::Passed
             }
             Err(why) => Outcome::Skipped(why),
+        });
+    }
+    if has_viewers {
+        summary.step(latency::NAME, || {
+            if !viewers_ready {
+                return Outcome::Skipped("its tools are not there".into());
+            }
+            match latency::measure(runner, project, &options.profile) {
+                Ok(measured) => {
+                    records.extend(measured);
+                    Outcome::Passed
+                }
+                Err(error) => Outcome::Failed(error),
+            }
         });
     }
     if !records.is_empty() {
@@ -153,7 +170,7 @@ fn count(records: &[Record]) -> TestCounts {
 }
 
 /// The record in a line of output, if it is one.
-fn record(line: &str) -> Option<Record> {
+pub(crate) fn record(line: &str) -> Option<Record> {
     match serde_json::from_str(line.trim()).ok()? {
         Value::Object(record) if record.get("name").is_some_and(Value::is_string) => Some(record),
         _ => None,

@@ -83,7 +83,8 @@ comparison. Every record is also kept in out/bench.jsonl. A record over its own 
 
 Usage: cargo xtask bench [[--only] NAME] [--gpu] [--profile NAME] [-- ARGS...]
 
-NAME leaves only the programs whose name contains it: `cargo xtask bench vision`.
+NAME leaves only the programs whose name contains it: `cargo xtask bench vision`. `cargo xtask bench latency` compares how old
+pictures are when they are seen: on the desktop, in Chromium, through GStreamer's WebRTC, and in the stock MoQ player.
 
 Options:
       --gpu             only the programs that need nothing but a GPU: no set-up, no GStreamer, no peers

@@ -9,6 +9,7 @@
 mod bench;
 mod checks;
 mod cli;
+mod latency;
 mod output;
 mod packages;
 mod process;

@@ -54,7 +54,7 @@ pub fn steps(runner: &Runner, project: &Project, summary: &mut Summary) {
     step(summary, "browser tests", &|| {
         runner.run(&Job::new("cargo build --package neural_studio --bin neural-studio", STUDIO))?;
         let shots = project.root.join("out/web");
-        let studio = studio(runner, project)?;
+        let studio = studio(runner, project, "dev")?;
         let job = npm("run --silent test:browser", TESTS).env("NEURAL_STUDIO", studio);
         runner.run(&job.env("NEURAL_STUDIO_SHOTS", shots.to_string_lossy()))
     });
@@ -65,12 +65,12 @@ fn not_ready() -> Outcome {
 }
 
 /// An npm command on the page's sources.
-fn npm(line: &str, limit: Duration) -> Job {
+pub(crate) fn npm(line: &str, limit: Duration) -> Job {
     Job::new(&format!("npm --prefix web {line}"), limit)
 }
 
 /// Gets Node, npm, Chromium and the npm packages. Whether they are all there.
-fn prepare(runner: &Runner, project: &Project, summary: &mut Summary) -> bool {
+pub(crate) fn prepare(runner: &Runner, project: &Project, summary: &mut Summary) -> bool {
     summary.step("page tools", || tools(runner, project).into()) == &Outcome::Passed
 }
 
@@ -140,14 +140,17 @@ fn page(runner: &Runner, project: &Project, check: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// Where cargo put the studio.
-fn studio(runner: &Runner, project: &Project) -> Result<String, String> {
+/// Where cargo put the studio that it built with a profile.
+pub(crate) fn studio(runner: &Runner, project: &Project, profile: &str) -> Result<String, String> {
     let target = match (&project.target_dir, std::env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty())) {
         (Some(folder), _) => folder.clone(),
         (None, Some(folder)) => project.root.join(folder),
         (None, None) => project.root.join("target"),
     };
-    let program = target.join("debug").join(format!("neural-studio{}", std::env::consts::EXE_SUFFIX));
+    // The profile `dev` has a folder of another name.
+    let program = target
+        .join(if profile == "dev" { "debug" } else { profile })
+        .join(format!("neural-studio{}", std::env::consts::EXE_SUFFIX));
     if runner.dry_run || program.is_file() {
         return Ok(program.to_string_lossy().into_owned());
     }

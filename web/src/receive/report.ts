@@ -24,7 +24,6 @@ export interface Gaze {
 
 /** What the page knows of how it is watched. */
 export interface ViewFigures {
-  kind: "browser" | "openxr";
   name: string;
   /** Age of pictures when they were drawn, with the difference of the clocks taken out. */
   latencyMs: { p50: number; p95: number } | undefined;
@@ -81,7 +80,7 @@ export function reportOf(view: ViewFigures | undefined, received: ReceiveFigures
   };
   if (view) {
     Object.assign(report, {
-      viewer: { kind: view.kind, name: [...view.name].slice(0, MAX_NAME).join("") },
+      viewer: { kind: "browser", name: [...view.name].slice(0, MAX_NAME).join("") },
       latencyMs: view.latencyMs && { p50: tidy(view.latencyMs.p50), p95: tidy(view.latencyMs.p95) },
       clockOffsetMs: tidy(view.clockOffsetMs),
       displayHz: tidy(view.displayHz),

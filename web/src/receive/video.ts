@@ -6,7 +6,7 @@ import type { DecodedPicture } from "./messages";
 import type { Unit } from "./wire/unit";
 
 /** Decoded pictures that wait or are still drawn from, beyond which no more are decoded: decoders have few to give. */
-const PICTURES = 5;
+export const DECODED_AHEAD = 6;
 /** A coded picture that has waited so long, in milliseconds, says that the decoder is behind: the next key frame ends the backlog. */
 const MAX_WAIT_MS = 500;
 /** Coded pictures that wait at most: a decoder that is further behind begins anew at the newest key frame. */
@@ -101,7 +101,7 @@ export class Video {
 
   /** Gives the decoder what it may have. */
   private feed(): void {
-    while (this.decoder?.state === "configured" && this.outside + this.decoder.decodeQueueSize < PICTURES) {
+    while (this.decoder?.state === "configured" && this.outside + this.decoder.decodeQueueSize < DECODED_AHEAD) {
       const next = this.waiting.shift();
       if (!next) return;
       const { unit, arrivedAt } = next;

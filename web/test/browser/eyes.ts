@@ -2,6 +2,7 @@
 
 import type { Stats } from "../../src/figures";
 import type { Drawn } from "../../src/player";
+import { readMark } from "./mark";
 
 /** What the eyes saw in one drawn picture. */
 export interface Sight {
@@ -39,45 +40,6 @@ declare global {
     triple(): Promise<{ width: number; height: number; pictures: number[][]; phases: number[] }>;
     stats(): Stats | undefined;
   };
-}
-
-const SYNC = 0xa5c3;
-const [COLUMNS, ROWS] = [64, 2];
-
-function crc16(words: number[]): number {
-  let crc = 0xffff;
-  for (const word of words) {
-    for (const shift of [24, 16, 8, 0]) {
-      crc ^= ((word >>> shift) & 0xff) << 8;
-      for (let bit = 0; bit < 8; bit += 1) crc = (crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1) & 0xffff;
-    }
-  }
-  return crc;
-}
-
-/** Reads the mark, which lies as `studio_frame::mark` says, from a canvas that was just drawn. */
-function readMark(): { frameId: number; capturedAtMs: number } | undefined {
-  const { width, height } = document.getElementById("picture") as HTMLCanvasElement;
-  const cell = Math.max(Math.floor(width / 160 / 2) * 2, 4);
-  const left = Math.floor((width - COLUMNS * cell) / 2 / 2) * 2;
-  // Only the rows that it is in: reading back is slow.
-  const rgba = read(Math.floor((height - ROWS * cell - cell) / 2) * 2, ROWS * cell).rgba;
-  const means = Array.from({ length: COLUMNS * ROWS }, (_, index) => {
-    let [sum, count] = [0, 0];
-    for (let y = cell >> 2; y < cell - (cell >> 2); y += 1) {
-      for (let x = cell >> 2; x < cell - (cell >> 2); x += 1) {
-        const at = ((Math.floor(index / COLUMNS) * cell + y) * width + left + (index % COLUMNS) * cell + x) * 4;
-        sum += rgba[at + 1]!;
-        count += 1;
-      }
-    }
-    return sum / count;
-  });
-  const threshold = (Math.min(...means) + Math.max(...means)) / 2;
-  const words = [0, 1, 2, 3].map((word) => means.slice(word * 32, word * 32 + 32).reduce((bits, mean) => ((bits << 1) | (mean > threshold ? 1 : 0)) >>> 0, 0));
-  const payload = words.slice(1);
-  if (words[0] !== ((SYNC << 16) | crc16(payload)) >>> 0) return undefined;
-  return { frameId: payload[0]!, capturedAtMs: (payload[1]! * 2 ** 32 + payload[2]!) / 1000 };
 }
 
 /** Reads the canvas, or some of its rows from the top; only right after it was drawn. */
@@ -119,7 +81,8 @@ globalThis.eyes = {
     listeners.add((drawn) => {
       count += 1;
       if (count % every !== 0) return;
-      const mark = readMark();
+      const { width, height } = document.getElementById("picture") as HTMLCanvasElement;
+      const mark = readMark(width, height, (top, rows) => read(top, rows).rgba);
       sights.push({
         frameId: drawn.stamp.frameId,
         previousFrameId: drawn.previous?.frameId,

@@ -1,42 +1,109 @@
-// Measures the age of pictures when the page has drawn them, by the mark in them: `npm run bench`. Prints one JSON object a line,
-// as the studio's bench programs do.
+// Measures how old pictures are when they are drawn, by the mark in them: `npm run bench`. The same studio's stream is watched by
+// the desktop's viewer, by the page, and by the stock Media over QUIC player in the same browser. Prints one JSON object a line, as
+// the studio's bench programs do.
 
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Browser } from "playwright-core";
 import { percentile } from "../../src/rates";
-import type { Sight } from "./eyes";
-import { blueprint, freePort, launch, open, pattern, sleep, Studio, until } from "./support";
+import { blueprint, freePort, launch, open, pattern, sleep, STUDIO, Studio, until } from "./support";
 
-const SECONDS = 20;
+const SECONDS = Number(process.env["NEURAL_STUDIO_SECONDS"] || 20);
+/** What is not measured: decoders and delays settle. */
+const SETTLE_MS = 5000;
+/** Reading back holds the page up: not in every picture. */
 const EVERY = 5;
 const [WIDTH, HEIGHT, RATE_HZ] = [640, 320, 30];
 
-const browser = await launch();
-for (const motion of [false, true]) {
-  const studio = await Studio.start(blueprint({ port: await freePort(), source: pattern(WIDTH, HEIGHT, RATE_HZ), rateHz: RATE_HZ, motion }));
-  const { page } = await open(browser, studio.link, { width: WIDTH, height: HEIGHT });
-  await until("a picture", async () => page.evaluate(() => globalThis.eyes.stats()?.firstPictureMs));
-  await sleep(5000);
-  // Not in every picture: reading back holds the page up.
-  await page.evaluate((every) => globalThis.eyes.watch(every), EVERY);
-  await sleep(SECONDS * 1000);
-  const { sights, stats } = await page.evaluate(() => ({ sights: globalThis.eyes.sights, stats: globalThis.eyes.stats()! }));
-  const ages = sights.flatMap((sight) => (sight.previousFrameId === undefined && sight.markAgeMs !== undefined ? [sight.markAgeMs] : [])).sort((a, b) => a - b);
-  const at = (share: number): number => Number(ages[Math.floor(ages.length * share)]!.toFixed(1));
-  const median = (of: (sight: Sight) => number): number => Number(percentile(sights.map(of), 0.5)?.toFixed(1));
-  const record = {
-    name: `chromium glass-to-glass ${WIDTH}×${HEIGHT} ${RATE_HZ} Hz${motion ? ", frames between" : ""}`,
-    p50_ms: at(0.5),
-    p95_ms: at(0.95),
-    pictures: ages.length,
-    drawn_hz: Number(((sights.length * EVERY) / SECONDS).toFixed(1)),
-    sent_p50_ms: median((sight) => sight.agesMs.sent),
-    arrived_p50_ms: median((sight) => sight.agesMs.arrived),
-    decoded_p50_ms: median((sight) => sight.agesMs.decoded),
-    drawn_p50_ms: median((sight) => sight.ageMs),
-    held_ms: Number(stats.jitterMs.toFixed(1)),
-    first_picture_ms: Number(stats.firstPictureMs?.toFixed(0)),
-  };
-  console.log(JSON.stringify(record));
-  await page.close();
-  await studio.stop();
+/** A number as it is printed. */
+const tidy = (value: number | undefined): number => Number(value?.toFixed(1));
+
+function tell(name: string, ages: readonly number[], more: Record<string, number>): void {
+  if (ages.length === 0) throw new Error(`${name}: no picture with a mark was drawn`);
+  const title = `${name} glass-to-glass ${WIDTH}x${HEIGHT} ${RATE_HZ} Hz`;
+  console.log(JSON.stringify({ name: title, p50_ms: tidy(percentile(ages, 0.5)), p95_ms: tidy(percentile(ages, 0.95)), pictures: ages.length, ...more }));
 }
-await browser.close();
+
+/** The page in the browser. */
+async function page(browser: Browser, studio: Studio, name: string): Promise<void> {
+  const { page: tab } = await open(browser, studio.link, { width: WIDTH, height: HEIGHT });
+  await until("a picture", async () => tab.evaluate(() => globalThis.eyes.stats()?.firstPictureMs));
+  await sleep(SETTLE_MS);
+  await tab.evaluate((every) => globalThis.eyes.watch(every), EVERY);
+  await sleep(SECONDS * 1000);
+  const { sights, stats } = await tab.evaluate(() => ({ sights: globalThis.eyes.sights, stats: globalThis.eyes.stats()! }));
+  const received = sights.filter((sight) => sight.previousFrameId === undefined);
+  const median = (of: (sight: (typeof sights)[number]) => number): number => tidy(percentile(received.map(of), 0.5));
+  tell(
+    name,
+    received.flatMap(({ markAgeMs }) => markAgeMs ?? []),
+    {
+      drawn_hz: tidy((sights.length * EVERY) / SECONDS),
+      sent_p50_ms: median(({ agesMs }) => agesMs.sent),
+      arrived_p50_ms: median(({ agesMs }) => agesMs.arrived),
+      decoded_p50_ms: median(({ agesMs }) => agesMs.decoded),
+      drawn_p50_ms: median(({ ageMs }) => ageMs),
+      held_ms: tidy(stats.jitterMs),
+      first_picture_ms: tidy(stats.firstPictureMs),
+    },
+  );
+  await tab.context().close();
+}
+
+/** The desktop's viewer, without a window. */
+async function desktop(studio: Studio, name: string): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "neural-studio-latency-"));
+  const report = join(folder, "viewer.json");
+  const seconds = String(SECONDS + SETTLE_MS / 1000);
+  const link = studio.link.replace(/^http:/, "https:");
+  const arguments_ = ["view", link, "--headless", "--seconds", seconds, "--size", `${WIDTH}x${HEIGHT}`, "--quiet", "--report", report];
+  const viewer = spawn(STUDIO, arguments_, { stdio: ["ignore", "ignore", "inherit"] });
+  const code = await new Promise((resolve) => viewer.once("exit", resolve));
+  if (code !== 0) throw new Error(`the desktop's viewer ended with ${String(code)}`);
+  const { stages } = JSON.parse(readFileSync(report, "utf8")) as { stages: { stage: string; p50_ms: number; p95_ms: number }[] };
+  const glass = stages.find(({ stage }) => stage === "glass to glass");
+  if (!glass) throw new Error(`the desktop's viewer reports no glass to glass: ${JSON.stringify(stages)}`);
+  console.log(JSON.stringify({ name: `${name} glass-to-glass ${WIDTH}x${HEIGHT} ${RATE_HZ} Hz`, p50_ms: tidy(glass.p50_ms), p95_ms: tidy(glass.p95_ms) }));
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** The stock player, on a page that this machine serves. */
+async function stock(browser: Browser, studio: Studio): Promise<void> {
+  const server = createServer((_, answer) => answer.end("<!doctype html><title>stock player</title><body style='margin:0'>"));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const tab = await browser.newPage({ viewport: { width: WIDTH, height: HEIGHT } });
+  await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+  await tab.addScriptTag({ path: "out/test/browser/stock.js" });
+  const { host, pathname, hash } = new URL(studio.link);
+  const url = `https://${host}${pathname}`;
+  await tab.evaluate(
+    ([address, stream, sha256, width, height]) => globalThis.watchStock(address, stream, sha256, width, height),
+    [url, pathname.slice(1), hash.replace("#sha256=", ""), WIDTH, HEIGHT] as [string, string, string, number, number],
+  );
+  await until("the stock player's picture", async () => tab.evaluate(() => globalThis.stockAges.length > 0));
+  await sleep(SETTLE_MS);
+  await tab.evaluate(() => (globalThis.stockAges.length = 0));
+  await sleep(SECONDS * 1000);
+  const ages = await tab.evaluate(() => globalThis.stockAges);
+  tell("peer: @moq/watch 0.4.6 in Chromium,", ages, { drawn_hz: tidy(ages.length / SECONDS) });
+  await tab.close();
+  server.close();
+}
+
+const browser = await launch();
+try {
+  for (const motion of [false, true]) {
+    const studio = await Studio.start(blueprint({ port: await freePort(), source: pattern(WIDTH, HEIGHT, RATE_HZ), rateHz: RATE_HZ, motion }));
+    const between = motion ? ", frames between," : "";
+    await desktop(studio, `desktop${between}`);
+    await page(browser, studio, `Chromium${between}`);
+    if (!motion) await stock(browser, studio);
+    await studio.stop();
+  }
+} finally {
+  await browser.close();
+}

@@ -182,6 +182,7 @@ test("tiles arrive, and made frames lie between their neighbours", { timeout: 24
   assert.ok(tiles > 10 && tilesLost < tiles * 0.2 && garbage === 0, `${tilesLost} of ${tiles} tiles lost, ${garbage} not understood`);
   // Off, there are none.
   await page.keyboard.press("g");
+  await page.keyboard.press("g");
   await sleep(500);
   const { generated } = await stats(page);
   await sleep(1500);

@@ -96,6 +96,19 @@ test("pictures are shown as late as nearly all of them are ready", () => {
   assert.deepEqual([pace.steps(1000 / 60), pace.steps(1000 / 90), pace.steps(1000 / 24)], [2, 3, 1]);
 });
 
+test("few pictures that come very late hold up none of the others", () => {
+  const pace = new Pace();
+  // Every tenth is 150 ms late: to wait for them would make all that old.
+  for (let frame = 0; frame < 120; frame += 1) pace.ready(frame * 33, frame * 33 + 40 + (frame % 5) + (frame % 10 === 9 ? 150 : 0));
+  assert.ok(pace.jitterMs < 10, `${pace.jitterMs}`);
+  // Every other is, by less: that is the rhythm.
+  for (let frame = 120; frame < 240; frame += 1) pace.ready(frame * 33, frame * 33 + 40 + (frame % 2 === 1 ? 60 : 0));
+  assert.ok(pace.jitterMs > 55, `${pace.jitterMs}`);
+  // No more than can be decoded ahead.
+  for (let frame = 240; frame < 480; frame += 1) pace.ready(frame * 33, frame * 33 + 40 + (frame % 2 === 1 ? 390 : 0));
+  assert.ok(pace.jitterMs <= 4 * 33 + 1, `${pace.jitterMs}`);
+});
+
 test("who joins late gets the pictures since the last key frame at once, and is live right after them", () => {
   const pace = new Pace();
   for (let frame = 0; frame < 60; frame += 1) pace.ready(frame * 33, 2000 + frame);
