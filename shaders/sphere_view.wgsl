@@ -31,7 +31,8 @@ struct View {
 
 struct Eyes {
     picture: PictureFormat,
-    rotation: array<vec4<f32>, 3>,
+    // Columns of each eye's rotation, three for the left and three for the right.
+    rotations: array<vec4<f32>, 6>,
     // Offset and scale of each eye's part of the picture.
     parts: array<vec4<f32>, 2>,
     // Edges of each eye's view in the picture: tangents to the left, right, up and down.
@@ -214,7 +215,7 @@ fn eye_views(@builtin(global_invocation_id) id: vec3<u32>) {
     if PICTURE == 0u && part.z == 1.0 {
         margin.x = 0.0;
     }
-    let rows = eyes.rotation;
+    let first = eye * 3u;
     let samples = eyes.shape.y;
     var sum = vec3(0.0);
     for (var y = 0u; y < samples; y++) {
@@ -222,7 +223,9 @@ fn eye_views(@builtin(global_invocation_id) id: vec3<u32>) {
             let inner = (vec2<f32>(vec2(x, y)) + 0.5) / f32(samples);
             let at = (vec2<f32>(id.xy - corner) + inner) / vec2<f32>(eye_size);
             let seen = direction_at(at, RESULT, eyes.edges[eye]);
-            let direction = normalize(rows[0].xyz * seen.x + rows[1].xyz * seen.y + rows[2].xyz * seen.z);
+            let turned = eyes.rotations[first].xyz * seen.x + eyes.rotations[first + 1u].xyz * seen.y
+                + eyes.rotations[first + 2u].xyz * seen.z;
+            let direction = normalize(turned);
             let placed = place(direction, PICTURE, eyes.angle.x, eyes.picture_edges[eye], part_px.x / part_px.y);
             let uv = part.xy + part.zw * clamp(placed.xy, margin, 1.0 - margin);
             sum += clamp(color_at(eyes.picture, PLANES, plane_0, plane_1, plane_2, uv), vec3(0.0), vec3(1.0)) * placed.z;

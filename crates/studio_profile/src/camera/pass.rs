@@ -1,6 +1,6 @@
 //! Both eyes' pictures out of one picture, on the GPU.
 
-use crate::{camera::EyeView, profile::ProfileProjection};
+use crate::{camera::EyeView, eye::EyeTangents, profile::ProfileProjection};
 use bevy::prelude::*;
 use studio_frame::prelude::*;
 use studio_gpu::{
@@ -13,8 +13,8 @@ use studio_gpu::{
 #[repr(C)]
 struct EyesUniform {
     picture: PictureUniform,
-    /// Columns of the rotation from view to world.
-    rotation: [[f32; 4]; 3],
+    /// Columns of each eye's rotation from view to world.
+    rotations: [[[f32; 4]; 3]; 2],
     parts: [[f32; 4]; 2],
     picture_edges: [[f32; 4]; 2],
     edges: [[f32; 4]; 2],
@@ -48,6 +48,19 @@ pub(crate) fn px_per_deg(projection: PictureProjection, eye_px: Vec2) -> f32 {
 pub(crate) fn eye_px(size: UVec2, stereo: StereoLayout) -> Vec2 {
     let [[.., width, height], _] = eye_parts(stereo);
     size.as_vec2() * Vec2::new(width, height)
+}
+
+/// What two eyes are to see.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EyePictures {
+    /// How each eye is turned: from its view to the picture's world.
+    pub rotations: [Quat; 2],
+    /// The edges of each eye's view; of a flat projection alone.
+    pub edges: [EyeTangents; 2],
+    /// What the eyes' pictures are.
+    pub projection: ProfileProjection,
+    /// Where they lie in one picture.
+    pub stereo: StereoLayout,
 }
 
 /// Renders both eyes' pictures.
@@ -100,34 +113,55 @@ impl EyesPass {
         frame: &GpuFrame,
         target: &GpuPicture,
     ) {
+        let eyes = EyePictures {
+            rotations: [view.rotation(); 2],
+            edges: [view.left_fov.tangents(), view.right_fov.tangents()],
+            projection: view.projection,
+            stereo: view.stereo,
+        };
+        self.encode_eyes(device, queue, encoder, &eyes, frame, target);
+    }
+
+    /// Records the rendering of a frame into `target`, an RGBA picture of any size, as two eyes see it that need not look the same way.
+    pub fn encode_eyes(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        encoder: &mut wgpu::CommandEncoder,
+        eyes: &EyePictures,
+        frame: &GpuFrame,
+        target: &GpuPicture,
+    ) {
         let (projection, angle_deg) = projection_number(frame.projection);
         let picture_edges = match frame.projection {
             PictureProjection::OffAxis { left, right } => [left, right],
             _ => [[1.0; 4]; 2],
         };
-        let (target_projection, layout) = (
-            match view.projection {
-                ProfileProjection::Equirectangular => 0,
-                ProfileProjection::HalfEquirectangular => 1,
-                ProfileProjection::CubeMap => 3,
-                ProfileProjection::Rectilinear => 5,
-            },
-            match view.stereo {
-                StereoLayout::Mono => 0,
-                StereoLayout::TopBottom => 1,
-                StereoLayout::LeftRight => 2,
-            },
-        );
+        let edges = eyes.edges.map(EyeTangents::to_array);
+        let (target_projection, seen_as) = match eyes.projection {
+            ProfileProjection::Equirectangular => (0, PictureProjection::Equirectangular),
+            ProfileProjection::HalfEquirectangular => (1, PictureProjection::HalfEquirectangular),
+            ProfileProjection::CubeMap => (3, PictureProjection::CubeMap),
+            ProfileProjection::Rectilinear => (5, PictureProjection::OffAxis { left: edges[0], right: edges[1] }),
+        };
+        let layout = match eyes.stereo {
+            StereoLayout::Mono => 0,
+            StereoLayout::TopBottom => 1,
+            StereoLayout::LeftRight => 2,
+        };
         let source = px_per_deg(frame.projection, eye_px(frame.picture.size, frame.stereo));
-        let wanted = px_per_deg(view.picture_projection(), eye_px(target.size, view.stereo));
+        let wanted = px_per_deg(seen_as, eye_px(target.size, eyes.stereo));
         let samples = (source / wanted.max(1e-3)).round().clamp(1.0, Self::MOST_SAMPLES) as u32;
-        let rotation = Mat3::from_quat(view.rotation());
+        let columns = |rotation: Quat| {
+            let rotation = Mat3::from_quat(rotation);
+            [rotation.x_axis, rotation.y_axis, rotation.z_axis].map(|column| column.extend(0.0).to_array())
+        };
         let values = EyesUniform {
             picture: frame.picture.uniform(),
-            rotation: [rotation.x_axis, rotation.y_axis, rotation.z_axis].map(|column| column.extend(0.0).to_array()),
+            rotations: eyes.rotations.map(columns),
             parts: eye_parts(frame.stereo),
             picture_edges,
-            edges: [view.left_fov.tangents().to_array(), view.right_fov.tangents().to_array()],
+            edges,
             angle: [angle_deg.to_radians(), 0.0, 0.0, 0.0],
             shape: [layout, samples, 0, 0],
         };

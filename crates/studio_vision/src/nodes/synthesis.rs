@@ -91,6 +91,19 @@ struct SynthesisState {
     grid: Option<MotionGrid>,
 }
 
+/// Puts a picture on the output as it came, unless it is there: what follows need not draw it again.
+fn hand_on(run: &GpuNodeRun, frame: &GpuFrame) -> Result {
+    let pin = run.output("frame")?;
+    let same = |now: GpuFrame| {
+        let layout = (now.projection, now.stereo) == (frame.projection, frame.stereo);
+        layout && now.stamp == frame.stamp && Arc::ptr_eq(&now.picture, &frame.picture)
+    };
+    if !pin.get().is_some_and(same) {
+        pin.set(frame.clone());
+    }
+    Ok(())
+}
+
 fn run_frame_synthesis(
     In(run): In<GpuNodeRun>,
     settings: Res<NodeSettings<FrameSynthesis>>,
@@ -122,16 +135,17 @@ fn run_frame_synthesis(
     }
     run.set_output("original", frame.clone())?;
     if mode == SynthesisMode::Off || phase == 1.0 {
-        run.set_output("frame", frame.clone())?;
-        return Ok(());
+        return hand_on(&run, frame);
+    }
+    if let (true, Some(previous)) = (phase <= 0.0, &state.previous) {
+        return hand_on(&run, previous);
     }
     let motion = run.motion_of("motion", frame.stamp.frame_id).filter(|field| !field.starts_scene());
     let previous = state.previous.as_ref();
     let pair = motion.zip(previous).filter(|(field, previous)| field.previous_frame_id == previous.stamp.frame_id);
     let Some((field, previous)) = pair else {
         counts.0.lock().1 += 1;
-        run.set_output("frame", frame.clone())?;
-        return Ok(());
+        return hand_on(&run, frame);
     };
     match &mut state.grid {
         Some(grid) => grid.replace(gpu.device(), gpu.queue(), &field)?,
