@@ -38,6 +38,8 @@ struct BusState<T: BusItem> {
     sinks: Vec<(Entity, BusSink<T>)>,
     info: Option<T::Info>,
     request_key_frame: Option<KeyFrameRequest>,
+    /// The most that each reader's way on can take, in bits a second.
+    limits_bps: Vec<(Entity, u32)>,
     stats: BusStats,
 }
 
@@ -67,7 +69,9 @@ impl<T: BusItem> SinkGuard<T> {
 
 impl<T: BusItem> Drop for SinkGuard<T> {
     fn drop(&mut self) {
-        self.bus.0.lock().sinks.retain(|(owner, _)| *owner != self.node);
+        let mut bus = self.bus.0.lock();
+        bus.sinks.retain(|(owner, _)| *owner != self.node);
+        bus.limits_bps.retain(|(owner, _)| *owner != self.node);
     }
 }
 
@@ -92,7 +96,13 @@ impl<T: BusItem> Clone for Bus<T> {
 
 impl<T: BusItem> Default for Bus<T> {
     fn default() -> Self {
-        let state = BusState { sinks: Vec::new(), info: None, request_key_frame: None, stats: BusStats::default() };
+        let state = BusState {
+            sinks: Vec::new(),
+            info: None,
+            request_key_frame: None,
+            limits_bps: Vec::new(),
+            stats: BusStats::default(),
+        };
         Self(Arc::new(Mutex::new(state)))
     }
 }
@@ -131,6 +141,19 @@ impl<T: BusItem> Bus<T> {
         if let Some(request) = request {
             request();
         }
+    }
+
+    /// Says how much a reader's way on can take, in bits a second; `None` takes it back, and so does taking the reader's sink off.
+    /// An encoder keeps below the lowest.
+    pub fn limit_bitrate(&self, node: Entity, limit_bps: Option<u32>) {
+        let mut bus = self.0.lock();
+        bus.limits_bps.retain(|(owner, _)| *owner != node);
+        bus.limits_bps.extend(limit_bps.map(|limit_bps| (node, limit_bps)));
+    }
+
+    /// The lowest of what the readers' ways on can take, in bits a second; none if nobody says.
+    pub fn bitrate_limit(&self) -> Option<u32> {
+        self.0.lock().limits_bps.iter().map(|(_, limit_bps)| *limit_bps).min()
     }
 
     /// Hands an item to every sink.

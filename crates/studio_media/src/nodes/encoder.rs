@@ -101,6 +101,8 @@ impl VideoEncoder {
 #[error("the encoder takes RGBA pictures, not a source's {0:?} planes: put a “Colour convert” node before it")]
 struct NotRgba(PixelFormat);
 
+/// No limit lowers the bit rate below this.
+const LEAST_BPS: u32 = 100_000;
 /// Pictures under way from the GPU at most.
 const RING: usize = 3;
 
@@ -161,6 +163,9 @@ pub(super) fn run_video_encoder(
     let clock = *gpu.clock;
     let works = |state: &EncoderState| state.input == input && state.clock == clock && state.encoder.failure().is_none();
     let state = states.0.get_or_make(&gpu, run.node, works, || Ok(EncoderState::open(&gpu, settings.clone(), input, &bus)?))?;
+    // What a reader's way on cannot take need not be made. Below what encoders are made for nothing would be seen any more.
+    let limit_bps = bus.bitrate_limit().map_or(settings.bitrate_bps, |limit_bps| limit_bps.max(LEAST_BPS));
+    let settings = EncoderSettings { bitrate_bps: settings.bitrate_bps.min(limit_bps), ..settings };
     if state.settings != settings {
         // Noted first: settings that the encoder refuses are reported once, and it goes on with the old ones.
         state.settings = settings.clone();
