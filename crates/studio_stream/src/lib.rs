@@ -9,18 +9,22 @@
 //! | [`link`] | the transport seam: WebTransport, and a lossy link for tests |
 //! | [`identity`] | the server's certificate |
 //! | [`viewer_link`] | the address a viewer opens, with token and certificate hash |
+//! | [`clock`] | how far the publisher's clock is from the viewer's |
 //! | [`catalog`] | what a stream holds: the hang catalog and the `immersive` section |
 //! | [`wire`] | access units and motion tiles as bytes |
 //! | [`nodes`] | the `WebTransportOutput` node |
+//! | [`playout`] | the jitter buffer: when a picture is shown, and which moment between two |
 //! | [`publish`] | [`Publisher`](publish::Publisher): serves a stream to viewers, and the page to browsers |
 //! | [`qr`] | links as pictures for phones |
 //! | [`report`] | what a viewer tells the studio of itself, and where it looks |
 //! | [`subscribe`] | [`Subscriber`](subscribe::Subscriber): receives one, and reconnects |
 
 pub mod catalog;
+pub mod clock;
 pub mod identity;
 pub mod link;
 pub mod nodes;
+pub mod playout;
 pub mod publish;
 pub mod qr;
 pub mod report;
@@ -36,7 +40,10 @@ pub mod prelude {
         link::Conditions,
         publish::{PublishError, Publisher, PublisherConfig, PublisherStats, ViewerStatus},
         report::{GazeMap, ViewerId, ViewerKind, ViewerReport},
-        subscribe::{ReceivedMotion, ReceivedSound, ReceivedUnit, Subscriber, SubscriberConfig, SubscriberStats, ViewerEvent},
+        subscribe::{
+            ReceivedMotion, ReceivedSound, ReceivedUnit, Subscriber, SubscriberConfig, SubscriberStats, ViewerEvent,
+            percentiles_ms,
+        },
         viewer_link::{ViewerLink, ViewerLinkError},
     };
 }

@@ -2,14 +2,15 @@
 
 use crate::{
     identity::Identity,
-    publish::{PublishError, Publisher, PublisherConfig, PublisherStats},
+    publish::{PublishError, Publisher, PublisherConfig, PublisherStats, RateLimit, ViewerLog, ViewerStatus},
+    report::GazeMap,
 };
 use bevy::prelude::*;
 use parking_lot::Mutex;
 use std::{
     net::{SocketAddr, ToSocketAddrs as _},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use studio_frame::prelude::*;
 use studio_graph::prelude::*;
@@ -34,6 +35,21 @@ pub struct WebTransportOutput {
     pub max_sessions: u32,
     /// Whether browsers get the viewer's page, on the TCP port of the same number.
     pub page: bool,
+    /// Whether the encoder's bit rate follows what the viewers' paths and decoders can take.
+    pub adaptation: BitrateAdaptation,
+    /// The bit rate is not lowered below this, in bits a second, whatever viewers say.
+    #[reflect(@100_000..=1_000_000_000_u32)]
+    pub min_bitrate_bps: u32,
+}
+
+/// Whether an encoder's bit rate follows its viewers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Reflect)]
+pub enum BitrateAdaptation {
+    /// The encoder's own setting counts. A viewer that cannot take it is skipped ahead.
+    Off,
+    /// As much as the viewer can take that can take least, between `min_bitrate_bps` and the encoder's own setting.
+    #[default]
+    FollowSlowest,
 }
 
 impl Default for WebTransportOutput {
@@ -46,6 +62,8 @@ impl Default for WebTransportOutput {
             certificate: None,
             max_sessions: 64,
             page: true,
+            adaptation: BitrateAdaptation::FollowSlowest,
+            min_bitrate_bps: 1_000_000,
         }
     }
 }
@@ -72,7 +90,30 @@ pub struct WebTransportStatus {
     pub page_link: Option<String>,
     /// What happened so far.
     pub stats: PublisherStats,
+    /// The viewers, as of some tenths of a second ago.
+    pub viewers: Vec<ViewerStatus>,
+    /// What the encoder is held to for the viewers' sake, in bits a second; none: its own setting counts.
+    pub bitrate_limit_bps: Option<u32>,
 }
+
+/// What the viewers of a [`WebTransportOutput`] say of themselves, while it listens. Clones ask the same publisher.
+#[derive(Component, Clone)]
+pub struct ViewerReports(Arc<Publisher>);
+
+impl ViewerReports {
+    /// Where viewers look now.
+    pub fn gaze(&self) -> GazeMap {
+        self.0.gaze()
+    }
+
+    /// All that they said so far.
+    pub fn log(&self) -> ViewerLog {
+        self.0.viewer_log()
+    }
+}
+
+/// How often the viewers are looked at.
+const VIEWERS_EVERY: Duration = Duration::from_millis(250);
 
 /// An output that listens.
 #[derive(Component)]
@@ -82,6 +123,8 @@ struct RunningOutput {
     pictures: Option<SinkGuard>,
     sound: Option<SinkGuard>,
     motion_seen: u64,
+    rate: RateLimit,
+    looked_at: Instant,
 }
 
 /// Adds the stream nodes: [`WebTransportOutput`].
@@ -115,7 +158,7 @@ fn start(settings: &WebTransportOutput) -> Result<(Publisher, WebTransportStatus
     let publisher = Publisher::start(config)?;
     let viewer_link = publisher.viewer_link(&settings.host).map_err(PublishError::from)?.to_string();
     let page_link = publisher.page_link(&settings.host).map_err(PublishError::from)?;
-    Ok((publisher, WebTransportStatus { viewer_link: Some(viewer_link), page_link, stats: PublisherStats::default() }))
+    Ok((publisher, WebTransportStatus { viewer_link: Some(viewer_link), page_link, ..Default::default() }))
 }
 
 /// Why an output does not listen.
@@ -137,7 +180,7 @@ fn start_outputs(
         }
         if running.is_some() {
             // Gone before its successor wants the same port.
-            commands.entity(node).remove::<(RunningOutput, WebTransportStatus)>();
+            commands.entity(node).remove::<(RunningOutput, WebTransportStatus, ViewerReports)>();
             *status = NodeStatus::Idle;
             continue;
         }
@@ -148,8 +191,17 @@ fn start_outputs(
             Ok((publisher, status)) => {
                 info!("watch at {}", status.page_link.as_ref().or(status.viewer_link.as_ref()).map_or("", String::as_str));
                 let (publisher, settings) = (Arc::new(publisher), settings.clone());
-                let running = RunningOutput { publisher, settings, pictures: None, sound: None, motion_seen: 0 };
-                commands.entity(node).insert((running, status));
+                let viewers = ViewerReports(publisher.clone());
+                let running = RunningOutput {
+                    publisher,
+                    settings,
+                    pictures: None,
+                    sound: None,
+                    motion_seen: 0,
+                    rate: RateLimit::default(),
+                    looked_at: Instant::now(),
+                };
+                commands.entity(node).insert((running, status, viewers));
             }
             Err(error) => {
                 let error = error.to_string();
@@ -188,6 +240,29 @@ fn feed_outputs(
             status.count_frame();
         }
         shown.stats = stats;
+        if running.looked_at.elapsed() >= VIEWERS_EVERY {
+            running.looked_at = Instant::now();
+            shown.viewers = running.publisher.viewers();
+            if let Some(bus) = links.source(node, "packets").and_then(|pin| buses.get(pin).ok()) {
+                shown.bitrate_limit_bps = running.follow_viewers(node, bus);
+            }
+        }
+    }
+}
+
+impl RunningOutput {
+    /// Has the encoder keep to what viewers can take. Returns what that is.
+    fn follow_viewers(&mut self, node: Entity, bus: &PacketBus) -> Option<u32> {
+        let WebTransportOutput { adaptation, min_bitrate_bps, .. } = self.settings;
+        let present_bps = bus.info().as_ref().and_then(PacketInfo::video).map(|info| info.bitrate_bps);
+        let limit_bps = match (adaptation, present_bps) {
+            (BitrateAdaptation::FollowSlowest, Some(present_bps)) => {
+                self.rate.follow(self.publisher.wanted_bitrate_bps(), present_bps, min_bitrate_bps, Instant::now())
+            }
+            _ => None,
+        };
+        bus.limit_bitrate(node, limit_bps);
+        limit_bps
     }
 }
 

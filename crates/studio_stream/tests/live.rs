@@ -5,6 +5,8 @@
 mod hostile;
 #[path = "live/page.rs"]
 mod page;
+#[path = "live/path.rs"]
+mod path;
 #[path = "live/report.rs"]
 mod report;
 #[path = "live/restart.rs"]

@@ -7,13 +7,16 @@
 //! |---|---|
 //! | [`WebTransportLink`] | a WebTransport session on HTTP/3, by `wtransport` |
 //! | [`Conditioned`] | any other link, made lossy and slow on purpose |
+//! | [`UdpRelay`] | below all of them: a path that loses, delays and narrows packets on purpose |
 //!
 //! A relay, QUIC without HTTP or an in-memory pair join by implementing the poll half of `web_transport_trait`.
 
 mod conditioned;
+mod congestion;
 mod error;
 mod negotiate;
 mod progress;
+mod relay;
 mod streams;
 mod tuning;
 mod webtransport;
@@ -24,6 +27,7 @@ pub use conditioned::{Conditioned, ConditionedRecv, Conditions, ConditionsError}
 pub use error::LinkError;
 pub use negotiate::{OFFERED_PROTOCOLS_HEADER, PROTOCOLS, SELECTED_PROTOCOL_HEADER, offer, select};
 pub use progress::Progress;
+pub use relay::{PathConditions, RelayStats, UdpRelay};
 pub use streams::{LinkRecv, LinkSend};
 pub use tuning::transport_config;
 pub use webtransport::WebTransportLink;

@@ -6,6 +6,7 @@
 
 mod motion;
 mod page;
+mod rate;
 mod server;
 mod tracks;
 mod viewers;
@@ -32,6 +33,7 @@ use studio_frame::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 use tracks::Tracks;
 
+pub use rate::RateLimit;
 pub use viewers::{ViewerLog, ViewerPath, ViewerRecord, ViewerStatus};
 
 /// Threads that move bytes. Encryption of some tens of megabits takes a fraction of one.
@@ -322,6 +324,12 @@ impl Publisher {
     /// The viewers that are here: how their packets fare, and what they last said of themselves.
     pub fn viewers(&self) -> Vec<ViewerStatus> {
         self.server.viewers()
+    }
+
+    /// What the viewer that can take least believes it can take, in bits a second; none where none says. Reports older than some
+    /// seconds do not count.
+    pub fn wanted_bitrate_bps(&self) -> Option<u64> {
+        self.server.said().wanted_bps()
     }
 
     /// Where viewers look now: a look counts half after ten seconds.

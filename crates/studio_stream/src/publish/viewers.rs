@@ -26,6 +26,8 @@ const MAX_ANNOUNCED: usize = 4;
 const CACHE_BYTES: u64 = 256 * 1024;
 /// Reports kept for the log, of all viewers together: those of 3 viewers over an hour.
 const LOG_RECORDS: usize = 10_800;
+/// Older reports say nothing of what a viewer can take now.
+const FRESH: Duration = Duration::from_secs(5);
 /// Viewers that left and are remembered.
 const GONE_KEPT: usize = 256;
 /// Cells of the heat map: 2.8° a side.
@@ -164,6 +166,14 @@ impl Viewers {
     /// The viewers that are here.
     pub(super) fn present(&self) -> Vec<ViewerStatus> {
         self.state.lock().present.values().cloned().collect()
+    }
+
+    /// What the viewer that can take least can take.
+    pub(super) fn wanted_bps(&self) -> Option<u64> {
+        let now = UnixTime::now();
+        let state = self.state.lock();
+        let fresh = state.present.values().filter(|status| status.reported_at.is_some_and(|at| now.since(at) < FRESH));
+        fresh.filter_map(|status| status.report.as_ref()?.wanted_bps).map(|bps| bps as u64).min()
     }
 
     /// Where viewers look now: the last seconds count most.

@@ -24,9 +24,11 @@
 //! | `wantedBps` | the bit rate that the viewer believes it can take |
 //! | `gaze` | where the middle of the view looked: at most [`MAX_GAZE_SAMPLES`] of `[msBeforeReport, yawDeg, pitchDeg]` |
 
+mod export;
 mod gaze;
 mod id;
 
+pub use export::{to_csv, to_json};
 pub use gaze::{GazeMap, SPLAT_DEG};
 pub use id::{VIEWERS_PREFIX, ViewerId};
 

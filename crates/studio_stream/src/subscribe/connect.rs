@@ -132,7 +132,8 @@ impl Client {
         let reconnects = self.sessions - 1;
         self.outbox.meter.count(|stats| (stats.connected, stats.reconnects) = (true, reconnects));
         let connected = |session| {
-            self.outbox.meter.count(|stats| stats.rtt = quic.rtt());
+            self.outbox.meter.restart();
+            self.outbox.meter.round_trip(quic.rtt());
             self.outbox.events.send(ViewerEvent::Connected { address, session });
         };
         let round_trip = || quic.rtt();

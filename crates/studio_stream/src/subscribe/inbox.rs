@@ -24,6 +24,7 @@ struct Numbered {
 pub(super) struct UnitSender {
     queue: QueueSender<Numbered>,
     next: AtomicU64,
+    taken: Arc<AtomicU64>,
 }
 
 /// The decoder's end: access units in order, each decodable after the one before.
@@ -31,6 +32,8 @@ pub struct UnitReceiver {
     queue: QueueReceiver<Numbered>,
     state: Mutex<State>,
     skipped: AtomicU64,
+    /// One more than the number of the newest unit that was taken.
+    taken: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -51,14 +54,20 @@ pub(super) struct Outbox {
 /// A queue of at most `capacity` units.
 pub(super) fn inbox(capacity: usize) -> (UnitSender, UnitReceiver) {
     let (sender, receiver) = queue(capacity, QueuePolicy::NewestWins);
-    let sender = UnitSender { queue: sender, next: AtomicU64::new(0) };
-    (sender, UnitReceiver { queue: receiver, state: Mutex::default(), skipped: AtomicU64::new(0) })
+    let taken = Arc::new(AtomicU64::new(0));
+    let sender = UnitSender { queue: sender, next: AtomicU64::new(0), taken: taken.clone() };
+    (sender, UnitReceiver { queue: receiver, state: Mutex::default(), skipped: AtomicU64::new(0), taken })
 }
 
 impl UnitSender {
     pub(super) fn send(&self, unit: ReceivedUnit) {
         let order = self.next.fetch_add(1, Ordering::Relaxed);
         self.queue.send(Numbered { order, unit });
+    }
+
+    /// Units that the reader did not come to yet, those that gave way included.
+    pub(super) fn waiting(&self) -> u64 {
+        self.next.load(Ordering::Relaxed).saturating_sub(self.taken.load(Ordering::Relaxed))
     }
 }
 
@@ -68,6 +77,7 @@ impl UnitReceiver {
         let mut state = self.state.lock();
         state.after_gap |= order != state.expected || unit.after_gap;
         state.expected = order + 1;
+        self.taken.store(order + 1, Ordering::Relaxed);
         if state.after_gap && !unit.unit.key_frame {
             self.skipped.fetch_add(1, Ordering::Relaxed);
             return None;

@@ -1,9 +1,14 @@
 //! Counts what comes in.
 
-use super::SubscriberStats;
+use super::{
+    SubscriberStats,
+    rate::{Seen, WantedRate},
+};
+use crate::clock::ClockEstimator;
 use core::time::Duration;
 use parking_lot::Mutex;
 use std::{collections::VecDeque, time::Instant};
+use studio_frame::prelude::*;
 
 /// The bit rate is taken over this long.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -14,6 +19,8 @@ const ARRIVALS: usize = 4096;
 struct State {
     stats: SubscriberStats,
     arrivals: VecDeque<(Instant, u64)>,
+    clock: ClockEstimator,
+    rate: WantedRate,
 }
 
 /// Counters that the thread writes and anybody reads.
@@ -36,10 +43,39 @@ impl Meter {
         }
     }
 
+    /// Notes when a coded picture was sent and came.
+    pub(super) fn travelled(&self, sent_at: UnixTime, arrived_at: UnixTime) {
+        let mut state = self.0.lock();
+        state.clock.note(sent_at, arrived_at, Instant::now());
+        state.rate.note(sent_at, arrived_at);
+    }
+
+    /// Notes the network's round trip.
+    pub(super) fn round_trip(&self, round_trip: Duration) {
+        let mut state = self.0.lock();
+        state.stats.rtt = round_trip;
+        state.clock.note_round_trip(round_trip);
+    }
+
+    /// What the viewer believes that it can take, in bits a second; to be asked once a second. `waiting` coded pictures wait for
+    /// the decoder.
+    pub(super) fn wanted_bps(&self, waiting: u64) -> Option<f64> {
+        let stats = self.stats();
+        let seen = Seen { received_bps: stats.bitrate_bps as f64, groups_skipped: stats.groups_skipped, waiting };
+        self.0.lock().rate.update(seen, Instant::now())
+    }
+
+    /// Forgets the clock and the path: another session begins.
+    pub(super) fn restart(&self) {
+        let mut state = self.0.lock();
+        (state.clock, state.rate) = Default::default();
+    }
+
     /// The counters now.
     pub(super) fn stats(&self) -> SubscriberStats {
         let (state, now) = (self.0.lock(), Instant::now());
         let recent: u64 = state.arrivals.iter().filter(|(at, _)| now.duration_since(*at) <= WINDOW).map(|(_, bytes)| bytes).sum();
-        SubscriberStats { bitrate_bps: recent * 8 * 1000 / WINDOW.as_millis() as u64, ..state.stats }
+        let bitrate_bps = recent * 8 * 1000 / WINDOW.as_millis() as u64;
+        SubscriberStats { bitrate_bps, clock: state.clock.estimate(), ..state.stats }
     }
 }

@@ -7,12 +7,14 @@
 mod connect;
 mod inbox;
 mod meter;
+mod rate;
 mod report;
 mod session;
 mod sound;
 
 use crate::{
     catalog::CatalogError,
+    clock::ClockEstimate,
     link::{Conditions, ConditionsError},
     viewer_link::ViewerLink,
     wire::assemble::AssembledMotion,
@@ -256,6 +258,8 @@ pub struct SubscriberStats {
     pub garbage: u64,
     /// The round trip to the publisher.
     pub rtt: Duration,
+    /// How this machine's clock stands to the publisher's, once something came.
+    pub clock: Option<ClockEstimate>,
 }
 
 /// Receives one stream. Dropping it ends the connection.

@@ -1,6 +1,6 @@
 //! Tells the publisher how this viewer fares.
 
-use super::meter::Meter;
+use super::inbox::Outbox;
 use crate::report::{GazeSample, MAX_GAZE_SAMPLES, Percentiles, REPORT_TRACK, ViewerId, ViewerReport};
 use bytes::Bytes;
 use core::time::Duration;
@@ -122,12 +122,14 @@ impl Reports {
     pub(super) async fn run(
         mut self,
         reporter: Reporter,
-        meter: Arc<Meter>,
+        outbox: &Outbox,
         session: u64,
         video: impl Fn() -> Option<String>,
         round_trip: impl Fn() -> Duration,
     ) -> Result<(), Error> {
+        let meter = &outbox.meter;
         let mut asked = reporter.key_frame_requests();
+        let (mut wanted_bps, mut wanted_at) = (None, tokio::time::Instant::now());
         let mut last = tokio::time::Instant::now() - EVERY;
         loop {
             // A wish may have come while the last report was written: the counter tells, the notice only wakes.
@@ -137,12 +139,18 @@ impl Reports {
             last = tokio::time::Instant::now();
             let stats = meter.stats();
             let rtt = round_trip();
-            meter.count(|stats| stats.rtt = rtt);
+            meter.round_trip(rtt);
+            if last >= wanted_at {
+                wanted_bps = meter.wanted_bps(outbox.units.waiting());
+                wanted_at = last + EVERY;
+            }
             let report = reporter.take(|report| {
                 report.session = Some(format!("{session:016x}"));
                 report.video = video();
                 report.round_trip_ms = Some(rtt.as_secs_f64() * 1000.0);
+                report.clock_offset_ms = stats.clock.map(|clock| clock.offset_ms);
                 report.received_bps = Some(stats.bitrate_bps as f64);
+                report.wanted_bps = wanted_bps;
                 report.pictures = Some(stats.access_units);
                 report.pictures_lost = Some(stats.access_units_dropped);
                 report.groups_skipped = Some(stats.groups_skipped);

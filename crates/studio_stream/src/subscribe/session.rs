@@ -178,7 +178,7 @@ async fn report(
 ) -> core::convert::Infallible {
     if wanted {
         let ended = match Reports::announce(said, reporter.id()) {
-            Ok(reports) => reports.run(reporter.clone(), outbox.meter.clone(), session, video, round_trip).await,
+            Ok(reports) => reports.run(reporter.clone(), outbox, session, video, round_trip).await,
             Err(error) => Err(error),
         };
         if let Err(error) = ended {
@@ -308,6 +308,7 @@ async fn receive_video(
                 info = Arc::new(video.info.clone());
             }
             to.outbox.meter.count(|stats| stats.access_units += 1);
+            to.outbox.meter.travelled(unit.sent_at, arrived_at);
             let received = ReceivedUnit {
                 unit: unit.unit,
                 info: info.clone(),

@@ -178,3 +178,34 @@ fn peers_that_never_ask_for_anything_do_not_block_the_door() {
     let viewer = view(link(&publisher));
     until_seen(&publisher, &[&viewer], 0);
 }
+
+#[test]
+fn a_hundred_viewers_that_connect_and_vanish_leave_nothing_behind() {
+    let publisher = start(crate::config());
+    let viewer = view(link(&publisher));
+    let frame_id = until_seen(&publisher, &[&viewer], 0);
+    let mut before = 0;
+    for round in 0..4 {
+        let (polite, rude) = (runtime(), runtime());
+        let leaving = polite.block_on(futures::future::join_all((0..13).map(|_| raw(&publisher))));
+        let vanishing = rude.block_on(futures::future::join_all((0..12).map(|_| raw(&publisher))));
+        leaving.iter().for_each(|peer| peer.close(0_u32.into(), b""));
+        // Nothing polls these any more: the publisher never hears of them again.
+        rude.shutdown_background();
+        drop(vanishing);
+        let deadline = Instant::now() + PATIENCE;
+        while publisher.stats().sessions > 1 {
+            assert!(Instant::now() < deadline, "{:?}", publisher.stats());
+            thread::sleep(Duration::from_millis(20));
+        }
+        if round == 0 {
+            before = resident_bytes();
+        }
+    }
+    let grown = resident_bytes().saturating_sub(before) / (1024 * 1024);
+    // Room for the other tests, which run in this process too.
+    assert!(grown < 150, "{grown} MiB more");
+    assert_eq!(publisher.viewers().len(), 1, "{:?}", publisher.viewers());
+    assert!(publisher.viewer_log().viewers.len() <= 101);
+    undisturbed(&publisher, &viewer, frame_id, 20);
+}

@@ -1,0 +1,162 @@
+//! How much a viewer believes it can take.
+//!
+//! What tells is delay before loss: a path that is full makes everything wait, long before it drops. So of each second the
+//! fastest quarter of the units is looked at (chance losses hit single units and delay those only), and by how much it is slower
+//! than the fastest of the last half minute: the queue. A queue, groups that had to be skipped, or a decoder that is behind lower
+//! the rate to 85 % of what came; a second without raises it by 8 %, never far beyond what comes. That is the shape of the
+//! delay-based controllers for interactive media (Google Congestion Control, draft-ietf-rmcat-gcc-02; RFC 8298), with
+//! thresholds of whole milliseconds instead of a filter, since units and not packets are seen here.
+
+use core::time::Duration;
+use std::{collections::VecDeque, time::Instant};
+use studio_frame::prelude::*;
+
+/// Queueing that is too much.
+const QUEUE_HIGH_MS: f64 = 60.0;
+/// Queueing up to which there may be room for more.
+const QUEUE_LOW_MS: f64 = 25.0;
+/// What is left of the bits that came when it was too much.
+const DOWN: f64 = 0.85;
+/// How the rate rises in a second.
+const UP: f64 = 1.08;
+/// It is not believed to be further above what comes than this: nobody knows.
+const BEYOND: f64 = 1.5;
+const BEYOND_BPS: f64 = 250_000.0;
+/// After it was lowered, the queue gets so long to empty.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// Seconds that the fastest unit is remembered.
+const BASELINE_SECONDS: usize = 30;
+/// Units of a second that are looked at, at most.
+const UNITS: usize = 1024;
+/// Coded pictures that wait for the decoder, beyond which it is behind.
+const DECODER_BEHIND: u64 = 12;
+/// The least that is ever said.
+const LEAST_BPS: f64 = 50_000.0;
+
+/// What was seen since the last estimate.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    /// Bits received a second.
+    pub(super) received_bps: f64,
+    /// Groups that were skipped or broke off, so far.
+    pub(super) groups_skipped: u64,
+    /// Coded pictures that wait for the decoder.
+    pub(super) waiting: u64,
+}
+
+/// Estimates it once a second.
+#[derive(Default)]
+pub(super) struct WantedRate {
+    delays_ms: Vec<f64>,
+    fastest_ms: VecDeque<f64>,
+    wanted_bps: Option<f64>,
+    lowered_at: Option<Instant>,
+    groups_skipped: u64,
+    seconds: u32,
+}
+
+impl WantedRate {
+    /// Notes a unit's time on the way; the clocks' difference may be in it.
+    pub(super) fn note(&mut self, sent_at: UnixTime, arrived_at: UnixTime) {
+        if self.delays_ms.len() < UNITS {
+            self.delays_ms.push((i128::from(arrived_at.0) - i128::from(sent_at.0)) as f64 / 1e6);
+        }
+    }
+
+    /// The estimate, once a second. None before it is known, and where nothing came.
+    pub(super) fn update(&mut self, seen: Seen, now: Instant) -> Option<f64> {
+        let skipped = seen.groups_skipped > self.groups_skipped;
+        self.groups_skipped = seen.groups_skipped;
+        self.delays_ms.sort_unstable_by(f64::total_cmp);
+        let quarter = self.delays_ms.get(self.delays_ms.len() / 4).copied();
+        let fastest = self.delays_ms.first().copied();
+        self.delays_ms.clear();
+        let (Some(quarter), Some(fastest)) = (quarter, fastest) else { return self.wanted_bps };
+        if self.fastest_ms.len() == BASELINE_SECONDS {
+            self.fastest_ms.pop_front();
+        }
+        self.fastest_ms.push_back(fastest);
+        let baseline = self.fastest_ms.iter().copied().fold(f64::INFINITY, f64::min);
+        let queue_ms = quarter - baseline;
+        self.seconds += 1;
+        // A late joiner's first seconds bring the past.
+        if self.seconds <= 2 {
+            return None;
+        }
+        let wanted = self.wanted_bps.unwrap_or(seen.received_bps);
+        let waits = self.lowered_at.is_some_and(|at| now.duration_since(at) < PATIENCE);
+        let behind = seen.waiting > DECODER_BEHIND;
+        let next = if (skipped || behind || queue_ms > QUEUE_HIGH_MS) && !waits {
+            self.lowered_at = Some(now);
+            wanted.min(seen.received_bps * DOWN)
+        } else if queue_ms < QUEUE_LOW_MS && !skipped && !behind && !waits {
+            (wanted.max(seen.received_bps) * UP).min(seen.received_bps * BEYOND + BEYOND_BPS).max(wanted.min(seen.received_bps))
+        } else {
+            wanted
+        };
+        self.wanted_bps = Some(next.max(LEAST_BPS));
+        self.wanted_bps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seconds of a path that carries `carries_bps`, with a sender that follows what is wanted.
+    fn run(
+        rate: &mut WantedRate,
+        start: Instant,
+        seconds: core::ops::Range<u64>,
+        carries_bps: f64,
+        queue_ms: &mut f64,
+        sends: &mut f64,
+    ) {
+        for second in seconds {
+            *queue_ms = (*queue_ms + (*sends / carries_bps - 1.0) * 1000.0).clamp(0.0, 400.0);
+            for unit in 0..30 {
+                let sent = second * 1_000_000_000 + unit * 33_000_000;
+                let late_ms = 40.0 + *queue_ms + if unit % 7 == 0 { 80.0 } else { 0.0 };
+                rate.note(UnixTime(sent), UnixTime(sent + (late_ms * 1e6) as u64));
+            }
+            let seen = Seen { received_bps: sends.min(carries_bps), ..Default::default() };
+            if let Some(wanted) = rate.update(seen, start + Duration::from_secs(second)) {
+                *sends = wanted.min(8e6);
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_that_becomes_narrow_is_followed_down_and_up_again() {
+        let (mut rate, start) = (WantedRate::default(), Instant::now());
+        let (mut queue_ms, mut sends) = (0.0, 4e6);
+        run(&mut rate, start, 0..10, 20e6, &mut queue_ms, &mut sends);
+        assert!(sends > 6e6, "there is room for more: {sends}");
+        run(&mut rate, start, 10..25, 2e6, &mut queue_ms, &mut sends);
+        assert!((1e6..2.4e6).contains(&sends) && queue_ms < 150.0, "{sends} with a queue of {queue_ms} ms");
+        run(&mut rate, start, 25..60, 20e6, &mut queue_ms, &mut sends);
+        assert!(sends > 6e6, "and back: {sends}");
+    }
+
+    #[test]
+    fn chance_losses_alone_are_no_reason() {
+        let (mut rate, start) = (WantedRate::default(), Instant::now());
+        let (mut queue_ms, mut sends) = (0.0, 4e6);
+        run(&mut rate, start, 0..30, 1e9, &mut queue_ms, &mut sends);
+        assert!(sends >= 4e6, "{sends}");
+    }
+
+    #[test]
+    fn a_decoder_that_is_behind_and_skipped_groups_lower_it() {
+        for seen in [Seen { waiting: 40, ..Default::default() }, Seen { groups_skipped: 1, ..Default::default() }] {
+            let (mut rate, start) = (WantedRate::default(), Instant::now());
+            let mut wanted = None;
+            for second in 0..4 {
+                rate.note(UnixTime(0), UnixTime(40_000_000));
+                let now = if second == 3 { seen } else { Seen::default() };
+                wanted = rate.update(Seen { received_bps: 4e6, ..now }, start + Duration::from_secs(second));
+            }
+            assert_eq!(wanted, Some(4e6 * DOWN));
+        }
+    }
+}
