@@ -47,7 +47,11 @@ pub(crate) fn draw_hud(
                 }
                 row("bit rate", format!("{:.2} Mbit/s", input.bitrate_bps / 1e6));
                 row("lost tiles", format!("{} of {}", input.lost_tiles, input.tiles));
-                row("groups skipped", input.groups_skipped.to_string());
+                row("groups skipped", format!("{} · key frames asked for {}", input.groups_skipped, input.key_frame_requests));
+                row("held", format!("{:.0} ms · round trip {:.0} ms", input.target_delay_ms, input.round_trip_ms));
+                if let Some(offset_ms) = input.clock_offset_ms {
+                    row("clock", format!("{offset_ms:+.1} ms, {:+.0} ppm", input.clock_drift_ppm));
+                }
                 if !input.sound.is_empty() {
                     row("sound", format!("{} ({} lost)", input.sound, input.audio_units_lost));
                 }

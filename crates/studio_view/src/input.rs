@@ -1,20 +1,21 @@
 //! The `StreamInput` node: receives a stream, decodes it, and puts pictures, sound and motion on its pins.
 
 use crate::{
-    pace::{self, Pace},
+    playing::{DisplayTime, Playing, Step},
     receive::{Receiver, ReceiverPins, ReceiverState},
     stats::ViewStats,
 };
 use bevy::prelude::*;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use studio_frame::prelude::*;
 use studio_gpu::{driver::GpuBacklog, prelude::*};
 use studio_graph::{prelude::*, wake::StudioWaker};
-use studio_vision::nodes::FrameSynthesis;
+use studio_stream::{playout::MAX_JITTER_MS, subscribe::Reporter};
+use studio_vision::nodes::{FrameSynthesis, SynthesisCounts, SynthesisMode};
 
 /// Watches a stream: connects, decodes, and connects again when the stream breaks off. Sound leaves with the picture that was
 /// captured with it.
-#[derive(Component, Reflect, Clone, Debug, Default, PartialEq)]
+#[derive(Component, Reflect, Clone, Debug, PartialEq)]
 #[reflect(Component, Default, Node)]
 pub struct StreamInput {
     /// The link that the server gave.
@@ -24,6 +25,19 @@ pub struct StreamInput {
     pub datagram_loss: f32,
     /// What the code values mean, against what the stream says: for streams that are labelled wrongly.
     pub color: Option<ColorInfo>,
+    /// How long pictures are held beyond the fastest of them so that they are shown evenly, in milliseconds, 0 to 400: 0 shows the
+    /// newest at once. `None` holds them for as long as their jitter wants.
+    #[reflect(@0.0..=MAX_JITTER_MS as f32)]
+    pub target_delay_ms: Option<f32>,
+    /// Whether the studio is told how this viewer fares (latency, loss, rates) and where it looks. Without, it cannot ask for key
+    /// frames after a loss and waits for the next one.
+    pub report: bool,
+}
+
+impl Default for StreamInput {
+    fn default() -> Self {
+        Self { link: String::new(), datagram_loss: 0.0, color: None, target_delay_ms: None, report: true }
+    }
 }
 
 impl NodeKind for StreamInput {
@@ -65,13 +79,37 @@ pub struct StreamInputStats {
     pub audio_units: u64,
     /// Units of sound that came too late or were not taken in time.
     pub audio_units_lost: u64,
+    /// How long pictures are held to be shown evenly, in milliseconds.
+    pub target_delay_ms: f32,
+    /// This machine's clock less the studio's, in milliseconds, once it is known.
+    pub clock_offset_ms: Option<f64>,
+    /// How fast that grows, in parts in a million.
+    pub clock_drift_ppm: f64,
+    /// The network's round trip, in milliseconds.
+    pub round_trip_ms: f32,
+    /// Key frames asked for after a loss.
+    pub key_frame_requests: u64,
 }
 
 #[derive(Component)]
-struct RunningInput {
+pub(crate) struct RunningInput {
     receiver: Receiver,
+    playing: Playing,
     settings: StreamInput,
-    sessions: u64,
+}
+
+impl RunningInput {
+    pub(crate) fn reporter(&self) -> &Reporter {
+        self.receiver.reporter()
+    }
+
+    pub(crate) fn target_delay_ms(&self) -> f64 {
+        self.playing.target_delay_ms()
+    }
+
+    pub(crate) fn clock_offset_ms(&self) -> Option<f64> {
+        self.receiver.stats().clock_offset_ms
+    }
 }
 
 pub(crate) fn add_stream_input(app: &mut App) {
@@ -79,7 +117,7 @@ pub(crate) fn add_stream_input(app: &mut App) {
         Update,
         (
             (start_inputs, ApplyDeferred, take_pictures).chain().in_set(StudioSystems::Capture),
-            report_inputs.in_set(StudioSystems::Report),
+            (report_inputs, crate::reporting::tell_studio).in_set(StudioSystems::Report),
         ),
     );
 }
@@ -109,8 +147,9 @@ fn start_inputs(
         let pins = ReceiverPins { motion: motion.clone(), packets: bus.clone(), audio: sound.clone() };
         match Receiver::start(settings, pins, waker.clone(), stats.clone(), ledger.clone()) {
             Ok(receiver) => {
-                let running = RunningInput { receiver, settings: settings.clone(), sessions: 0 };
-                commands.entity(node).insert((running, StreamInputStats::default(), Pace::default()));
+                let playing = Playing::new(settings.target_delay_ms);
+                let running = RunningInput { receiver, playing, settings: settings.clone() };
+                commands.entity(node).insert((running, StreamInputStats::default()));
             }
             Err(error) => {
                 let error = error.to_string();
@@ -123,58 +162,66 @@ fn start_inputs(
     }
 }
 
-/// Puts decoded pictures on the pin, paced for frame generation if a synthesis node follows.
+/// Puts decoded pictures on the pin when they are on, and says which moment is wanted of a synthesis node that follows.
 fn take_pictures(
-    mut inputs: Query<(Entity, &mut RunningInput, &mut Pace, &mut NodeStatus)>,
+    mut inputs: Query<(Entity, &mut RunningInput, &mut NodeStatus)>,
     links: GraphLinks,
     pins: Query<(&PinFrame, Option<&Feeds>)>,
+    motions: Query<&PinMotion>,
     owners: Query<&PinOf>,
     mut synthesis: Query<&mut FrameSynthesis>,
+    counts: Option<Res<SynthesisCounts>>,
+    display: Res<DisplayTime>,
     waker: Res<StudioWaker>,
     stats: Res<ViewStats>,
     backlog: Res<GpuBacklog>,
 ) {
-    for (node, mut running, mut pace, mut status) in &mut inputs {
+    for (node, mut running, mut status) in &mut inputs {
         let Some((pin, feeds)) = links.output(node, "frame").and_then(|pin| pins.get(pin).ok()) else { continue };
-        let fed: Vec<Entity> = feeds
-            .into_iter()
-            .flat_map(|feeds| feeds.iter())
-            .filter_map(|input| owners.get(input).ok())
-            .map(|owner| owner.0)
-            .collect();
-        let follower = fed.into_iter().find(|node| synthesis.contains(*node));
-        let synthesis = follower.and_then(|node| synthesis.get_mut(node).ok());
-        let state = running.receiver.state();
-        if state.sessions != running.sessions {
-            running.sessions = state.sessions;
-            stats.restart();
+        let RunningInput { receiver, playing, settings } = &mut *running;
+        while let Ok(decoded) = receiver.frames().try_recv() {
+            status.count_frame();
+            if playing.push(decoded) {
+                stats.restart();
+            }
         }
         // What was set for the last update must be drawn before anything is set anew.
         if backlog.is_behind() || pin.has_pending() {
             continue;
         }
-        match pace::is_due(&mut pace, !running.receiver.frames().is_empty(), &waker) {
-            Some(true) => {
-                if let Some(mut synthesis) = synthesis {
-                    synthesis.phase = 1.0;
-                }
-                continue;
+        let fed =
+            feeds.into_iter().flat_map(|feeds| feeds.iter()).filter_map(|input| owners.get(input).ok()).map(|owner| owner.0);
+        let follower = fed.into_iter().find(|node| synthesis.contains(*node));
+        let synthesis = follower.and_then(|node| synthesis.get_mut(node).ok());
+        let generates = synthesis.as_ref().is_some_and(|synthesis| synthesis.mode != SynthesisMode::Off);
+        let motion = links.output(node, "motion").and_then(|pin| motions.get(pin).ok());
+        let at = display.at.unwrap_or_else(Instant::now);
+        let step = playing.step(at, generates, display.interval, motion);
+        if let Some(due) = playing.next_change(at, generates, display.interval) {
+            waker.wake_at(due);
+        }
+        let Some(Step { submit, phase, until_current, lacked_motion }) = step else { continue };
+        if lacked_motion && let Some(counts) = &counts {
+            counts.count_without_motion();
+        }
+        if let Some(mut frame) = submit {
+            if let Some(color) = settings.color {
+                frame.color = color;
             }
-            Some(false) => continue,
-            None => {}
+            let ahead = at.saturating_duration_since(Instant::now()) + until_current;
+            receiver.delay().note(frame.stamp.captured_at, ahead.min(Duration::from_secs(1)));
+            let state = receiver.state();
+            pin.submit(SourceFrame {
+                frame,
+                projection: state.info.projection,
+                stereo: state.info.stereo,
+                stage: Stage::ARRIVAL,
+            });
         }
-        let Ok(mut frame) = running.receiver.frames().try_recv() else { continue };
-        if let Some(color) = running.settings.color {
-            frame.color = color;
-        }
-        status.count_frame();
-        let captured_at = frame.stamp.captured_at;
-        let frame = SourceFrame { frame, projection: state.info.projection, stereo: state.info.stereo, stage: Stage::ARRIVAL };
-        let behind = !running.receiver.frames().is_empty();
-        pace::show(&mut pace, pin, frame, behind, synthesis, &waker);
-        running.receiver.delay().note(captured_at, pace.until_due());
-        if behind {
-            waker.wake();
+        if let Some(mut synthesis) = synthesis
+            && synthesis.phase != phase
+        {
+            synthesis.phase = phase;
         }
     }
 }
@@ -188,7 +235,8 @@ fn report_inputs(mut inputs: Query<(&RunningInput, &mut StreamInputStats, &mut N
             warn!("{}: {error}", StreamInput::DISPLAY_NAME);
             status.fail(error.clone());
         }
-        let now = running.receiver.stats();
+        let mut now = running.receiver.stats();
+        now.target_delay_ms = running.playing.target_delay_ms() as f32;
         // Of a stream of sound alone, the units of sound are what shows that it runs.
         if now.access_units == 0 && now.audio_units > stats.audio_units {
             status.count_frame();

@@ -7,8 +7,9 @@
 pub mod controls;
 pub mod hud;
 pub mod input;
-pub mod pace;
+pub mod playing;
 mod receive;
+pub mod reporting;
 mod sound;
 pub mod sphere;
 pub mod stats;
@@ -24,6 +25,8 @@ pub mod prelude {
     pub use crate::{
         StudioViewPlugin,
         input::{StreamInput, StreamInputStats},
+        playing::DisplayTime,
+        reporting::ViewerIdentity,
         sphere::SphereView,
     };
 }
@@ -36,6 +39,7 @@ impl Plugin for StudioViewPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<stats::ViewStats>();
         let stats = app.world().resource::<stats::ViewStats>().clone();
+        app.init_resource::<playing::DisplayTime>().init_resource::<reporting::ViewerIdentity>();
         input::add_stream_input(app);
         app.add_gpu_node::<sphere::SphereView, _>(sphere::run_sphere_view)
             .add_systems(Update, sphere::limit_synthesis.in_set(StudioSystems::Send));

@@ -2,6 +2,7 @@
 
 use crate::{
     input::{StreamInput, StreamInputStats},
+    playing::Decoded,
     sound::{self, PictureDelay},
     stats::ViewStats,
 };
@@ -12,19 +13,19 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use studio_frame::{prelude::*, queue::ReceiveError};
 use studio_graph::{prelude::*, wake::StudioWaker};
 use studio_media::decode::{DecoderSettings, VideoDecoder};
 use studio_stream::{
     link::Conditions,
-    subscribe::{ReceivedUnit, SubscribeError, Subscriber, SubscriberConfig, ViewerEvent},
+    subscribe::{ReceivedUnit, Reporter, SubscribeError, Subscriber, SubscriberConfig, ViewerEvent},
     viewer_link::{ViewerLink, ViewerLinkError},
 };
 
-/// Decoded pictures waiting at most: beyond that the app is behind, and the newest win.
-const PICTURES: usize = 4;
+/// Decoded pictures on their way to the app at most: beyond that it is behind, and the newest win.
+const PICTURES: usize = 8;
 /// How often a thread looks whether it is to stop.
 pub(crate) const LOOK_AROUND: Duration = Duration::from_millis(100);
 
@@ -44,8 +45,6 @@ pub(crate) enum ReceiveFailure {
 pub(crate) struct ReceiverState {
     /// What the stream is.
     pub info: StreamInfo,
-    /// Sessions of the publisher seen so far: frame numbers start anew with each.
-    pub sessions: u64,
     /// How the connection fares, for people.
     pub connection: String,
     /// What the sound is, or why there is none, for people.
@@ -58,7 +57,7 @@ pub(crate) struct ReceiverState {
 
 /// Receives and decodes a stream on threads of its own until it is dropped.
 pub(crate) struct Receiver {
-    frames: QueueReceiver<VideoFrame>,
+    frames: QueueReceiver<Decoded>,
     subscriber: Arc<Subscriber>,
     state: Arc<Mutex<ReceiverState>>,
     delay: PictureDelay,
@@ -83,7 +82,8 @@ impl Receiver {
     ) -> Result<Self, ReceiveFailure> {
         let link: ViewerLink = settings.link.parse()?;
         let conditions = Conditions { datagram_loss: settings.datagram_loss, ..Conditions::default() };
-        let subscriber = Arc::new(Subscriber::connect(link, SubscriberConfig { conditions, ..SubscriberConfig::default() })?);
+        let config = SubscriberConfig { conditions, report: settings.report, ..SubscriberConfig::default() };
+        let subscriber = Arc::new(Subscriber::connect(link, config)?);
         let ReceiverPins { motion, packets, audio } = pins;
         let delay = PictureDelay::default();
         let (frames_in, frames) = queue(PICTURES, QueuePolicy::NewestWins);
@@ -100,6 +100,8 @@ impl Receiver {
             ledger,
             decoder: None,
             session: None,
+            key_frame_needed: false,
+            dropped: 0,
         };
         let (held, sounding) = (delay.clone(), state.clone());
         let mut receiver = Self { frames, subscriber: subscriber.clone(), state, delay, stop: stop.clone(), threads: Vec::new() };
@@ -123,8 +125,13 @@ impl Receiver {
     }
 
     /// The decoded pictures.
-    pub fn frames(&self) -> &QueueReceiver<VideoFrame> {
+    pub fn frames(&self) -> &QueueReceiver<Decoded> {
         &self.frames
+    }
+
+    /// What the studio is told.
+    pub fn reporter(&self) -> &Reporter {
+        self.subscriber.reporter()
     }
 
     /// How it fares.
@@ -153,6 +160,11 @@ impl Receiver {
             sound: state.sound.clone(),
             audio_units: received.audio_units,
             audio_units_lost: received.audio_units_dropped,
+            target_delay_ms: 0.0,
+            clock_offset_ms: received.clock.map(|clock| clock.offset_ms),
+            clock_drift_ppm: received.clock.map_or(0.0, |clock| clock.drift_ppm),
+            round_trip_ms: received.rtt.as_secs_f32() * 1000.0,
+            key_frame_requests: self.subscriber.reporter().key_frame_requests(),
         }
     }
 }
@@ -171,7 +183,7 @@ impl Drop for Receiver {
 struct Pump {
     subscriber: Arc<Subscriber>,
     state: Arc<Mutex<ReceiverState>>,
-    frames: QueueSender<VideoFrame>,
+    frames: QueueSender<Decoded>,
     bus: PacketBus,
     delay: PictureDelay,
     waker: StudioWaker,
@@ -179,6 +191,10 @@ struct Pump {
     ledger: LatencyLedger,
     decoder: Option<(VideoDecoder, Arc<StreamInfo>)>,
     session: Option<u64>,
+    /// Whether nothing can be decoded before the next key frame.
+    key_frame_needed: bool,
+    /// Units that were lost between the network and here.
+    dropped: u64,
 }
 
 impl Pump {
@@ -192,6 +208,10 @@ impl Pump {
                 Err(ReceiveError::Empty) => {}
                 // The events behind the last unit say why there are no more.
                 Err(ReceiveError::Closed) => thread::sleep(LOOK_AROUND),
+            }
+            let dropped = self.subscriber.units().dropped();
+            if core::mem::replace(&mut self.dropped, dropped) < dropped {
+                self.subscriber.reporter().request_key_frame();
             }
         }
     }
@@ -225,15 +245,20 @@ impl Pump {
         self.ledger.record(unit.stamp.frame_id, Stage::NETWORK, arrived_at.since(sent_at));
         if self.session != Some(session) {
             self.session = Some(session);
-            self.state.lock().sessions += 1;
             self.decoder = None;
         }
+        if self.key_frame_needed && !unit.key_frame {
+            return;
+        }
+        self.key_frame_needed = false;
         // A new bit rate alone needs no new decoder.
         let same = |present: &StreamInfo| StreamInfo { bitrate_bps: info.bitrate_bps, ..present.clone() } == *info;
         if self.decoder.as_ref().is_none_or(|(_, present)| !same(present)) {
             match self.open(&info) {
                 Ok(decoder) => self.decoder = Some((decoder, info.clone())),
                 Err(error) => {
+                    // Another key frame would not help a decoder that cannot be opened: the next one is tried when it comes.
+                    self.key_frame_needed = true;
                     self.fail(error);
                     return;
                 }
@@ -249,6 +274,8 @@ impl Pump {
             Ok(_) => self.state.lock().error = None,
             Err(error) => {
                 self.decoder = None;
+                self.key_frame_needed = true;
+                self.subscriber.reporter().request_key_frame();
                 self.fail(error.to_string());
             }
         }
@@ -257,10 +284,11 @@ impl Pump {
     fn open(&self, info: &Arc<StreamInfo>) -> Result<VideoDecoder, String> {
         self.state.lock().info = StreamInfo::clone(info);
         let (frames, waker, stats, ledger) = (self.frames.clone(), self.waker.clone(), self.stats.clone(), self.ledger.clone());
+        let session = self.session.unwrap_or(0);
         let show = move |output: studio_media::decode::DecoderOutput| {
             ledger.record(output.frame.stamp.frame_id, Stage::DECODE, output.took);
             stats.decoded(&output.frame);
-            frames.send(output.frame);
+            frames.send(Decoded { frame: output.frame, session, ready_at: Instant::now() });
             waker.wake();
         };
         // The units that a late joiner gets at once must all go in; the subscriber skips when this falls behind for good.

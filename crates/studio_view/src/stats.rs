@@ -2,12 +2,19 @@
 
 use bevy::prelude::*;
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Instant,
+};
 use studio_frame::{mark::Mark, prelude::*};
 
 /// The viewer's counters. Clones share them; any thread may write.
 #[derive(Resource, Clone, Default)]
 pub struct ViewStats(Arc<Mutex<Counters>>);
+
+/// Pictures whose age is remembered.
+const AGES_KEPT: usize = 60;
 
 /// A copy of the viewer's counters.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +33,8 @@ pub struct Counters {
     pub newest_shown: Option<u64>,
     /// Frame numbers between the first and the newest drawn picture that were never drawn.
     pub skipped: u64,
+    /// Ages of the last pictures when they were drawn, by both clocks as they are, in milliseconds.
+    pub ages_ms: VecDeque<f64>,
     marks: BTreeMap<u64, Mark>,
     first_at: Option<Instant>,
     newest_at: Option<Instant>,
@@ -88,6 +97,11 @@ impl ViewStats {
         counters.newest_shown = Some(stamp.frame_id);
         counters.newest_at = Some(Instant::now());
         counters.shown += 1;
+        if counters.ages_ms.len() == AGES_KEPT {
+            counters.ages_ms.pop_front();
+        }
+        let age_ms = (i128::from(now.0) - i128::from(stamp.captured_at.0)) as f64 / 1e6;
+        counters.ages_ms.push_back(age_ms);
         if let Some(mark) = counters.marks.remove(&stamp.frame_id) {
             ledger.record(stamp.frame_id, Stage::GLASS_TO_GLASS, now.since(mark.captured_at));
         }
@@ -98,5 +112,6 @@ impl ViewStats {
         let mut counters = self.0.lock();
         counters.newest_shown = None;
         counters.marks.clear();
+        counters.ages_ms.clear();
     }
 }

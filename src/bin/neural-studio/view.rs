@@ -78,6 +78,9 @@ pub struct ViewArgs {
     /// Lose this share of the datagrams on purpose, 0 to 1
     #[arg(long, default_value_t = 0.0)]
     simulate_loss: f32,
+    /// Hold pictures for so many milliseconds to show them evenly, 0 to 400 [default: as long as their jitter wants]
+    #[arg(long, value_name = "MS")]
+    target_delay: Option<f32>,
     /// Print no figures at the end
     #[arg(long)]
     quiet: bool,
@@ -141,8 +144,14 @@ pub fn run(args: ViewArgs) -> Result<(), Failure> {
         Generate::SideBySide => SynthesisMode::SideBySide,
     };
     let split = if mode == SynthesisMode::SideBySide { 0.5 } else { 0.0 };
-    let input =
-        world.spawn(StreamInput { link: link.to_string(), datagram_loss: args.simulate_loss.clamp(0.0, 1.0), color: None }).id();
+    let input = world
+        .spawn(StreamInput {
+            link: link.to_string(),
+            datagram_loss: args.simulate_loss.clamp(0.0, 1.0),
+            target_delay_ms: args.target_delay,
+            ..default()
+        })
+        .id();
     // Software Vulkan has no time for the sharper filter.
     let software = world.resource::<StudioAdapter>().0.device_type == wgpu::DeviceType::Cpu;
     let quality = if software { SynthesisQuality::Fast } else { SynthesisQuality::Sharp };

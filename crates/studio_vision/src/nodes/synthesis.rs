@@ -68,6 +68,11 @@ impl SynthesisCounts {
         self.0.lock().0
     }
 
+    /// Notes that a frame was wanted and not asked for, since there was no motion for it.
+    pub fn count_without_motion(&self) {
+        self.0.lock().1 += 1;
+    }
+
     /// Frames that were wanted, but had no motion field or no picture before them.
     pub fn without_motion(&self) -> u64 {
         self.0.lock().1
