@@ -48,6 +48,10 @@ pub struct RunArgs {
     /// Take every frame and drop none, however long that takes
     #[arg(long)]
     offline: bool,
+    /// Write what the viewers of the streams reported, at the end and every ten seconds: a .json or .csv file, and beside it
+    /// where they looked as FILE.gaze.png
+    #[arg(long, value_name = "FILE", value_parser = crate::viewers::report_path)]
+    viewer_report: Option<PathBuf>,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -193,6 +197,9 @@ pub fn run(args: RunArgs) -> Result<(), Failure> {
         seconds: args.seconds,
         offline: args.offline,
     });
+    if let Some(path) = args.viewer_report {
+        crate::viewers::write_reports(&mut app, path);
+    }
     app.add_systems(Update, (follow_file, say_streams, stop_when_done).chain().in_set(StudioSystems::Report));
     match app.run() {
         AppExit::Success => Ok(()),
@@ -280,6 +287,7 @@ fn stop_when_done(world: &mut World) {
     }
     say(&lines.join("\n"));
     let any_failed = nodes.iter().any(|node| matches!(world.get::<NodeStatus>(*node), Some(NodeStatus::Failed { .. })));
+    crate::viewers::write_now(world);
     // Despawning the nodes closes recordings and streams.
     world.despawn(root);
     world.write_message(if any_failed { AppExit::error() } else { AppExit::Success });

@@ -8,6 +8,7 @@ mod headsets;
 mod report;
 mod usd;
 mod view;
+mod viewers;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! Where the time goes, how loud it is, what was dropped, what the encoders make.
 
-use super::sound;
+use super::{sound, viewers};
 use crate::{editor::Frame, theme::Colors};
 use bevy::prelude::*;
 use bevy_egui::egui::{self, Stroke};
@@ -74,12 +74,12 @@ pub(super) fn show(ui: &mut egui::Ui, frame: &mut Frame) {
             // Some nodes have an output inside.
             let mut outputs = core::iter::once(node.entity).chain(children(frame.world, node.entity));
             let found = outputs.find_map(|output| Some((output, frame.world.get::<WebTransportStatus>(output)?)));
-            let Some((output, WebTransportStatus { viewer_link: Some(link), stats, .. })) = found else { continue };
+            let Some((output, status @ WebTransportStatus { viewer_link: Some(link), stats, .. })) = found else { continue };
             let rate = rate(&mut frame.editor.live.rates, output, stats.access_unit_bytes + stats.audio_unit_bytes);
-            let viewers = if stats.sessions == 1 { "1 viewer".to_owned() } else { format!("{} viewers", stats.sessions) };
+            let count = if stats.sessions == 1 { "1 viewer".to_owned() } else { format!("{} viewers", stats.sessions) };
             ui.horizontal_wrapped(|ui| {
                 ui.strong(&node.name);
-                ui.weak(format!("{viewers}, {:.2} Mbit/s each", rate / 1e6));
+                ui.weak(format!("{count}, {:.2} Mbit/s each", rate / 1e6));
             });
             if ui
                 .add(egui::Label::new(egui::RichText::new(link).small().monospace()).wrap().sense(egui::Sense::click()))
@@ -88,6 +88,7 @@ pub(super) fn show(ui: &mut egui::Ui, frame: &mut Frame) {
             {
                 ui.ctx().copy_text(link.clone());
             }
+            viewers::show(ui, frame, output, status, &colors);
         }
         if let Some(copies) = frame.world.get_resource::<CopyCounters>() {
             let [cpu, upload, readback] = copies.mean_per_frame();

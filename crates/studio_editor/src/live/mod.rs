@@ -2,6 +2,7 @@
 
 mod figures;
 mod sound;
+mod viewers;
 
 use crate::{
     EditorOwn, edit,
