@@ -6,8 +6,6 @@ import { orientation, type Board, type Vec3 } from "./pose";
 
 /** A flat picture without an angle of its own is so wide, in degrees, and a plane so far away, in metres. */
 const [FLAT_DEG, AWAY_M] = [90, 2];
-/** GL's RGBA8: what a picture is drawn into. */
-const RGBA8 = 0x8058;
 
 const STEREO: Record<Layout["stereo"], XRLayerLayout> = { mono: "mono", leftRight: "stereo-left-right", topBottom: "stereo-top-bottom" };
 
@@ -77,7 +75,7 @@ export class Layers {
     const { layer } = this.picture!;
     if (fresh || yaw !== this.yaw) {
       this.yaw = yaw;
-      layer.transform = new XRRigidTransform(shape.kind === "quad" ? place(ahead(yaw)) : {}, orientation(yaw));
+      layer.transform = new XRRigidTransform(place(shape.kind === "quad" ? ahead(yaw) : [0, 0, 0]), orientation(yaw));
     }
     const stale = fresh || layer.needsRedraw === true;
     const image = this.binding.getSubImage(layer, frame);
@@ -91,7 +89,7 @@ export class Layers {
     const { space } = this;
     const [across, down] = [stereo === "leftRight" ? 2 : 1, stereo === "topBottom" ? 2 : 1];
     const init = {
-      space, layout: STEREO[stereo], colorFormat: RGBA8, viewPixelWidth: width / across, viewPixelHeight: height / down, isStatic: false,
+      space, layout: STEREO[stereo], viewPixelWidth: width / across, viewPixelHeight: height / down, isStatic: false,
     };
     if (kind === "equirect") {
       const vertical = { upperVerticalAngle: Math.PI / 2, lowerVerticalAngle: -Math.PI / 2 };
@@ -110,7 +108,7 @@ export class Layers {
       return this.show();
     }
     if (!this.panel) {
-      const init = { space: this.space, layout: "mono" as const, colorFormat: RGBA8, viewPixelWidth: size.width, viewPixelHeight: size.height };
+      const init = { space: this.space, layout: "mono" as const, viewPixelWidth: size.width, viewPixelHeight: size.height };
       const layer = this.binding.createQuadLayer({ ...init, isStatic: false, width: board.width / 2, height: board.height / 2 });
       layer.transform = new XRRigidTransform(place(board.centre), orientation(board.yaw));
       this.panel = { layer, version: -1 };

@@ -36,6 +36,8 @@ declare global {
     heard: Heard[];
     /** The next picture that `wanted` says yes to, as RGBA from the top left. */
     picture(wanted?: "any" | "decoded" | "made"): Promise<{ width: number; height: number; rgba: number[]; detail: Drawn }>;
+    /** Colours of the next picture at places in shares of its width and height, when all of the frame is drawn. */
+    pixels(places: [number, number][]): Promise<number[][]>;
     /** Keeps the next decoded, made and decoded picture in a row, of which the second lies between the others. */
     triple(): Promise<{ width: number; height: number; pictures: number[][]; phases: number[] }>;
     stats(): Stats | undefined;
@@ -46,6 +48,7 @@ declare global {
 function read(top = 0, count?: number): { width: number; height: number; rgba: Uint8Array } {
   const canvas = document.getElementById("picture") as HTMLCanvasElement;
   const gl = canvas.getContext("webgl2")!;
+  gl.bindFramebuffer(gl.FRAMEBUFFER, null);
   const [width, height] = [canvas.width, count ?? canvas.height];
   const rows = new Uint8Array(width * height * 4);
   gl.readPixels(0, canvas.height - top - height, width, height, gl.RGBA, gl.UNSIGNED_BYTE, rows);
@@ -103,6 +106,19 @@ globalThis.eyes = {
         listeners.delete(listen);
         const { width, height, rgba } = read();
         resolve({ width, height, rgba: [...rgba], detail: drawn });
+      };
+      listeners.add(listen);
+    });
+  },
+  pixels(places) {
+    return new Promise((resolve) => {
+      const listen = (): void => {
+        listeners.delete(listen);
+        // What else draws in this frame draws before: a headset's layers.
+        queueMicrotask(() => {
+          const { width, height, rgba } = read();
+          resolve(places.map(([x, y]) => [...rgba.subarray((Math.floor(y * height) * width + Math.floor(x * width)) * 4).subarray(0, 3)]));
+        });
       };
       listeners.add(listen);
     });

@@ -74,7 +74,10 @@ export class Studio {
       };
       child.stdout.on("data", listen);
       child.stderr.on("data", listen);
-      child.once("exit", (code) => reject(new Error(`the studio ended with ${code}:\n${said}`)));
+      child.once("exit", (code) => {
+        clearTimeout(timer);
+        reject(new Error(`the studio ended with ${code}:\n${said}`));
+      });
     });
     return new Studio(child, link, folder);
   }
@@ -196,3 +199,34 @@ export async function until<T>(what: string, look: () => Promise<T | undefined |
     await sleep(100);
   }
 }
+
+/** The studios of a test file, for `stopAll` at its end. */
+const studios: Studio[] = [];
+
+/** Starts a studio that is stopped with the test file, if not before. */
+export async function studio(...settings: Parameters<typeof Studio.start>): Promise<Studio> {
+  const started = await Studio.start(...settings);
+  studios.push(started);
+  return started;
+}
+
+export async function stopAll(): Promise<void> {
+  for (const running of studios) await running.stop();
+}
+
+/** Presses a button of the bar, which a move of the pointer brings back. */
+export async function press(page: Page, action: string): Promise<void> {
+  await page.mouse.move(20, 20);
+  await page.mouse.move(30, 30);
+  await page.click(`[data-do="${action}"]`);
+}
+
+/** Leaves a picture of the page to be looked at. */
+export const shot = (page: Page, name: string): Promise<Buffer> => page.screenshot({ path: join(SHOTS, `${name}.png`) });
+export const stats = (page: Page) => page.evaluate(() => globalThis.eyes.stats()!);
+/** What the message over the picture says; nothing while there is none. */
+export const words = (page: Page) =>
+  page.evaluate(() => {
+    const message = document.getElementById("message")!;
+    return message.hidden ? "" : message.innerText;
+  });

@@ -1,21 +1,12 @@
 // The page in a real browser, watching a real studio.
 
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
-import type { Browser, Page } from "playwright-core";
-import { blueprint, ELSEWHERE, freePort, launch, open, pattern, SHOTS, sleep, Studio, until } from "./support";
+import type { Browser } from "playwright-core";
+import { blueprint, freePort, launch, open, pattern, press, shot, sleep, stats, stopAll, studio, until, words } from "./support";
 import { encodePng } from "./png";
 
 let browser: Browser;
-const studios: Studio[] = [];
-
-async function studio(...settings: Parameters<typeof Studio.start>): Promise<Studio> {
-  const started = await Studio.start(...settings);
-  studios.push(started);
-  return started;
-}
 
 before(async () => {
   browser = await launch();
@@ -23,7 +14,7 @@ before(async () => {
 
 after(async () => {
   await browser.close();
-  for (const running of studios) await running.stop();
+  await stopAll();
 });
 
 function psnrDb(a: ArrayLike<number>, b: ArrayLike<number>): number {
@@ -35,22 +26,6 @@ function psnrDb(a: ArrayLike<number>, b: ArrayLike<number>): number {
   }
   return 10 * Math.log10((255 * 255) / Math.max(sum / count, 1e-9));
 }
-
-/** Presses a button of the bar, which a move of the pointer brings back. */
-async function press(page: Page, action: string): Promise<void> {
-  await page.mouse.move(20, 20);
-  await page.mouse.move(30, 30);
-  await page.click(`[data-do="${action}"]`);
-}
-
-const shot = (page: Page, name: string): Promise<Buffer> => page.screenshot({ path: join(SHOTS, `${name}.png`) });
-const stats = (page: Page) => page.evaluate(() => globalThis.eyes.stats()!);
-/** What the message over the picture says; nothing while there is none. */
-const words = (page: Page) =>
-  page.evaluate(() => {
-    const message = document.getElementById("message")!;
-    return message.hidden ? "" : message.innerText;
-  });
 
 test("frames come in order and at the stream's rate, sound with them", { timeout: 180_000 }, async () => {
   const rateHz = 15;
@@ -215,29 +190,6 @@ test("the page connects again when the studio was started anew", { timeout: 240_
   await second.stop();
 });
 
-test("a wrong token is refused in clear words", { timeout: 120_000 }, async () => {
-  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10, token: "open sesame" }));
-  const good = await open(browser, running.link, { width: 320, height: 160 });
-  await until("a picture", async () => (await stats(good.page))?.shown > 2);
-  const url = new URL(running.link);
-  url.searchParams.set("token", "guess");
-  const { page } = await open(browser, url.href);
-  await until("a refusal", async () => /does not let you in/.test(await words(page)));
-  assert.match(await words(page), /token is missing or wrong/);
-  assert.equal((await stats(page)).connection, "refused");
-  await shot(page, "refused");
-  const other = new URL(running.link);
-  other.pathname = "/elsewhere";
-  await page.goto(other.href);
-  await until("words", async () => /no stream called “elsewhere”/.test(await words(page)));
-  await page.goto(`${url.origin}/live#sha256=12`);
-  await page.reload();
-  await until("words", async () => /damaged/.test(await words(page)));
-  await page.close();
-  await good.page.close();
-  await running.stop();
-});
-
 test("a hidden page receives no pictures, and goes on when it is seen again", { timeout: 180_000 }, async () => {
   const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10, sound: "Sine" }));
   const { page, errors } = await open(browser, running.link, { width: 320, height: 160 });
@@ -275,116 +227,6 @@ test("a stream that changes its size and its codec in the middle is followed", {
   const { shown } = await stats(page);
   await until("its pictures", async () => (await stats(page)).shown > shown + 5);
   assert.equal((await stats(page)).connections, 1, "in one session");
-  assert.deepEqual(errors, []);
-  await page.close();
-  await running.stop();
-});
-
-test("a phone has the picture and all controls", { timeout: 120_000 }, async () => {
-  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10, sound: "Sine" }));
-  const context = await browser.newContext({ viewport: { width: 390, height: 844 }, deviceScaleFactor: 1, isMobile: true, hasTouch: true });
-  const page = await context.newPage();
-  await page.addInitScript({ content: readFileSync("out/test/browser/eyes.js", "utf8") });
-  await page.goto(running.link);
-  await until("a picture", async () => (await stats(page))?.shown > 5);
-  await page.touchscreen.tap(195, 200);
-  await page.tap('[data-do="settings"]');
-  await sleep(500);
-  await shot(page, "phone");
-  for (const action of ["mute", "device", "ahead", "settings", "hud", "fullscreen"]) {
-    const box = await page.locator(`[data-do="${action}"]`).boundingBox();
-    assert.ok(box && box.height >= 40 && box.y + box.height <= 844 && box.x >= 0 && box.x + box.width <= 390, `${action} can be tapped`);
-  }
-  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "nothing sticks out");
-  await context.close();
-  await running.stop();
-});
-
-test("what the browser lacks is said, with what would help", { timeout: 60_000 }, async () => {
-  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 5), rateHz: 5 }));
-  for (const [name, sentence] of [["WebTransport", /no WebTransport[\s\S]*Firefox/], ["VideoDecoder", /no WebCodecs[\s\S]*Safari/]] as const) {
-    const page = await browser.newPage();
-    await page.addInitScript((global) => delete (globalThis as Record<string, unknown>)[global], name);
-    await page.goto(running.link);
-    await until(name, async () => sentence.test(await words(page)));
-    await page.close();
-  }
-  const page = await browser.newPage();
-  await page.addInitScript(() => {
-    VideoDecoder.isConfigSupported = async (config) => ({ supported: false, config });
-  });
-  await page.goto(running.link);
-  await until("words", async () => /does not decode H\.264[\s\S]*Ask whoever streams/.test(await words(page)));
-  await page.close();
-  await running.stop();
-});
-
-test("from another machine it takes a secure page, to which the other one leads", { timeout: 120_000 }, async () => {
-  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10, host: ELSEWHERE }));
-  assert.ok(running.link.startsWith(`https://${ELSEWHERE}:`), running.link);
-  // As one who goes on past the warning about the certificate.
-  const context = await browser.newContext({ viewport: { width: 640, height: 400 }, ignoreHTTPSErrors: true });
-  const page = await context.newPage();
-  await page.addInitScript({ content: readFileSync("out/test/browser/eyes.js", "utf8") });
-  await page.goto(running.link.replace("https:", "http:"));
-  await until("words", async () => /only on secure pages/.test(await words(page)));
-  await shot(page, "insecure");
-  assert.equal(await page.getAttribute("#message a", "href"), running.link);
-  await page.click("#message a");
-  await until("a picture", async () => (await stats(page))?.shown > 5);
-  await context.close();
-  await running.stop();
-});
-
-test("a headset shows each eye its own picture", { timeout: 180_000 }, async () => {
-  // Both eyes side by side, each a whole sphere of colours that tell where they lie: red grows to the right, green downwards,
-  // and blue is the eye's.
-  const [width, height] = [640, 320];
-  const source = Buffer.alloc(width * height * 3);
-  for (let y = 0; y < height; y += 1) {
-    for (let x = 0; x < width; x += 1) {
-      source.set([Math.round(((x % 320) / 320) * 255), Math.round((y / height) * 255), x < 320 ? 40 : 210], (y * width + x) * 3);
-    }
-  }
-  const still = `(kind: "StillInput", settings: (path: "eyes.png", picture: (rate_hz: Some(10.0))))`;
-  const running = await studio(blueprint({ port: await freePort(), source: still, rateHz: 10 }), { "eyes.png": encodePng(width, height, source) });
-  const page = await browser.newPage({ viewport: { width: 800, height: 400 } });
-  const errors: string[] = [];
-  page.on("pageerror", (error) => errors.push(error.stack ?? error.message));
-  for (const part of ["headset", "eyes"]) await page.addInitScript({ content: readFileSync(`out/test/browser/${part}.js`, "utf8") });
-  await page.goto(running.link);
-  await until("a picture", async () => (await stats(page))?.shown > 3);
-  await press(page, "settings");
-  await page.selectOption('[name="projection"]', "equirectangular");
-  await page.selectOption('[name="stereo"]', "leftRight");
-  await press(page, "settings");
-  await press(page, "headset");
-  const eyeColors = async (): Promise<number[][]> => {
-    const seen = await page.evaluate(() => globalThis.eyes.picture());
-    const at = (x: number, y: number): number[] => seen.rgba.slice((y * seen.width + x) * 4, (y * seen.width + x) * 4 + 3);
-    const middle = Math.floor(seen.height / 2);
-    return [at(Math.floor(seen.width / 4), middle), at(Math.floor((seen.width * 3) / 4), middle)];
-  };
-  await until("a session", async () => page.evaluate(() => globalThis.headset.activeSession !== undefined));
-  await sleep(1500);
-  const near = (color: number[], wanted: number[]): void =>
-    color.forEach((value, channel) => assert.ok(Math.abs(value - wanted[channel]!) < 26, `${color} where ${wanted} was to be seen`));
-  const ahead = await eyeColors();
-  near(ahead[0]!, [128, 128, 40]);
-  near(ahead[1]!, [128, 128, 210]);
-  const both = await page.evaluate(() => globalThis.eyes.picture());
-  const rgb = Buffer.from(both.rgba.filter((_, index) => index % 4 < 3));
-  writeFileSync(join(SHOTS, "headset.png"), encodePng(both.width, both.height, rgb));
-  // The head turns 90 degrees to the left: a quarter of the sphere.
-  await page.evaluate(() => globalThis.headset.quaternion.set(0, Math.SQRT1_2, 0, Math.SQRT1_2));
-  await sleep(800);
-  const left = await eyeColors();
-  near(left[0]!, [64, 128, 40]);
-  near(left[1]!, [64, 128, 210]);
-  await page.evaluate(() => globalThis.headset.activeSession?.end());
-  await until("the page's own view", async () => page.evaluate(() => globalThis.headset.activeSession === undefined));
-  const { shown } = await stats(page);
-  await until("pictures on the page", async () => (await stats(page)).shown > shown + 3);
   assert.deepEqual(errors, []);
   await page.close();
   await running.stop();

@@ -1,0 +1,77 @@
+// What keeps a stream from being seen, and what a hostile network sends: said in clear words, and got over.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import type { Browser } from "playwright-core";
+import { blueprint, context, ELSEWHERE, freePort, launch, open, pattern, servePage, shot, sleep, stats, stopAll, studio, until, words } from "./support";
+
+let browser: Browser;
+
+before(async () => {
+  browser = await launch();
+});
+
+after(async () => {
+  await browser.close();
+  await stopAll();
+});
+
+test("a wrong token is refused in clear words", { timeout: 120_000 }, async () => {
+  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10, token: "open sesame" }));
+  const good = await open(browser, running.link, { width: 320, height: 160 });
+  await until("a picture", async () => (await stats(good.page))?.shown > 2);
+  const url = new URL(running.link);
+  url.searchParams.set("token", "guess");
+  const { page } = await open(browser, url.href);
+  await until("a refusal", async () => /does not let you in/.test(await words(page)));
+  assert.match(await words(page), /token is missing or wrong/);
+  assert.equal((await stats(page)).connection, "refused");
+  await shot(page, "refused");
+  const other = new URL(running.link);
+  other.pathname = "/elsewhere";
+  await page.goto(other.href);
+  await until("words", async () => /no stream called “elsewhere”/.test(await words(page)));
+  await page.goto(`${url.origin}/live#sha256=12`);
+  await page.reload();
+  await until("words", async () => /damaged/.test(await words(page)));
+  await page.close();
+  await good.page.close();
+  await running.stop();
+});
+
+test("what the browser lacks is said, with what would help", { timeout: 60_000 }, async () => {
+  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 5), rateHz: 5 }));
+  for (const [name, sentence] of [["WebTransport", /no WebTransport[\s\S]*Firefox/], ["VideoDecoder", /no WebCodecs[\s\S]*Safari/]] as const) {
+    const page = await browser.newPage();
+    await page.addInitScript((global) => delete (globalThis as Record<string, unknown>)[global], name);
+    await page.goto(running.link);
+    await until(name, async () => sentence.test(await words(page)));
+    await page.close();
+  }
+  const page = await browser.newPage();
+  await page.addInitScript(() => {
+    VideoDecoder.isConfigSupported = async (config) => ({ supported: false, config });
+  });
+  await page.goto(running.link);
+  await until("words", async () => /does not decode H\.264[\s\S]*Ask whoever streams/.test(await words(page)));
+  await page.close();
+  await running.stop();
+});
+
+test("from another machine it takes a secure page, to which the other one leads", { timeout: 120_000 }, async () => {
+  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10, host: ELSEWHERE }));
+  assert.ok(running.link.startsWith(`https://${ELSEWHERE}:`), running.link);
+  // As one who goes on past the warning about the certificate.
+  const context = await browser.newContext({ viewport: { width: 640, height: 400 }, ignoreHTTPSErrors: true });
+  const page = await context.newPage();
+  await page.addInitScript({ content: readFileSync("out/test/browser/eyes.js", "utf8") });
+  await page.goto(running.link.replace("https:", "http:"));
+  await until("words", async () => /only on secure pages/.test(await words(page)));
+  await shot(page, "insecure");
+  assert.equal(await page.getAttribute("#message a", "href"), running.link);
+  await page.click("#message a");
+  await until("a picture", async () => (await stats(page))?.shown > 5);
+  await context.close();
+  await running.stop();
+});
