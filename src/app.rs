@@ -16,7 +16,7 @@ use bevy::{
     winit::{EventLoopProxyWrapper, UpdateMode, WinitPlugin, WinitSettings, WinitUserEvent},
 };
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 use studio_gpu::device::{GpuError, HeadlessGpu};
@@ -26,6 +26,7 @@ use studio_graph::{
     registry::NodeName,
     wake::{StudioWaker, WakeRunnerPlugin},
 };
+use studio_xr::{Headset, StudioXrPlugin};
 
 /// Whether an app has a window.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +73,22 @@ pub fn has_display() -> bool {
 /// # Errors
 /// [`GpuError::NoAdapter`] if there is no GPU, not even a software one.
 pub fn app(window: AppWindow) -> Result<App, GpuError> {
-    build(window, AssetPlugin::default())
+    build(window, AssetPlugin::default(), None)
+}
+
+/// The same for someone who wears a headset: on the headset's GPU, with [`StudioXrPlugin`]. Where there is no headset, it is an app like
+/// any other; [`Headset::status`] says why. With a folder, its assets are taken instead of those of Bevy's `assets`.
+///
+/// # Errors
+/// As [`app()`].
+pub fn app_with_headset(window: AppWindow, headset: Headset, asset_folder: Option<&Path>) -> Result<App, GpuError> {
+    let folder = asset_folder.map(absolute);
+    let assets = folder.as_deref().map_or_else(AssetPlugin::default, assets_in);
+    let mut app = build(window, assets, Some(headset))?;
+    if folder.is_some() {
+        app.insert_resource(BlueprintFolder(folder));
+    }
+    Ok(app)
 }
 
 /// The same, with the assets of a folder instead of Bevy's `assets`.
@@ -80,30 +96,43 @@ pub fn app(window: AppWindow) -> Result<App, GpuError> {
 /// # Errors
 /// As [`app()`].
 pub fn app_in(window: AppWindow, asset_folder: &Path) -> Result<App, GpuError> {
-    // Bevy starts a relative folder beside the program, people start it where they are.
-    let folder = std::path::absolute(asset_folder).unwrap_or_else(|_| asset_folder.to_owned());
-    // Blueprints of other folders name their own assets, which lie beside them.
-    let elsewhere = UnapprovedPathMode::Allow;
-    let assets = AssetPlugin { file_path: folder.display().to_string(), unapproved_path_mode: elsewhere, ..default() };
-    let mut app = build(window, assets)?;
+    let folder = absolute(asset_folder);
+    let mut app = build(window, assets_in(&folder), None)?;
     app.insert_resource(BlueprintFolder(Some(folder)));
     Ok(app)
 }
 
-fn build(window: AppWindow, assets: AssetPlugin) -> Result<App, GpuError> {
-    let gpu = HeadlessGpu::open()?;
+/// Bevy starts a relative folder beside the program, people start it where they are.
+fn absolute(folder: &Path) -> PathBuf {
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
+}
+
+fn assets_in(folder: &Path) -> AssetPlugin {
+    // Blueprints of other folders name their own assets, which lie beside them.
+    let elsewhere = UnapprovedPathMode::Allow;
+    AssetPlugin { file_path: folder.display().to_string(), unapproved_path_mode: elsewhere, ..default() }
+}
+
+fn build(window: AppWindow, assets: AssetPlugin, headset: Option<Headset>) -> Result<App, GpuError> {
+    let adapter = match headset.as_ref().and_then(Headset::adapter) {
+        Some(adapter) => adapter,
+        None => HeadlessGpu::open()?.adapter,
+    };
+    let render = headset
+        .as_ref()
+        .map_or_else(|| RenderPlugin { synchronous_pipeline_compilation: true, ..default() }, Headset::render_plugin);
     let mut app = App::new();
-    app.insert_resource(StudioAdapter(gpu.adapter));
+    app.insert_resource(StudioAdapter(adapter));
     let defaults = DefaultPlugins
         .build()
         .disable::<PipelinedRenderingPlugin>()
         .set(assets)
-        .set(RenderPlugin { synchronous_pipeline_compilation: true, ..default() })
+        .set(render)
         .set(LogPlugin {
             filter: format!(
                 "warn,{}=info,neural_studio=info,studio_frame=info,studio_graph=info,studio_gpu=info,studio_media=info,\
                  studio_vision=info,studio_stream=info,studio_view=info,\
-                 studio_usd=info,studio_scene=info,studio_profile=info,moq_net=error,wgpu_hal=error,wgpu_core=error,calloop=error",
+                 studio_usd=info,studio_scene=info,studio_profile=info,studio_xr=info,moq_net=error,wgpu_hal=error,wgpu_core=error,calloop=error",
                 program_name()
             ),
             ..default()
@@ -138,6 +167,9 @@ fn build(window: AppWindow, assets: AssetPlugin) -> Result<App, GpuError> {
         .insert_resource(RenderErrorHandler(recover_gpu))
         .insert_resource(ClearColor(Color::BLACK))
         .add_plugins(NeuralStudioPlugins);
+    if let Some(headset) = headset {
+        app.add_plugins(StudioXrPlugin(headset));
+    }
     Ok(app)
 }
 
@@ -177,10 +209,22 @@ fn recover_gpu(error: &bevy::render::error_handler::RenderError, _main: &mut Wor
 /// # Errors
 /// As [`app()`].
 pub fn app_from_args(title: &str) -> Result<App, GpuError> {
+    from_args(title, app)
+}
+
+/// The same for someone who wears a headset.
+///
+/// # Errors
+/// As [`app_with_headset`].
+pub fn headset_app_from_args(title: &str, headset: Headset) -> Result<App, GpuError> {
+    from_args(title, |window| app_with_headset(window, headset, None))
+}
+
+fn from_args(title: &str, make: impl FnOnce(AppWindow) -> Result<App, GpuError>) -> Result<App, GpuError> {
     let arguments: Vec<String> = std::env::args().collect();
     let headless = arguments.iter().any(|argument| argument == "--headless");
     let frames = arguments.iter().position(|argument| argument == "--frames").and_then(|at| arguments.get(at + 1)?.parse().ok());
-    let mut app = app(if headless { AppWindow::None } else { AppWindow::where_possible(title) })?;
+    let mut app = make(if headless { AppWindow::None } else { AppWindow::where_possible(title) })?;
     if let Some(frames) = frames {
         app.insert_resource(FrameLimit { frames, started: Instant::now() })
             .add_systems(Update, stop_after_frames.in_set(StudioSystems::Report));

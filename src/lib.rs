@@ -20,10 +20,10 @@
 pub mod app;
 pub mod quality;
 
-pub use app::{AppWindow, app, app_from_args};
+pub use app::{AppWindow, app, app_from_args, app_with_headset};
 pub use {
     studio_editor, studio_effects, studio_frame, studio_gpu, studio_graph, studio_media, studio_profile, studio_scene,
-    studio_stream, studio_usd, studio_view, studio_vision,
+    studio_stream, studio_usd, studio_view, studio_vision, studio_xr,
 };
 
 use bevy::{app::PluginGroupBuilder, prelude::*};
@@ -44,6 +44,7 @@ use bevy::{app::PluginGroupBuilder, prelude::*};
 /// | stream | [`StudioStreamPlugin`](studio_stream::nodes::StudioStreamPlugin) | `WebTransportOutput` |
 /// | profiles | [`StudioProfilePlugin`](studio_profile::StudioProfilePlugin) | `VirtualCamera`, `EyeView`, headset profiles |
 /// | view | [`StudioViewPlugin`](studio_view::StudioViewPlugin) | `StreamInput`, `SphereView` |
+/// | headset | [`HeadsetOutputPlugin`](studio_xr::HeadsetOutputPlugin) | `HeadsetOutput`; the headset itself comes with [`app_with_headset`] |
 ///
 /// Each can be left out or replaced: `NeuralStudioPlugins.build().disable::<StudioStreamPlugin>()`.
 pub struct NeuralStudioPlugins;
@@ -63,6 +64,7 @@ impl PluginGroup for NeuralStudioPlugins {
             .add(studio_stream::nodes::StudioStreamPlugin)
             .add(studio_profile::StudioProfilePlugin)
             .add(studio_view::StudioViewPlugin)
+            .add(studio_xr::HeadsetOutputPlugin)
     }
 }
 
@@ -92,4 +94,6 @@ pub mod prelude {
     pub use studio_view::prelude::*;
     #[doc(hidden)]
     pub use studio_vision::prelude::*;
+    #[doc(hidden)]
+    pub use studio_xr::prelude::*;
 }

@@ -8,7 +8,7 @@ use crate::{
     python::USD,
     setup,
     summary::{Outcome, Summary},
-    web,
+    web, xr,
 };
 use std::{process::ExitCode, time::Duration};
 
@@ -74,6 +74,7 @@ pub fn test(runner: &Runner, project: &Project) -> Summary {
     let demo = || job(&format!("{RUN_DEMO} --seconds {DEMO_SECONDS} --headless"), PROGRAM);
     summary.step("demo", || if built { demo() } else { not_built() });
     web::steps(runner, project, &mut summary);
+    xr::steps(runner, project, &mut summary);
     summary
 }
 

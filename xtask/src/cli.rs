@@ -12,6 +12,7 @@ Commands:
   test     set up and check everything: format, lints, docs, tests, examples, a short demo
   web      build the browser viewer's page, which the studio is built with
   web-test check the page, and watch a studio with it in Chromium
+  xr-test  watch a studio with a simulated headset, on Monado
   ci       test, and the dependency policy (cargo deny)
   bench    measure, and print one table
   help     print this, or `help COMMAND` for one command
@@ -71,6 +72,15 @@ Pictures of the page are left in out/web. NEURAL_STUDIO_CHROMIUM names another C
 
 Usage: cargo xtask web-test";
 
+const XR_TEST_HELP: &str = "\
+Watch a studio's stream with a simulated headset, through a real OpenXR runtime (Monado): the session's states, layers, two eyes, a
+runtime that is killed and comes back, none at all. What the programs said is left in out/xr.
+
+Debian 13 has Monado; its packages are installed where they are missing. On Debian 12, a Debian 13 is put into a folder in
+${XDG_CACHE_HOME:-~/.cache}/neural-studio (debootstrap, chroot), which root alone can do: without root it is skipped.
+
+Usage: cargo xtask xr-test";
+
 const CI_HELP: &str = "\
 All of `cargo xtask test`, then `cargo deny check` (licences, advisories, sources) where cargo-deny is installed.
 
@@ -124,6 +134,8 @@ pub enum Command {
     },
     /// Check the browser viewer.
     WebTest,
+    /// Check the headset viewer.
+    XrTest,
     /// Check everything, and the dependency policy.
     Ci,
     /// Measure.
@@ -187,6 +199,7 @@ fn help_of(name: &str) -> Option<&'static str> {
         "test" => Some(TEST_HELP),
         "web" => Some(WEB_HELP),
         "web-test" => Some(WEB_TEST_HELP),
+        "xr-test" => Some(XR_TEST_HELP),
         "ci" => Some(CI_HELP),
         "bench" => Some(BENCH_HELP),
         "help" => Some(USAGE),
@@ -219,6 +232,7 @@ fn command(name: &str, rest: &[&str]) -> Result<Command, String> {
             [] => Ok(match name {
                 "ci" => Command::Ci,
                 "web-test" => Command::WebTest,
+                "xr-test" => Command::XrTest,
                 _ => Command::Test,
             }),
             [extra, ..] => Err(unknown(name, extra)),
@@ -261,7 +275,7 @@ mod tests {
 
     #[test]
     fn every_command_has_a_help_text() {
-        for name in ["setup", "demo", "test", "web", "web-test", "ci", "bench"] {
+        for name in ["setup", "demo", "test", "web", "web-test", "xr-test", "ci", "bench"] {
             assert!(USAGE.contains(&format!("\n  {name} ")), "{name} is not in the usage");
             let by_flag = parsed(&format!("{name} --help")).unwrap().command;
             assert_eq!(by_flag, parsed(&format!("help {name}")).unwrap().command);

@@ -1,4 +1,4 @@
-//! The one door to the project: `cargo xtask setup`, `demo`, `test`, `web`, `web-test`, `ci` and `bench`.
+//! The one door to the project: `cargo xtask setup`, `demo`, `test`, `web`, `web-test`, `xr-test`, `ci` and `bench`.
 //!
 //! It compiles in seconds on a machine that has nothing but Rust, says what else the project needs and why, installs it
 //! where it can, and runs every check under a time limit so that nothing ever hangs a CI machine.
@@ -19,6 +19,7 @@ mod setup;
 mod summary;
 mod table;
 mod web;
+mod xr;
 
 use crate::{
     cli::{Cli, Command},
@@ -65,6 +66,7 @@ fn run(cli: &Cli, project: &Project) -> ExitCode {
         Command::Ci => finish(checks::ci(&runner, project)),
         Command::Web { check } => finish(web::build(&runner, project, *check)),
         Command::WebTest => finish(web::test(&runner, project)),
+        Command::XrTest => finish(xr::test(&runner, project)),
         Command::Bench(options) => finish(bench::run(&runner, project, options)),
     }
 }

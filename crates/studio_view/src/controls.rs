@@ -1,14 +1,12 @@
 //! Looking around with mouse, keyboard and gamepad.
 
-use crate::{hud::HudVisible, sphere::SphereView};
+use crate::{command::ViewerCommand, hud::HudVisible, sphere::SphereView};
 use bevy::{
     app::AppExit,
     input::mouse::{AccumulatedMouseMotion, AccumulatedMouseScroll},
     prelude::*,
     window::{MonitorSelection, PrimaryWindow, WindowMode},
 };
-use studio_media::nodes::AudioOutput;
-use studio_vision::nodes::{FrameSynthesis, SynthesisMode};
 
 /// Degrees a second at which keys and sticks turn the view.
 const TURN_DEG_PER_S: f32 = 75.0;
@@ -59,48 +57,30 @@ pub(crate) fn look_around(
     }
 }
 
-/// One press of a key makes sound so much louder or softer.
-const VOLUME_STEP_DB: f32 = 3.0;
-/// The range of the volume keys.
-const VOLUME_RANGE_DB: core::ops::RangeInclusive<f32> = -60.0..=12.0;
-
-/// M mutes the sound and lets it be heard again; Page Up and Page Down make it louder and softer.
-pub(crate) fn set_volume(keys: Res<ButtonInput<KeyCode>>, mut outputs: Query<&mut AudioOutput>) {
-    let pressed = |key| f32::from(u8::from(keys.just_pressed(key)));
-    let steps = pressed(KeyCode::PageUp) - pressed(KeyCode::PageDown);
-    for mut output in &mut outputs {
-        if keys.just_pressed(KeyCode::KeyM) {
-            output.mute = !output.mute;
-        }
-        if steps != 0.0 {
-            output.gain_db = (output.gain_db + steps * VOLUME_STEP_DB).clamp(*VOLUME_RANGE_DB.start(), *VOLUME_RANGE_DB.end());
-            output.mute = false;
-        }
-    }
-}
-
-/// G turns frame generation on, to side by side, and off; H shows and hides the display; F fills the screen; Q quits.
+/// P or space stops the picture; G turns frame generation on, to side by side, and off; M mutes the sound; Page Up and Page Down make it
+/// louder and softer; H shows and hides the display; F fills the screen; Q quits.
 pub(crate) fn press_keys(
     keys: Res<ButtonInput<KeyCode>>,
     gamepads: Query<&Gamepad>,
-    mut synthesis: Query<&mut FrameSynthesis>,
-    mut views: Query<&mut SphereView>,
+    mut told: MessageWriter<ViewerCommand>,
     mut hud: ResMut<HudVisible>,
     mut windows: Query<&mut Window, With<PrimaryWindow>>,
     mut exit: MessageWriter<AppExit>,
 ) {
     let pressed =
         |key: KeyCode, button: GamepadButton| keys.just_pressed(key) || gamepads.iter().any(|pad| pad.just_pressed(button));
+    if keys.just_pressed(KeyCode::KeyP) || pressed(KeyCode::Space, GamepadButton::East) {
+        told.write(ViewerCommand::TogglePause);
+    }
     if pressed(KeyCode::KeyG, GamepadButton::South) {
-        for mut node in &mut synthesis {
-            node.mode = match node.mode {
-                SynthesisMode::Off => SynthesisMode::On,
-                SynthesisMode::On => SynthesisMode::SideBySide,
-                SynthesisMode::SideBySide => SynthesisMode::Off,
-            };
-            for mut view in &mut views {
-                view.split = if node.mode == SynthesisMode::SideBySide { 0.5 } else { 0.0 };
-            }
+        told.write(ViewerCommand::NextGeneration);
+    }
+    if keys.just_pressed(KeyCode::KeyM) {
+        told.write(ViewerCommand::ToggleMute);
+    }
+    for (key, steps) in [(KeyCode::PageUp, 1.0), (KeyCode::PageDown, -1.0)] {
+        if keys.just_pressed(key) {
+            told.write(ViewerCommand::Volume(steps));
         }
     }
     if pressed(KeyCode::KeyH, GamepadButton::Start) {
@@ -162,20 +142,23 @@ mod tests {
     }
 
     #[test]
-    fn keys_set_the_volume() {
+    fn keys_tell_the_viewer() {
         let mut world = World::new();
-        let output = world.spawn(AudioOutput::default()).id();
+        world.init_resource::<HudVisible>();
+        world.init_resource::<Messages<AppExit>>();
         let mut press = |key| {
             let mut keys = ButtonInput::<KeyCode>::default();
             keys.press(key);
             world.insert_resource(keys);
-            world.run_system_once(set_volume).unwrap();
-            let output = world.get::<AudioOutput>(output).unwrap();
-            (output.gain_db, output.mute)
+            world.insert_resource(Messages::<ViewerCommand>::default());
+            world.run_system_once(press_keys).unwrap();
+            world.resource_mut::<Messages<ViewerCommand>>().drain().collect::<Vec<_>>()
         };
-        assert_eq!(press(KeyCode::PageUp), (3.0, false));
-        assert_eq!(press(KeyCode::KeyM), (3.0, true));
-        assert_eq!(press(KeyCode::PageDown), (0.0, false), "who turns the volume wants to hear");
-        assert_eq!((0..30).map(|_| press(KeyCode::PageDown)).last(), Some((-60.0, false)));
+        assert_eq!(press(KeyCode::PageUp), [ViewerCommand::Volume(1.0)]);
+        assert_eq!(press(KeyCode::PageDown), [ViewerCommand::Volume(-1.0)]);
+        assert_eq!(press(KeyCode::KeyM), [ViewerCommand::ToggleMute]);
+        assert_eq!(press(KeyCode::Space), [ViewerCommand::TogglePause]);
+        assert_eq!(press(KeyCode::KeyG), [ViewerCommand::NextGeneration]);
+        assert_eq!(press(KeyCode::KeyX), []);
     }
 }

@@ -80,7 +80,7 @@ pub(crate) fn draw_hud(
             }
         });
         ui.separator();
-        ui.small("drag or arrows: look · wheel: zoom · G: generation · M: mute · Page Up/Down: volume");
+        ui.small("drag or arrows: look · wheel: zoom · G: generation · P: pause · M: mute · Page Up/Down: volume");
         ui.small("H: this · F: full screen · R: ahead · Q: quit");
     });
     Ok(())

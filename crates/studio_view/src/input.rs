@@ -32,11 +32,23 @@ pub struct StreamInput {
     /// Whether the studio is told how this viewer fares (latency, loss, rates) and where it looks. Without, it cannot ask for key
     /// frames after a loss and waits for the next one.
     pub report: bool,
+    /// How the picture covers the sphere, against what the stream says.
+    pub projection: Option<PictureProjection>,
+    /// Where the eyes' pictures lie, against what the stream says.
+    pub stereo: Option<StereoLayout>,
 }
 
 impl Default for StreamInput {
     fn default() -> Self {
-        Self { link: String::new(), datagram_loss: 0.0, color: None, target_delay_ms: None, report: true }
+        Self {
+            link: String::new(),
+            datagram_loss: 0.0,
+            color: None,
+            target_delay_ms: None,
+            report: true,
+            projection: None,
+            stereo: None,
+        }
     }
 }
 
@@ -213,8 +225,8 @@ fn take_pictures(
             let state = receiver.state();
             pin.submit(SourceFrame {
                 frame,
-                projection: state.info.projection,
-                stereo: state.info.stereo,
+                projection: settings.projection.unwrap_or(state.info.projection),
+                stereo: settings.stereo.unwrap_or(state.info.stereo),
                 stage: Stage::ARRIVAL,
             });
         }

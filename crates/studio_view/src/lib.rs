@@ -4,6 +4,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
+pub mod command;
 pub mod controls;
 pub mod hud;
 pub mod input;
@@ -39,9 +40,13 @@ impl Plugin for StudioViewPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<stats::ViewStats>();
         let stats = app.world().resource::<stats::ViewStats>().clone();
-        app.init_resource::<playing::DisplayTime>().init_resource::<reporting::ViewerIdentity>();
+        app.init_resource::<playing::DisplayTime>()
+            .init_resource::<reporting::ViewerIdentity>()
+            .init_resource::<reporting::ViewerLook>();
         input::add_stream_input(app);
-        app.add_gpu_node::<sphere::SphereView, _>(sphere::run_sphere_view)
+        app.add_message::<command::ViewerCommand>()
+            .add_systems(Update, command::obey.after(StudioSystems::Compile).before(StudioSystems::Send))
+            .add_gpu_node::<sphere::SphereView, _>(sphere::run_sphere_view)
             .add_systems(Update, sphere::limit_synthesis.in_set(StudioSystems::Send));
         if let Some(render_app) = app.get_sub_app_mut(RenderApp) {
             render_app.insert_resource(stats);
@@ -56,8 +61,9 @@ impl Plugin for StudioViewPlugin {
                 .add_plugins(EguiPlugin::default())
                 .add_systems(
                     Update,
-                    (controls::look_around, controls::press_keys, controls::set_volume, controls::follow_window)
+                    (controls::look_around, controls::press_keys, controls::follow_window)
                         .chain()
+                        .before(command::obey)
                         .run_if(viewing.clone()),
                 )
                 .add_systems(EguiPrimaryContextPass, hud::draw_hud.run_if(viewing));

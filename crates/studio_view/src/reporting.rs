@@ -19,12 +19,23 @@ const RATES: usize = 4;
 #[derive(Resource, Clone, Debug, PartialEq, Eq)]
 pub struct ViewerIdentity(pub ViewerInfo);
 
-impl Default for ViewerIdentity {
-    fn default() -> Self {
+impl ViewerIdentity {
+    /// This program as a viewer of a kind.
+    pub fn of_kind(kind: ViewerKind) -> Self {
         let name = format!("Neural Studio {}, {}", env!("CARGO_PKG_VERSION"), std::env::consts::OS);
-        Self(ViewerInfo { kind: ViewerKind::Desktop, name })
+        Self(ViewerInfo { kind, name })
     }
 }
+
+impl Default for ViewerIdentity {
+    fn default() -> Self {
+        Self::of_kind(ViewerKind::Desktop)
+    }
+}
+
+/// Where someone looks who has no [`SphereView`]: degrees to the right of the picture's middle and up. None while that is not known.
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq)]
+pub struct ViewerLook(pub Option<(f32, f32)>);
 
 /// Counters at a moment: drawn, decoded, generated.
 #[derive(Clone, Copy)]
@@ -37,6 +48,7 @@ pub(crate) struct Sample {
 pub(crate) fn tell_studio(
     inputs: Query<&RunningInput>,
     views: Query<&SphereView>,
+    look: Res<ViewerLook>,
     identity: Res<ViewerIdentity>,
     stats: Res<ViewStats>,
     counts: Option<Res<SynthesisCounts>>,
@@ -44,8 +56,8 @@ pub(crate) fn tell_studio(
     mut samples: Local<Vec<Sample>>,
 ) {
     let Some(first) = inputs.iter().next() else { return };
-    if let Some(view) = views.iter().next() {
-        first.reporter().look(f64::from(view.yaw_deg), f64::from(view.pitch_deg));
+    if let Some((yaw_deg, pitch_deg)) = look.0.or_else(|| views.iter().next().map(|view| (view.yaw_deg, view.pitch_deg))) {
+        first.reporter().look(f64::from(yaw_deg), f64::from(pitch_deg));
     }
     let now = Instant::now();
     if samples.last().is_some_and(|last| now - last.at < EVERY) {

@@ -204,14 +204,14 @@ impl SpherePass {
 pub(crate) fn limit_synthesis(
     views: Query<(Entity, &SphereView)>,
     links: GraphLinks,
-    pins: Query<(&PinFrame, &PinOf)>,
+    pins: Query<(&PinFrame, &PinOf, Option<&Feeds>)>,
     mut synthesis: Query<&mut FrameSynthesis>,
 ) {
     for (node, view) in &views {
-        let Some((frame, owner)) = links.source(node, "frame").and_then(|pin| pins.get(pin).ok()) else { continue };
+        let Some((frame, owner, feeds)) = links.source(node, "frame").and_then(|pin| pins.get(pin).ok()) else { continue };
         let Ok(mut synthesis) = synthesis.get_mut(owner.0) else { continue };
-        // With two views on one node, each would make the other's part stale.
-        let alone = views.iter().filter(|(other, _)| links.source(*other, "frame") == links.source(node, "frame")).count() == 1;
+        // Where something else takes the frames too, such as a second view or a headset, each would make the other's part stale.
+        let alone = feeds.is_some_and(|feeds| feeds.len() == 1);
         let region = frame.get().filter(|_| alone).and_then(|frame| view.visible_region(frame.projection));
         if synthesis.region != region {
             synthesis.region = region;

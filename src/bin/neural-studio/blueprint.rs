@@ -3,11 +3,12 @@
 use crate::{
     Failure,
     report::{complain, say, say_links},
+    view::open_headset,
 };
 use bevy::{app::AppExit, asset::AssetPlugin, prelude::*};
 use clap::Args;
 use neural_studio::{
-    app::app_in,
+    app::{app_in, app_with_headset},
     prelude::*,
     studio_graph::{
         blueprint::{
@@ -52,6 +53,9 @@ pub struct RunArgs {
     /// where they looked as FILE.gaze.png
     #[arg(long, value_name = "FILE", value_parser = crate::viewers::report_path)]
     viewer_report: Option<PathBuf>,
+    /// Open the headset, through OpenXR, for the blueprint's headset output
+    #[arg(long)]
+    xr: bool,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -181,7 +185,11 @@ pub fn run(args: RunArgs) -> Result<(), Failure> {
         return Err(format!("{} is no file", args.file.display()).into());
     };
     let window = if args.headless { AppWindow::None } else { AppWindow::where_possible("Neural Studio") };
-    let mut app = app_in(window, folder)?;
+    let mut app = if args.xr {
+        app_with_headset(window, open_headset(HeadsetOptions::default())?, Some(folder))?
+    } else {
+        app_in(window, folder)?
+    };
     if args.offline {
         app.insert_resource(StudioClock::Offline);
     }

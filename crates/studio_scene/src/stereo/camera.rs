@@ -85,7 +85,8 @@ impl Default for SceneLook {
 }
 
 impl SceneLook {
-    pub(super) fn components(&self) -> impl Bundle + use<> {
+    /// What a camera has of it, its background apart.
+    pub fn components(&self) -> impl Bundle + use<> {
         let tonemapping = match self.tone_mapping {
             SceneToneMapping::None => Tonemapping::None,
             SceneToneMapping::Reinhard => Tonemapping::ReinhardLuminance,

@@ -57,7 +57,10 @@ fn a_page_is_told_whether_the_stream_would_let_it_in() {
     let publisher = served(Some("se cret"));
     let sha256: String = crate::identity().sha256().iter().map(|byte| format!("{byte:02x}")).collect();
     let welcome = get(&publisher, "/-/admission/live?token=se%20cret");
-    assert!(welcome.starts_with("HTTP/1.1 200") && welcome.contains(&format!("{{\"sha256\":\"{sha256}\",\"expiresInS\":")), "{welcome}");
+    assert!(
+        welcome.starts_with("HTTP/1.1 200") && welcome.contains(&format!("{{\"sha256\":\"{sha256}\",\"expiresInS\":")),
+        "{welcome}"
+    );
     let expires_in_s: i64 = welcome.rsplit(':').next().expect("a number").trim_end_matches('}').parse().expect("a number");
     assert!((13 * 24 * 3600..14 * 24 * 3600).contains(&expires_in_s), "{expires_in_s} s: signed just now, for 14 days");
     for (path, status) in [("live", 403), ("live?token=secret", 403), ("other?token=se%20cret", 404), ("?token=se%20cret", 404)] {
