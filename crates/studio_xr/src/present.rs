@@ -109,6 +109,9 @@ impl Core {
         let (Some(connection), Some(session)) = (&self.connection, &mut self.session) else { return Ok(None) };
         let painter = self.painter.get_or_insert_with(|| Painter::new(device));
         let blend = blend_mode(&connection.blend_modes, settings.background);
+        if blend == EnvironmentBlendMode::OPAQUE && settings.background == HeadsetBackground::Passthrough {
+            warn_once!("this headset cannot show the room: it is black beside the picture");
+        }
         painter.veil.advance(frame.tracked, frame.period);
         let mut kind = None;
         if frame.should_render {

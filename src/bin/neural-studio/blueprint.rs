@@ -2,8 +2,8 @@
 
 use crate::{
     Failure,
+    headset::open_headset,
     report::{complain, say, say_links},
-    view::open_headset,
 };
 use bevy::{app::AppExit, asset::AssetPlugin, prelude::*};
 use clap::Args;

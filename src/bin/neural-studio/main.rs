@@ -4,6 +4,7 @@ mod blueprint;
 mod cameras;
 mod demo;
 mod edit;
+mod headset;
 mod headsets;
 mod report;
 mod usd;

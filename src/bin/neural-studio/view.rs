@@ -2,6 +2,7 @@
 
 use crate::{
     Failure,
+    headset::{self, HeadsetArgs, Projection, Stereo},
     report::{ViewerReport, resident_mib, say, stages, write_json},
 };
 use bevy::{
@@ -11,13 +12,12 @@ use bevy::{
 };
 use clap::Args;
 use neural_studio::{
-    app::{StudioAdapter, app_with_headset, has_display},
+    app::{StudioAdapter, has_display},
     prelude::*,
     studio_gpu::readback::read_rgba,
     studio_stream::viewer_link::ViewerLink,
     studio_view::{controls::ViewScale, stats::ViewStats},
     studio_vision::{nodes::SynthesisCounts, synthesis::SynthesisQuality},
-    studio_xr::HeadsetLayers,
 };
 use std::{
     path::{Path, PathBuf},
@@ -31,18 +31,8 @@ pub struct ViewArgs {
     /// Open no window; the view goes into the files asked for
     #[arg(long)]
     headless: bool,
-    /// Show the stream in a headset, through OpenXR; the window shows it too. Without a headset, only the window does
-    #[arg(long)]
-    xr: bool,
-    /// Write what the headset's runtime says and gets into this file, as JSON lines
-    #[arg(long, requires = "xr")]
-    xr_log: Option<PathBuf>,
-    /// Show this USD scene in the headset too, around the viewer and before the picture
-    #[arg(long, requires = "xr")]
-    xr_scene: Option<PathBuf>,
-    /// How pictures reach the headset: as they are where its compositor takes them, or always drawn for each eye
-    #[arg(long, value_enum, default_value = "auto", requires = "xr")]
-    xr_layers: XrLayers,
+    #[command(flatten)]
+    headset: HeadsetArgs,
     /// How long to watch, in seconds from the first picture (of a stream of sound alone: from the first sound)
     #[arg(long)]
     seconds: Option<f32>,
@@ -106,55 +96,6 @@ pub struct ViewArgs {
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-enum Projection {
-    /// The whole sphere
-    Equirectangular,
-    /// Its front half
-    HalfEquirectangular,
-    /// Six faces in three columns and two rows
-    CubeMap,
-    /// A flat picture
-    Flat,
-}
-
-impl From<Projection> for PictureProjection {
-    fn from(projection: Projection) -> Self {
-        match projection {
-            Projection::Equirectangular => Self::Equirectangular,
-            Projection::HalfEquirectangular => Self::HalfEquirectangular,
-            Projection::CubeMap => Self::CubeMap,
-            Projection::Flat => Self::Rectilinear { fov_deg: 60.0 },
-        }
-    }
-}
-
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-enum Stereo {
-    /// One picture for both eyes
-    Mono,
-    /// The left eye's above the right eye's
-    TopBottom,
-    /// The left eye's to the left
-    LeftRight,
-}
-
-impl From<Stereo> for StereoLayout {
-    fn from(stereo: Stereo) -> Self {
-        match stereo {
-            Stereo::Mono => Self::Mono,
-            Stereo::TopBottom => Self::TopBottom,
-            Stereo::LeftRight => Self::LeftRight,
-        }
-    }
-}
-
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-enum XrLayers {
-    Auto,
-    EyeViews,
-}
-
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Generate {
     Off,
     On,
@@ -204,12 +145,7 @@ pub fn run(args: ViewArgs) -> Result<(), Failure> {
         say("there is no display: watching without a window (--headless says so on purpose)");
     }
     let window = if windowed { AppWindow::where_possible("Neural Studio viewer") } else { AppWindow::None };
-    let mut app = if args.xr {
-        let headset = open_headset(HeadsetOptions { log: args.xr_log.clone(), ..default() })?;
-        app_with_headset(window, headset, args.xr_scene.as_deref().map(folder_of))?
-    } else {
-        app(window)?
-    };
+    let mut app = if args.headset.xr { headset::app(window, &args.headset)? } else { app(window)? };
     let world = app.world_mut();
     let size = args.size.unwrap_or(if windowed { UVec2::new(1280, 720) } else { UVec2::new(640, 360) });
     let mode = match args.generate {
@@ -244,17 +180,8 @@ pub fn run(args: ViewArgs) -> Result<(), Failure> {
     connect(world, input, "motion", synthesis, "motion")?;
     connect(world, synthesis, "frame", view, "frame")?;
     connect(world, synthesis, "original", view, "reference")?;
-    if args.xr {
-        let layers = match args.xr_layers {
-            XrLayers::Auto => HeadsetLayers::Auto,
-            XrLayers::EyeViews => HeadsetLayers::EyeViews,
-        };
-        if let Some(path) = &args.xr_scene {
-            show_scene(world, path)?;
-        }
-        let output = world.spawn(HeadsetOutput { layers, ..default() }).id();
-        world.flush();
-        connect(world, synthesis, "frame", output, "frame")?;
+    if args.headset.xr {
+        headset::show(world, synthesis, &args.headset)?;
     }
     if windowed {
         if software {
@@ -269,7 +196,7 @@ pub fn run(args: ViewArgs) -> Result<(), Failure> {
         world.flush();
         connect(world, input, "packets", recorder, "packets")?;
     }
-    if let Some(provider) = args.audio_output.clone().or_else(|| (windowed || args.xr).then(|| "auto".to_owned())) {
+    if let Some(provider) = args.audio_output.clone().or_else(|| (windowed || args.headset.xr).then(|| "auto".to_owned())) {
         // It opens the sound card when sound comes, so a stream without sound needs none.
         let gain_db = 20.0 * (f32::from(args.volume) / 100.0).log10().max(-5.0);
         let output = AudioOutput { provider, gain_db, mute: args.mute || args.volume == 0, ..default() };
@@ -291,35 +218,6 @@ pub fn run(args: ViewArgs) -> Result<(), Failure> {
         AppExit::Success => Ok(()),
         AppExit::Error(_) => Err("the viewer ended with an error: see the messages above".into()),
     }
-}
-
-/// The folder that a file is in.
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Shows a USD scene around someone who stands at its origin.
-fn show_scene(world: &mut World, path: &Path) -> Result<(), Failure> {
-    const EYE_HEIGHT_M: f32 = 1.6;
-    std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let name = path.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| format!("{} is not the name of a file", path.display()))?.to_owned();
-    let stage = world.resource::<AssetServer>().load(name);
-    world.spawn(UsdStageRoot(stage));
-    world.spawn((HeadsetScene::default(), Transform::from_xyz(0.0, EYE_HEIGHT_M, 0.0)));
-    Ok(())
-}
-
-/// Looks for the headset, and says what it found.
-pub fn open_headset(options: HeadsetOptions) -> Result<Headset, Failure> {
-    let named = options.log.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-    let headset = Headset::open(options).map_err(|error| format!("the headset's log {named} cannot be written: {error}"))?;
-    let status = headset.status();
-    match status.error {
-        Some(error) => say(&format!("no headset: {error}. Going on without")),
-        None => say(&format!("headset: {} by {}", status.headset, status.runtime)),
-    }
-    Ok(headset)
 }
 
 /// Writes pictures as they are due, and ends the app when it is time.
@@ -353,7 +251,7 @@ fn watch(
     // Who took the headset off for good has watched enough, unless there is a window.
     let phase = status.map(|status| status.phase.clone()).unwrap_or_default();
     let taken_off = phase == HeadsetPhase::Ended;
-    let time_is_up = time_is_up || (taken_off && viewer.args.headless);
+    let time_is_up = time_is_up || (taken_off && (viewer.args.headless || !has_display()));
     if time_is_up && let (HeadsetPhase::On(_), Some(headset)) = (&phase, headset) {
         // The session ends as OpenXR wants it, if its runtime answers.
         let asked = viewer.asked_to_leave.get_or_insert_with(|| {
