@@ -39,6 +39,7 @@ mod actions;
 mod error;
 mod headset;
 mod images;
+mod layers;
 mod log;
 mod output;
 mod pacer;

@@ -1,21 +1,19 @@
-//! What is handed to the compositor at the end of a frame: pictures into images, images into layers.
+//! What is handed to the compositor at the end of a frame: pictures are drawn into images that it shares.
 
 use crate::{
-    error::{Called, XrError},
+    error::XrError,
     headset::Core,
     images::{XrImages, copy},
+    layers::{Beside, submit},
     log::{Event, FrameEvent},
     output::{HeadsetBackground, HeadsetLayers, HeadsetOutput, Shown},
-    pose::{posef, yaw_pitch_deg},
+    pose::yaw_pitch_deg,
     session::{XrFrame, XrSession},
     shape::{Shape, eye_part, eye_size, shape},
     veil::Veil,
 };
 use bevy::prelude::*;
-use openxr::{
-    CompositionLayerBase, CompositionLayerEquirect2KHR, CompositionLayerFlags, CompositionLayerProjection,
-    CompositionLayerProjectionView, CompositionLayerQuad, EnvironmentBlendMode, Extent2Df, EyeVisibility, Vulkan,
-};
+use openxr::{EnvironmentBlendMode, Vulkan};
 use std::time::Duration;
 use studio_effects::text::{TextAnchor, TextOverlay};
 use studio_frame::prelude::*;
@@ -25,12 +23,8 @@ use studio_profile::{
     profile::ProfileProjection,
 };
 
-/// The panel's image, in pixels, and its width in metres where it hangs.
+/// The panel's image, in pixels.
 const PANEL_PX: UVec2 = UVec2::new(1024, 512);
-const PANEL_WIDTH_M: f32 = 1.1;
-/// Where the panel hangs: so far away, and so far below the horizon.
-const PANEL_DISTANCE_M: f32 = 1.4;
-const PANEL_DOWN_DEG: f32 = 28.0;
 
 /// What draws pictures into images.
 pub(crate) struct Painter {
@@ -144,8 +138,9 @@ impl Core {
                 veil.fill(device, queue, |_, texture| write(queue, texture, &pixels, Veil::SIZE))?;
             }
         }
-        let beside = Beside { scene: self.scene.take().is_some(), panel: self.panel.is_some() };
-        let layers = submit(session, painter, frame, kind, blend, beside)?;
+        let panel = self.panel.as_ref().map(|_| painter.panel_part).filter(|part| *part != UVec2::ZERO);
+        let beside = Beside { scene: self.scene.take().is_some(), panel, veil: painter.veil.level() };
+        let layers = submit(session, frame, kind, blend, beside)?;
         session.ask_for_next();
         Ok(self.note(frame, shown, layers))
     }
@@ -286,126 +281,6 @@ fn write_panel(
     panel.fill(device, queue, |_, texture| write(queue, texture, &layer.rgba, layer.size))?;
     painter.panel_part = layer.size;
     Ok(())
-}
-
-/// What is seen beside the picture.
-#[derive(Clone, Copy)]
-struct Beside {
-    scene: bool,
-    panel: bool,
-}
-
-/// Ends the frame with everything that is to be seen, from the back to the front. Returns the layers' names.
-fn submit(
-    session: &mut XrSession,
-    painter: &Painter,
-    frame: &XrFrame,
-    kind: Option<(Shape, StereoLayout)>,
-    blend: EnvironmentBlendMode,
-    beside: Beside,
-) -> Result<Vec<&'static str>, XrError> {
-    let XrSession { eyes, content, scene, panel, veil, base, head, stream, ahead, .. } = session;
-    let visible: &[(EyeVisibility, u32, &'static str, &'static str)] = match kind {
-        Some((_, StereoLayout::Mono)) => &[(EyeVisibility::BOTH, 0, "equirect2", "quad")],
-        _ => {
-            &[(EyeVisibility::LEFT, 0, "equirect2 left", "quad left"), (EyeVisibility::RIGHT, 1, "equirect2 right", "quad right")]
-        }
-    };
-    let (mut spheres, mut quads, mut views) = (Vec::new(), Vec::new(), Vec::new());
-    let mut names = Vec::new();
-    let filled = content.as_ref().filter(|images| images.filled);
-    match (kind.map(|(shape, _)| shape), filled) {
-        (Some(Shape::Sphere { central_horizontal_angle, upper_vertical_angle, lower_vertical_angle }), Some(images)) => {
-            for (visibility, layer, name, _) in visible {
-                spheres.push(
-                    CompositionLayerEquirect2KHR::new()
-                        .space(base)
-                        .eye_visibility(*visibility)
-                        .sub_image(images.whole(*layer))
-                        // A sphere of no radius is infinitely large: it turns with the head and does not move with it.
-                        .pose(posef(Isometry3d::from_rotation(ahead.rotation)))
-                        .radius(0.0)
-                        .central_horizontal_angle(central_horizontal_angle)
-                        .upper_vertical_angle(upper_vertical_angle)
-                        .lower_vertical_angle(lower_vertical_angle),
-                );
-                names.push(*name);
-            }
-        }
-        (Some(Shape::Screen { size_m, distance_m }), Some(images)) => {
-            let place = *ahead * Isometry3d::from_translation(Vec3::NEG_Z * distance_m);
-            for (visibility, layer, _, name) in visible {
-                let part = images.whole(*layer);
-                quads.push(quad(base, part, place, size_m).eye_visibility(*visibility));
-                names.push(*name);
-            }
-        }
-        (Some(Shape::EyeViews), _) => {
-            if let Some(images) = eyes.as_ref().filter(|images| images.filled) {
-                views.extend(eye_layers(frame, images));
-                names.push("projection");
-            }
-        }
-        _ => {}
-    }
-    let alpha = CompositionLayerFlags::BLEND_TEXTURE_SOURCE_ALPHA | CompositionLayerFlags::UNPREMULTIPLIED_ALPHA;
-    let scene = scene.as_ref().filter(|images| beside.scene && images.filled);
-    let scene_views: Vec<_> = scene.into_iter().flat_map(|images| eye_layers(frame, images)).collect();
-    if scene.is_some() {
-        names.push("scene");
-    }
-    let panel = panel.as_ref().filter(|images| beside.panel && images.filled && painter.panel_part != UVec2::ZERO);
-    if let Some(images) = panel.filter(|_| frame.should_render) {
-        let down = Quat::from_rotation_x(-PANEL_DOWN_DEG.to_radians());
-        let place = *ahead * Isometry3d::from_rotation(down) * Isometry3d::from_translation(Vec3::NEG_Z * PANEL_DISTANCE_M);
-        let size = painter.panel_part.as_vec2() * (PANEL_WIDTH_M / PANEL_PX.x as f32);
-        let part = images.part(0, URect::from_corners(UVec2::ZERO, painter.panel_part));
-        quads.push(quad(base, part, place, size).layer_flags(alpha));
-        names.push("panel");
-    }
-    if let Some(images) = veil.as_ref().filter(|_| painter.veil.level() > 0.0 && frame.should_render) {
-        let place = Isometry3d::from_translation(Vec3::NEG_Z * Veil::DISTANCE_M);
-        quads.push(quad(head, images.whole(0), place, Veil::SIZE_M).layer_flags(alpha));
-        names.push("veil");
-    }
-    let projection = (!views.is_empty()).then(|| CompositionLayerProjection::new().space(base).views(&views));
-    // What a camera renders before nothing is multiplied with its alpha already.
-    let scene = (!scene_views.is_empty()).then(|| {
-        let blended = CompositionLayerFlags::BLEND_TEXTURE_SOURCE_ALPHA;
-        CompositionLayerProjection::new().space(base).views(&scene_views).layer_flags(blended)
-    });
-    let screens = quads.len() - usize::from(names.contains(&"panel")) - usize::from(names.contains(&"veil"));
-    let mut layers: Vec<&CompositionLayerBase<'_, Vulkan>> = Vec::new();
-    layers.extend(spheres.iter().map(|layer| &**layer));
-    layers.extend(projection.iter().map(|layer| &**layer));
-    let (screens, before) = quads.split_at(screens);
-    layers.extend(screens.iter().map(|layer| &**layer));
-    layers.extend(scene.iter().map(|layer| &**layer));
-    layers.extend(before.iter().map(|layer| &**layer));
-    stream.end(frame.time, blend, &layers).called("xrEndFrame")?;
-    Ok(names)
-}
-
-/// Both eyes' parts of a projection layer, from where they were drawn.
-fn eye_layers<'a>(frame: &XrFrame, images: &'a XrImages) -> [CompositionLayerProjectionView<'a, Vulkan>; 2] {
-    [0, 1].map(|eye| {
-        let view = &frame.views[eye];
-        CompositionLayerProjectionView::new().pose(posef(view.eye)).fov(view.fov).sub_image(images.whole(eye as u32))
-    })
-}
-
-fn quad<'a>(
-    space: &'a openxr::Space,
-    part: openxr::SwapchainSubImage<'a, Vulkan>,
-    place: Isometry3d,
-    size_m: Vec2,
-) -> CompositionLayerQuad<'a, Vulkan> {
-    CompositionLayerQuad::new()
-        .space(space)
-        .eye_visibility(EyeVisibility::BOTH)
-        .sub_image(part)
-        .pose(posef(place))
-        .size(Extent2Df { width: size_m.x, height: size_m.y })
 }
 
 #[cfg(test)]
