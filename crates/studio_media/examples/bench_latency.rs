@@ -122,7 +122,7 @@ fn measure(arguments: Arguments, case: &Case) -> AnyResult<Vec<f64>> {
     let source = by_name("source")?.downcast::<gst_app::AppSrc>().map_err(|_| "the source is none")?;
 
     let ages = Arc::new(Mutex::new(Vec::new()));
-    let (first, seen) = mpsc::channel();
+    let (first, seen) = mpsc::sync_channel(1);
     show(&pipeline, &receiver, case.sync, size, ages.clone(), first);
     connect(&sender, &receiver);
     pipeline.set_state(gst::State::Playing)?;
@@ -189,7 +189,7 @@ fn show(
     sync: bool,
     size: UVec2,
     ages: Arc<Mutex<Vec<f64>>>,
-    first: mpsc::Sender<()>,
+    first: mpsc::SyncSender<()>,
 ) {
     let pipeline = pipeline.downgrade();
     receiver.connect_pad_added(move |_, pad| {
@@ -204,7 +204,7 @@ fn show(
                 let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
                 if let Some(age) = age_of(&sample, size) {
                     ages.lock().unwrap_or_else(PoisonError::into_inner).push(age);
-                    let _ = first.send(());
+                    let _ = first.try_send(());
                 }
                 Ok(gst::FlowSuccess::Ok)
             };

@@ -143,13 +143,7 @@ mod tests {
     fn picture(frame_id: u64) -> VideoFrame {
         let stamp = FrameStamp { frame_id, captured_at: UnixTime(0), pts: MediaTime(FRAME.as_nanos() as u64 * frame_id) };
         let planes = vec![Plane { data: Bytes::from(vec![0; 64]), stride: 16 }];
-        VideoFrame {
-            stamp,
-            format: PixelFormat::Rgba8,
-            size: UVec2::new(4, 4),
-            color: ColorInfo::default(),
-            planes: planes.into(),
-        }
+        VideoFrame { stamp, format: PixelFormat::Rgba8, size: UVec2::new(4, 4), color: ColorInfo::default(), planes }
     }
 
     fn field(frame_id: u64) -> MotionField {

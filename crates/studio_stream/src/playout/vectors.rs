@@ -101,7 +101,7 @@ fn stream(name: &str, target_ms: Option<f64>, frames: u32, interval_ms: f64, mut
 
 #[test]
 fn the_pages_vectors_are_what_is_chosen_here() {
-    let mut chance = Chance(0x5eed_0f_7e575);
+    let mut chance = Chance(0x05ee_d0f7_e575);
     let mut jitter = |spread: f64| chance.next() * spread;
     let cases = [
         stream("an even stream of 30 pictures a second", None, 60, 1000.0 / 30.0, |_| Some(40.0)),
