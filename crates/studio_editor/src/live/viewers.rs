@@ -30,15 +30,9 @@ pub(super) fn show(ui: &mut egui::Ui, frame: &Frame, output: Entity, status: &We
     if status.viewers.is_empty() {
         return;
     }
-    egui::Grid::new(("viewers", output)).num_columns(5).striped(true).show(ui, |ui| {
-        for heading in ["viewer", "latency ms", "lost", "frames/s", "Mbit/s"] {
-            ui.small(heading);
-        }
-        ui.end_row();
-        for viewer in status.viewers.iter().take(LISTED) {
-            line(ui, viewer, colors);
-        }
-    });
+    for viewer in status.viewers.iter().take(LISTED) {
+        line(ui, viewer, colors);
+    }
     if status.viewers.len() > LISTED {
         ui.weak(format!("and {} more", status.viewers.len() - LISTED));
     }
@@ -47,12 +41,12 @@ pub(super) fn show(ui: &mut egui::Ui, frame: &Frame, output: Entity, status: &We
     }
 }
 
+/// Two lines: who it is, and how it fares.
 fn line(ui: &mut egui::Ui, viewer: &ViewerStatus, colors: &Colors) {
+    let lost = share(viewer.path.packets_lost, viewer.path.packets_sent);
     let Some(report) = &viewer.report else {
-        ui.label(viewer.address.to_string()).on_hover_text("It does not report");
-        ui.weak("–");
-        ui.weak(share(viewer.path.packets_lost, viewer.path.packets_sent));
-        ui.end_row();
+        ui.label(viewer.address.to_string()).on_hover_text("It does not report how it fares.");
+        ui.weak(format!("{lost} lost"));
         return;
     };
     let kind = report.viewer.as_ref().map_or("viewer", |info| info.kind.name());
@@ -73,20 +67,20 @@ fn line(ui: &mut egui::Ui, viewer: &ViewerStatus, colors: &Colors) {
         ("could take", format!("{} Mbit/s", number(report.wanted_bps.map(|bps| bps / 1e6), 2))),
     ];
     let words = words.map(|(what, value)| format!("{what}: {value}")).join("\n");
-    // A stranger's words: as text, and not longer than the column.
-    let shown: String = format!("{kind} {name}").chars().take(18).collect();
-    ui.label(shown.trim_end().to_owned()).on_hover_text(words);
-    let latency = report.latency_ms;
-    ui.monospace(latency.map_or("–".to_owned(), |latency| format!("{:.0} / {:.0}", latency.p50, latency.p95)));
-    let lost = share(viewer.path.packets_lost, viewer.path.packets_sent);
-    if viewer.path.packets_lost * 50 > viewer.path.packets_sent {
-        ui.colored_label(colors.warning, lost)
-    } else {
-        ui.label(lost)
-    };
-    ui.monospace(number(report.display_hz, 0));
-    ui.monospace(number(report.received_bps.map(|bps| bps / 1e6), 2));
-    ui.end_row();
+    // A stranger's words: as text, and no wider than there is room.
+    ui.add(egui::Label::new(format!("{kind}  {name}")).truncate()).on_hover_text(&words);
+    let latency = report.latency_ms.map_or("–".to_owned(), |latency| format!("{:.0} / {:.0}", latency.p50, latency.p95));
+    let rates = format!("{} Hz  {} Mbit/s", number(report.display_hz, 0), number(report.received_bps.map(|bps| bps / 1e6), 2));
+    let many_lost = viewer.path.packets_lost * 50 > viewer.path.packets_sent;
+    ui.horizontal(|ui| {
+        ui.weak(format!("{latency} ms")).on_hover_text("Latency, p50 / p95");
+        if many_lost {
+            ui.colored_label(colors.warning, format!("{lost} lost"))
+        } else {
+            ui.weak(format!("{lost} lost"))
+        };
+        ui.weak(rates);
+    });
 }
 
 fn share(part: u64, whole: u64) -> String {

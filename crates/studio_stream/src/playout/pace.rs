@@ -12,6 +12,8 @@ const FALL_MS: f64 = 1.0;
 const JUMP_MS: f64 = 1500.0;
 /// A picture that is ready so much sooner than the one before was sent with it: the sender's backlog is not over yet.
 const BACKLOG_MS: f64 = 4.0;
+/// A picture that is ready so much sooner than the fastest before it ends a backlog: what those told is of no use any more.
+const CAUGHT_UP_MS: f64 = 8.0;
 /// No jitter is followed beyond this, in milliseconds: a stream that is later stalls.
 pub const MAX_JITTER_MS: f64 = 400.0;
 /// Frames drawn for one received, at most.
@@ -69,6 +71,10 @@ impl Pace {
             && let Some(before) = self.offsets.back()
         {
             self.live = offset > before - BACKLOG_MS;
+            self.offsets.clear();
+            self.delay = None;
+        }
+        if self.offsets.iter().all(|before| offset < before - CAUGHT_UP_MS) {
             self.offsets.clear();
             self.delay = None;
         }
@@ -171,6 +177,20 @@ mod tests {
         assert_eq!(pace.target_ms, None);
         pace.set_target_ms(Some(1e9));
         assert_eq!(pace.target_ms, Some(MAX_JITTER_MS));
+    }
+
+    #[test]
+    fn who_joins_late_on_a_slow_machine_is_soon_where_the_others_are() {
+        let mut pace = Pace::default();
+        // Sixty pictures of the past; a decoder that has to start takes longer for the first of them than they last.
+        for frame in 0..200 {
+            let late = ((60.0 - f64::from(frame)) * 65.0 + f64::from(frame.min(5)) * 70.0).max(0.0);
+            pace.ready(f64::from(frame) * 66.0, f64::from(frame) * 66.0 + 30.0 + late);
+            if frame == 70 {
+                assert!(pace.jitter_ms() < 10.0, "{}", pace.jitter_ms());
+            }
+        }
+        assert!(pace.jitter_ms() < 1.0, "{}", pace.jitter_ms());
     }
 
     #[test]

@@ -109,6 +109,10 @@ fn the_pages_vectors_are_what_is_chosen_here() {
         stream("a late joiner gets a backlog at once", None, 60, 1000.0 / 30.0, |frame| {
             Some(if frame < 20 { f64::from(20 - frame) * 33.0 + 35.0 } else { 35.0 + jitter(3.0) })
         }),
+        stream("a late joiner whose decoder starts slowly", None, 90, 1000.0 / 15.0, |frame| {
+            let late = (30.0 - f64::from(frame)) * 65.0 + f64::from(frame.min(3)) * 70.0;
+            Some(35.0 + late.max(0.0))
+        }),
         stream("lost pictures", None, 90, 1000.0 / 30.0, |frame| (frame % 11 != 7).then(|| 40.0 + jitter(8.0))),
         stream("a stall of 600 ms", None, 120, 1000.0 / 30.0, |frame| {
             Some(if (50..68).contains(&frame) { 640.0 - f64::from(frame - 50) * 33.0 } else { 40.0 })

@@ -31,7 +31,9 @@ impl RateLimit {
         let since = self.changed_at.map_or(Duration::MAX, |at| now.saturating_duration_since(at));
         let limit = match (self.limit_bps, wanted_bps) {
             (None, None) => None,
-            (Some(limit), None) => (since < RAISE_EVERY).then_some(limit),
+            (Some(limit), None) if since < RAISE_EVERY => Some(limit),
+            // Nobody believes in a limit any more. It goes in steps, too.
+            (Some(limit), None) => Self::raised(limit, u32::MAX, present_bps),
             (limit, Some(wanted)) => {
                 let wanted = u32::try_from(wanted).unwrap_or(u32::MAX).max(floor_bps);
                 let base = limit.unwrap_or(present_bps).min(present_bps.max(floor_bps));
@@ -41,9 +43,7 @@ impl RateLimit {
                     && f64::from(wanted) > f64::from(limit) * HIGHER
                     && since >= RAISE_EVERY
                 {
-                    // Where the encoder makes less than it might, its own setting holds it: there is nothing to limit.
-                    let held_back = f64::from(present_bps) > f64::from(limit) * LOWER;
-                    held_back.then(|| wanted.min((f64::from(limit) * STEP) as u32))
+                    Self::raised(limit, wanted, present_bps)
                 } else {
                     limit
                 }
@@ -53,6 +53,13 @@ impl RateLimit {
             (self.limit_bps, self.changed_at) = (limit, Some(now));
         }
         limit
+    }
+
+    /// A step up, towards `wanted_bps`.
+    fn raised(limit_bps: u32, wanted_bps: u32, present_bps: u32) -> Option<u32> {
+        // Where the encoder makes less than it might, its own setting holds it: there is nothing to limit.
+        let held_back = f64::from(present_bps) > f64::from(limit_bps) * LOWER;
+        held_back.then(|| wanted_bps.min((f64::from(limit_bps) * STEP) as u32))
     }
 }
 
@@ -78,6 +85,7 @@ mod tests {
         let changes = rises.windows(2).filter(|pair| pair[0] != pair[1]).count();
         assert!(changes < 18 && rises.last() == Some(&None), "{rises:?}");
         assert_eq!(second(Some(1_000_000), 61), Some(1_000_000));
-        assert_eq!((second(None, 62), second(None, 66)), (Some(1_000_000), None), "nobody is left");
+        assert_eq!((second(None, 62), second(None, 66)), (Some(1_000_000), Some(1_250_000)), "nobody is left");
+        assert_eq!((67..100).map(|at| second(None, at)).last(), Some(None));
     }
 }
