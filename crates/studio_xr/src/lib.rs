@@ -23,7 +23,7 @@
 //!   lost, a new start of the program is needed, and the message says so.
 //! - A thread of its own waits for the runtime's call (`xrWaitFrame`) and wakes the app; the app's loop never does. All other calls
 //!   are made between updates and in the render schedule, where nothing else uses the GPU's queue: OpenXR asks for that.
-//! - A runtime that hangs in another call than that one (a compositor that was stopped, not killed) holds the app.
+//! - A runtime that answers nothing at all (its service was stopped, not killed) holds the app in one of these, until it goes on or is killed.
 //!
 //! # A frame
 //!
