@@ -19,6 +19,8 @@ const FIGURES_MS = 250;
 const SECOND_MS = 1000;
 /** Between two requests for a key frame at least. */
 const REQUEST_MS = 200;
+/** Seconds without a picture after which a key frame is asked for, and after which the pictures are subscribed to anew. */
+const [STALLED_S, DEAD_S] = [2, 4];
 /** A decoder that got no key frame for so long goes back to the newest there is. */
 const RESTART_MS = 1000;
 
@@ -49,6 +51,9 @@ class Receiver implements SessionListener {
   private requests = 0;
   private requestedAt = -Infinity;
   private skippedBefore = 0;
+  private watching: boolean;
+  private picturesBefore = 0;
+  private stalledS = 0;
 
   constructor({ link, watching }: Order & { kind: "start" }) {
     this.video = new Video(
@@ -56,6 +61,7 @@ class Receiver implements SessionListener {
       (error) => this.decoderFailed(error),
     );
     this.session = new Session(link, viewerId(), this);
+    this.watching = watching;
     this.session.watch(watching);
     void this.session.run();
     setInterval(() => tell({ kind: "figures", figures: this.figures() }), FIGURES_MS);
@@ -67,6 +73,7 @@ class Receiver implements SessionListener {
       case "start":
         return;
       case "watch":
+        this.watching = order.watching;
         this.session.watch(order.watching);
         if (!order.watching) this.video.stop();
         return;
@@ -187,6 +194,7 @@ class Receiver implements SessionListener {
       intervalMs: rateHz > 0 ? 1000 / rateHz : undefined,
     });
     this.skippedBefore = counts.groupsSkipped;
+    this.lookForStall(counts.pictures);
     this.recent = [];
     const { catalogNow: catalog } = this;
     if (this.automatic && catalog && catalog.renditions.length > 1 && this.view) {
@@ -194,6 +202,15 @@ class Receiver implements SessionListener {
       this.choose(this.quality.choose(catalog.renditions, catalog.video?.track, room, now() / 1000));
     }
     this.report(receivedBps);
+  }
+
+  /** A group that never goes on says nothing: what would come after it is asked for, once. */
+  private lookForStall(pictures: number): void {
+    const still = pictures === this.picturesBefore && this.watching && this.track !== undefined;
+    this.picturesBefore = pictures;
+    this.stalledS = still ? this.stalledS + 1 : 0;
+    if (this.stalledS === STALLED_S) this.pictureLost();
+    else if (this.stalledS === DEAD_S) this.session.restartPictures();
   }
 
   private report(receivedBps = this.bytes.note(this.session.counts.bytes, now()) * 8): void {

@@ -2,6 +2,7 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer as serveHttp } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -51,6 +52,8 @@ export function freePort(): Promise<number> {
 export class Studio {
   private constructor(
     readonly process: ChildProcess,
+    /** All that it printed. */
+    readonly said: () => string,
     /** The page's link, as the studio prints it. */
     readonly link: string,
     private readonly folder: string,
@@ -61,7 +64,7 @@ export class Studio {
     for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes);
     const file = join(folder, "test.blueprint.ron");
     writeFileSync(file, blueprint);
-    const child = spawn(STUDIO, ["run", file, "--headless"], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(STUDIO, ["run", file, "--headless"], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, RUST_LOG: "info,studio_stream=debug" } });
     let said = "";
     const link = await new Promise<string>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`the studio gave no link:\n${said}`)), PATIENCE_MS);
@@ -79,7 +82,7 @@ export class Studio {
         reject(new Error(`the studio ended with ${code}:\n${said}`));
       });
     });
-    return new Studio(child, link, folder);
+    return new Studio(child, () => said, link, folder);
   }
 
   /** Saves another blueprint in the running one's place, which the studio follows. */
@@ -110,21 +113,27 @@ export interface Source {
   token?: string;
   /** What viewers know the studio's machine by. */
   host?: string;
-  codec?: "H264" | "Av1";
+  codec?: "H264" | "H265" | "Av1";
+  /** Pictures from one key frame to the next, at most. */
+  keyFrames?: number;
+  /** The projection that the picture is brought to, of the sphere or flat. */
+  projection?: "Equirectangular" | "Rectilinear";
 }
 
 /** A blueprint that streams a source, with the mark in its pictures. */
-export function blueprint({ port, source, rateHz = 30, sound, motion = false, bitrateBps = 8_000_000, token, host, codec = "H264" }: Source): string {
+export function blueprint({ port, source, rateHz = 30, sound, motion = false, bitrateBps = 8_000_000, token, host, codec = "H264", keyFrames = 60, projection }: Source): string {
   const output = [`bind: "127.0.0.1:${port}"`];
   if (token) output.push(`token: Some("${token}")`);
   if (host) output.push(`host: "${host}"`);
   const nodes = [
     `"source": ${source}`,
     `"colour": (kind: "ColorConvert")`,
-    `"encoder": (kind: "VideoEncoder", settings: (bitrate_bps: ${bitrateBps}, frame_rate_hz: ${rateHz.toFixed(1)}, codec: ${codec}))`,
+    `"encoder": (kind: "VideoEncoder", settings: (bitrate_bps: ${bitrateBps}, frame_rate_hz: ${rateHz.toFixed(1)}, codec: ${codec}, key_frame_interval_frames: ${keyFrames}))`,
     `"stream": (kind: "WebTransportOutput", settings: (${output.join(", ")}))`,
   ];
-  const links = [`"source.frame -> colour.frame"`, `"colour.frame -> encoder.frame"`, `"encoder.packets -> stream.packets"`];
+  if (projection) nodes.push(`"eyes": (kind: "EyeView", settings: (projection: ${projection}, stereo: Mono, size: (640, 320)))`);
+  const coded = projection ? [`"colour.frame -> eyes.frame"`, `"eyes.eyes -> encoder.frame"`] : [`"colour.frame -> encoder.frame"`];
+  const links = [`"source.frame -> colour.frame"`, ...coded, `"encoder.packets -> stream.packets"`];
   if (motion) {
     nodes.push(`"flow": (kind: "OpticalFlow", settings: (cell_px: 16))`);
     links.push(`"colour.frame -> flow.frame"`, `"flow.motion -> stream.motion"`);
@@ -230,3 +239,23 @@ export const words = (page: Page) =>
     const message = document.getElementById("message")!;
     return message.hidden ? "" : message.innerText;
   });
+
+/** Serves the page as the studio has it, with a script that runs in its worker before the worker's own; for links by `?stream=`. */
+export async function servePage(beforeWorker: string): Promise<{ link: (stream: string) => string; close: () => void }> {
+  const folder = PAGE ?? "../crates/studio_stream/web/dist";
+  const kinds: Record<string, string> = { js: "text/javascript", css: "text/css", html: "text/html" };
+  const server = serveHttp((request, answer) => {
+    const part = /^\/-\/([a-z]+\.(?:js|css))$/.exec(request.url ?? "")?.[1] ?? "index.html";
+    answer.setHeader("content-type", kinds[part.split(".")[1]!]!);
+    const body = readFileSync(join(folder, part), "utf8");
+    answer.end(part === "worker.js" ? `${beforeWorker}\n${body}` : body);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  const link = (stream: string): string => {
+    const { hash, host, pathname } = new URL(stream);
+    return `http://127.0.0.1:${port}/?stream=${encodeURIComponent(`https://${host}${pathname}`)}${hash}`;
+  };
+  server.unref();
+  return { link, close: () => server.close() };
+}

@@ -49,13 +49,6 @@ test("what the browser lacks is said, with what would help", { timeout: 60_000 }
     await until(name, async () => sentence.test(await words(page)));
     await page.close();
   }
-  const page = await browser.newPage();
-  await page.addInitScript(() => {
-    VideoDecoder.isConfigSupported = async (config) => ({ supported: false, config });
-  });
-  await page.goto(running.link);
-  await until("words", async () => /does not decode H\.264[\s\S]*Ask whoever streams/.test(await words(page)));
-  await page.close();
   await running.stop();
 });
 
@@ -63,8 +56,8 @@ test("from another machine it takes a secure page, to which the other one leads"
   const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10, host: ELSEWHERE }));
   assert.ok(running.link.startsWith(`https://${ELSEWHERE}:`), running.link);
   // As one who goes on past the warning about the certificate.
-  const context = await browser.newContext({ viewport: { width: 640, height: 400 }, ignoreHTTPSErrors: true });
-  const page = await context.newPage();
+  const other = await context(browser, { viewport: { width: 640, height: 400 }, ignoreHTTPSErrors: true });
+  const page = await other.newPage();
   await page.addInitScript({ content: readFileSync("out/test/browser/eyes.js", "utf8") });
   await page.goto(running.link.replace("https:", "http:"));
   await until("words", async () => /only on secure pages/.test(await words(page)));
@@ -72,6 +65,81 @@ test("from another machine it takes a secure page, to which the other one leads"
   assert.equal(await page.getAttribute("#message a", "href"), running.link);
   await page.click("#message a");
   await until("a picture", async () => (await stats(page))?.shown > 5);
-  await context.close();
+  await other.close();
+  await running.stop();
+});
+
+test("a codec that the browser refuses is named, and another one is played after it", { timeout: 120_000 }, async () => {
+  const settings = { port: await freePort(), source: pattern(320, 160, 10), rateHz: 10 };
+  const running = await studio(blueprint({ ...settings, codec: "H265" }));
+  const { page, errors } = await open(browser, running.link);
+  await until("words", async () => /does not decode H\.265[\s\S]*Ask whoever streams/.test(await words(page)));
+  await shot(page, "undecodable");
+  running.change(blueprint({ ...settings, codec: "H264" }));
+  await until("pictures", async () => (await stats(page)).shown > 5);
+  assert.equal(await words(page), "", "nothing stands over the picture");
+  assert.deepEqual(errors, []);
+  await page.context().close();
+  await running.stop();
+});
+
+test("an expired certificate is called one", { timeout: 120_000 }, async () => {
+  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10 }));
+  const page = await (await context(browser)).newPage();
+  // What the studio says of a certificate that ran out while it streamed, which the browser then does not accept.
+  await page.route("**/-/admission/**", (route) => route.fulfill({ json: { sha256: "00".repeat(32), expiresInS: -60 } }));
+  await page.goto(running.link);
+  await until("words", async () => /certificate has expired[\s\S]*Started again/.test(await words(page)));
+  await page.context().close();
+  await running.stop();
+});
+
+test("damaged pictures and tiles are got over, by a key frame that is asked for", { timeout: 180_000 }, async () => {
+  // No key frame comes by itself for minutes.
+  const source = { source: pattern(320, 160, 15), rateHz: 15, motion: true, keyFrames: 5000 };
+  const running = await studio(blueprint({ port: await freePort(), ...source }));
+  const served = await servePage(readFileSync("out/test/browser/mangle.js", "utf8"));
+  const { page, errors } = await open(browser, served.link(running.link), { width: 320, height: 160 });
+  await until("motion", async () => (await stats(page))?.fields > 5 && (await stats(page)).shown > 5);
+  const evil = (streams: number, datagrams: string): Promise<void> =>
+    page.evaluate((what) => new BroadcastChannel("mangle").postMessage(what), { streams, datagrams });
+  for (const datagrams of ["cut short", "noise"]) {
+    const before = await stats(page);
+    await evil(100, datagrams);
+    await until("garbage", async () => (await stats(page)).garbage > before.garbage + 10);
+    await until("a request for a key frame", async () => (await stats(page)).keyFrameRequests > before.keyFrameRequests);
+    await evil(0, "whole");
+    const { shown, fields } = await stats(page);
+    await until("pictures and motion", async () => (await stats(page)).shown > shown + 20 && (await stats(page)).fields > fields + 10);
+  }
+  const figures = await stats(page);
+  console.log(`${figures.garbage} not understood, ${figures.keyFrameRequests} key frames asked for, ${figures.connections} connections`);
+  assert.ok(!/report was not understood/.test(running.said()), "the studio understood the reports");
+  assert.deepEqual(errors, []);
+  await page.context().close();
+  served.close();
+  await running.stop();
+});
+
+test("what jumps in the middle is followed: the projection, and the clock", { timeout: 120_000 }, async () => {
+  const settings = { port: await freePort(), source: pattern(640, 320, 10), rateHz: 10 };
+  const running = await studio(blueprint({ ...settings, projection: "Rectilinear" }));
+  const { page, errors } = await open(browser, running.link);
+  await until("a flat picture", async () => (await stats(page))?.projection === "rectilinear" && (await stats(page)).shown > 5);
+  running.change(blueprint({ ...settings, projection: "Equirectangular" }));
+  await until("a sphere", async () => (await stats(page)).projection === "equirectangular");
+  const { shown } = await stats(page);
+  await until("its pictures", async () => (await stats(page)).shown > shown + 5);
+  // Somebody sets the viewer's clock: nothing here goes by it.
+  await page.evaluate(() => {
+    const now = Date.now;
+    Date.now = () => now() + 86_400_000;
+  });
+  await sleep(1500);
+  const { ageMs, clockAheadMs, connections } = await stats(page);
+  assert.ok(ageMs.p50! < 5000 && clockAheadMs === 0, `${ageMs.p50} ms`);
+  assert.equal(connections, 1);
+  assert.deepEqual(errors, []);
+  await page.context().close();
   await running.stop();
 });

@@ -5,9 +5,10 @@ import { test } from "node:test";
 import { CatalogError, parseCatalog } from "../../src/receive/catalog";
 import { LinkError, parseLink } from "../../src/link";
 import { deviceRotation, Look } from "../../src/look";
+import { GazeLog } from "../../src/gaze";
 import { choose, Pace } from "../../src/pace";
 import { percentile, Rate } from "../../src/rates";
-import { edgesOfProjection } from "../../src/xr/pose";
+import { edgesOfProjection, hit, orientation, turned } from "../../src/xr/pose";
 
 const HASH = "0c113bfb5e42b4f2eeb37abc34f0bb986fe5572083cd0c4c16f5b95c2fc5d9e9";
 
@@ -186,4 +187,34 @@ test("rates and percentiles", () => {
   assert.equal(rate.note(150, 5000), 30);
   assert.equal(percentile([], 0.5), undefined);
   assert.deepEqual([percentile([3, 1, 2], 0.5), percentile([3, 1, 2], 0.95)], [2, 3]);
+});
+
+test("where a view looks is noted ten times a second, and told once", () => {
+  const [log, look] = [new GazeLog(), new Look()];
+  look.turn(30, -20);
+  for (let ms = 0; ms < 1000; ms += 16) log.note(look.rotation(), ms);
+  const told = log.take();
+  assert.ok(told.length >= 8 && told.length <= 10, `${told.length}`);
+  assert.ok(Math.abs(told[3]!.yawDeg - 30) < 1e-3 && Math.abs(told[3]!.pitchDeg + 20) < 1e-3);
+  assert.deepEqual(log.take(), []);
+  for (let ms = 0; ms < 1e5; ms += 16) log.note(look.rotation(), 1000 + ms);
+  assert.equal(log.take().length, 64, "no more than a report has room for");
+});
+
+test("a ray meets the panel where it points", () => {
+  // To the right by 90 degrees, two metres away: at +X.
+  const board = { centre: [2, 0, 0] as [number, number, number], yaw: Math.PI / 2, width: 1, height: 0.5 };
+  const looking = (yaw: number, y = 0): Float32Array => {
+    const [a, b, c, d, e, f, g, h, i] = turned(-yaw) as unknown as [number, number, number, number, number, number, number, number, number];
+    return new Float32Array([a, b, c, 0, d, e, f, 0, g, h, i, 0, 0, y, 0, 1]);
+  };
+  const near = (at: [number, number] | undefined, wanted: [number, number]): void => wanted.forEach((value, index) => assert.ok(Math.abs(at![index]! - value) < 1e-4, `${at}`));
+  near(hit(looking(Math.PI / 2), board), [0.5, 0.5]);
+  near(hit(looking(Math.PI / 2, 0.2), board), [0.5, 0.1]);
+  near(hit(looking(Math.PI / 2 + Math.atan(0.2)), board), [0.9, 0.5]);
+  assert.equal(hit(looking(0), board), undefined, "beside it");
+  assert.equal(hit(looking(-Math.PI / 2), board), undefined, "behind");
+  // A half turn about Y, the other way round.
+  const { y, w } = orientation(Math.PI / 2);
+  assert.ok(Math.abs(y! + Math.SQRT1_2) < 1e-9 && Math.abs(w! - Math.SQRT1_2) < 1e-9);
 });
