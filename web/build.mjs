@@ -36,7 +36,7 @@ if (process.argv.includes("--tests")) {
   const node = { ...shared, platform: "node", packages: "external", outdir: "out/test", outbase: "test" };
   await build({ ...node, entryPoints: [...tests("test/unit"), ...tests("test/browser"), "test/browser/latency.ts"] });
   // What tests put into the page.
-  const inPage = ["eyes", "headset", "mangle", "shaders", "stock"].map((name) => `test/browser/${name}.ts`);
+  const inPage = ["eyes", "headset", "shaders", "stock"].map((name) => `test/browser/${name}.ts`);
   await build({ ...shared, format: "iife", outdir: "out/test", outbase: "test", entryPoints: inPage });
 } else {
   const out = argument("--out") ?? join(here, "out/page");

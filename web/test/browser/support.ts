@@ -2,7 +2,6 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer as serveHttp } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -239,23 +238,3 @@ export const words = (page: Page) =>
     const message = document.getElementById("message")!;
     return message.hidden ? "" : message.innerText;
   });
-
-/** Serves the page as the studio has it, with a script that runs in its worker before the worker's own; for links by `?stream=`. */
-export async function servePage(beforeWorker: string): Promise<{ link: (stream: string) => string; close: () => void }> {
-  const folder = PAGE ?? "../crates/studio_stream/web/dist";
-  const kinds: Record<string, string> = { js: "text/javascript", css: "text/css", html: "text/html" };
-  const server = serveHttp((request, answer) => {
-    const part = /^\/-\/([a-z]+\.(?:js|css))$/.exec(request.url ?? "")?.[1] ?? "index.html";
-    answer.setHeader("content-type", kinds[part.split(".")[1]!]!);
-    const body = readFileSync(join(folder, part), "utf8");
-    answer.end(part === "worker.js" ? `${beforeWorker}\n${body}` : body);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  const link = (stream: string): string => {
-    const { hash, host, pathname } = new URL(stream);
-    return `http://127.0.0.1:${port}/?stream=${encodeURIComponent(`https://${host}${pathname}`)}${hash}`;
-  };
-  server.unref();
-  return { link, close: () => server.close() };
-}
