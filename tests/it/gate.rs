@@ -96,8 +96,7 @@ fn stream(content: Content, coded: ColorInfo, read_as: Option<ColorInfo>) -> (Ve
     }
     let Pictures { frames, order } = core::mem::take(&mut *seen.lock().expect("unpoisoned"));
     assert!(order.windows(2).all(|pair| pair[1] > pair[0]), "{content:?}: the pictures came in this order: {order:?}");
-    let gaps = order.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
-    assert_eq!(gaps, 0, "{content:?}: pictures are missing: {order:?}");
+    // A live viewer passes a picture over that the next one is due with; those it shows are compared.
     let sent = sent.lock().expect("unpoisoned");
     let sources = order.iter().map(|id| sent.frames[id].clone()).collect();
     (sources, order.iter().map(|id| frames[id].clone()).collect())

@@ -32,9 +32,14 @@ const REORDERED_PACKETS: u32 = 128;
 /// jitter of a fifth of the round trip exceeds.
 const LOST_AFTER_ROUND_TRIPS: f32 = 1.4;
 
+/// How long a peer may keep an acknowledgement back. QUIC's own 25 ms are most of a picture's time.
+const ACK_DELAY: Duration = Duration::from_millis(5);
+
 /// The QUIC settings that both ends use: keep-alive, idle timeout, bounded buffers, a congestion control that
 /// takes chance losses and reordering for what they are.
 pub fn transport_config() -> quinn::TransportConfig {
+    let mut acks = quinn::AckFrequencyConfig::default();
+    acks.max_ack_delay(Some(ACK_DELAY));
     let mut config = quinn::TransportConfig::default();
     config
         .max_idle_timeout(quinn::IdleTimeout::try_from(IDLE_TIMEOUT).ok())
@@ -45,6 +50,7 @@ pub fn transport_config() -> quinn::TransportConfig {
         .stream_receive_window(STREAM_WINDOW_BYTES.into())
         .receive_window(CONNECTION_WINDOW_BYTES.into())
         .send_window(SEND_WINDOW_BYTES)
+        .ack_frequency_config(Some(acks))
         .packet_threshold(REORDERED_PACKETS)
         .time_threshold(LOST_AFTER_ROUND_TRIPS)
         .congestion_controller_factory(Arc::new(LiveControlFactory))
