@@ -5,6 +5,8 @@
 // the last three seconds' are ready, no later: as long as waiting longer lets enough more of them be in time to be worth it. Few
 // that come very late hold up none of the others. The delay rises at once and falls slowly. As both clocks are only ever compared
 // over the last seconds, they may drift.
+//
+// The studio's own viewer does the same (`studio_stream::playout`); `test/vectors/pace.json` holds both to it.
 
 import { DECODED_AHEAD } from "./receive/video";
 
@@ -20,6 +22,8 @@ const [FALL_MS, FALL_SHARE] = [1, 0.05];
 const JUMP_MS = 1500;
 /** A picture that is ready so much sooner than the one before was sent with it: the sender's backlog is not over yet. */
 const BACKLOG_MS = 4;
+/** A picture that is ready so much sooner than the fastest before it ends a backlog: what those told is of no use any more. */
+const CAUGHT_UP_MS = 8;
 /** No jitter is followed beyond this: a stream that is later stalls. */
 const MAX_JITTER_MS = 400;
 /** Nor beyond so many pictures: more are not decoded ahead of their time. */
@@ -61,6 +65,10 @@ export class Pace {
     const before = this.offsets.at(-1);
     if (!this.live && before !== undefined) {
       this.live = offset > before - BACKLOG_MS;
+      this.offsets = [];
+      this.delay = undefined;
+    }
+    if (this.offsets.every((before) => offset < before - CAUGHT_UP_MS)) {
       this.offsets = [];
       this.delay = undefined;
     }

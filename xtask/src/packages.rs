@@ -60,6 +60,7 @@ pub const PACKAGES: &[Package] = &[
     package(Group::Run, "libxi6", "mouse and touch in windows"),
     package(Group::Run, "libxkbcommon0", "the keyboard in windows"),
     package(Group::Run, "libxkbcommon-x11-0", "the keyboard in windows"),
+    package(Group::Test, "gstreamer1.0-nice", "WebRTC in GStreamer, a peer of the latency bench"),
     package(Group::Test, "ffmpeg", "an independent reader of our recordings, and the peer of the stitch bench"),
     package(Group::Test, "xvfb", "windows on a machine without a screen"),
     package(

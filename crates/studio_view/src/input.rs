@@ -192,7 +192,6 @@ fn take_pictures(
         let Some((pin, feeds)) = links.output(node, "frame").and_then(|pin| pins.get(pin).ok()) else { continue };
         let RunningInput { receiver, playing, settings } = &mut *running;
         while let Ok(decoded) = receiver.frames().try_recv() {
-            status.count_frame();
             if playing.push(decoded) {
                 stats.restart();
             }
@@ -217,6 +216,7 @@ fn take_pictures(
             counts.count_without_motion();
         }
         if let Some(mut frame) = submit {
+            status.count_frame();
             if let Some(color) = settings.color {
                 frame.color = color;
             }

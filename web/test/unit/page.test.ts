@@ -1,6 +1,7 @@
 // The page's own logic, without a browser.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { CatalogError, parseCatalog } from "../../src/receive/catalog";
 import { LinkError, parseLink } from "../../src/link";
@@ -217,4 +218,33 @@ test("a ray meets the panel where it points", () => {
   // A half turn about Y, the other way round.
   const { y, w } = orientation(Math.PI / 2);
   assert.ok(Math.abs(y! + Math.SQRT1_2) < 1e-9 && Math.abs(w! - Math.SQRT1_2) < 1e-9);
+});
+
+test("pictures are chosen as the studio's own viewer chooses them", () => {
+  type Picked = [number | null, number, number] | null;
+  type Event = ["ready", number, number] | ["ask", number, number, boolean, Picked];
+  interface Case { name: string; events: Event[]; jitterMs: number; intervalMs: number | null; steps: number; targetMs?: number }
+  const { cases } = JSON.parse(readFileSync("test/vectors/pace.json", "utf8")) as { cases: Case[] };
+  // The page has no setting for the delay.
+  const ours = cases.filter((one) => one.targetMs === undefined || one.targetMs === null);
+  assert.ok(ours.length >= 7, `${ours.length} cases`);
+  for (const { name, events, jitterMs, intervalMs, steps } of ours) {
+    const [pace, pictures]: [Pace, number[]] = [new Pace(), []];
+    events.forEach((event, index) => {
+      if (event[0] === "ready") {
+        pace.ready(event[1], event[2]);
+        // Another time line has other pictures.
+        if (pictures.length > 0 && pictures.at(-1)! >= event[1]) pictures.length = 0;
+        pictures.push(event[1]);
+        return;
+      }
+      const moment = pace.moment(event[1], event[2]);
+      const choice = moment === undefined ? undefined : choose(pictures, moment, event[2], () => event[3]);
+      const found = choice && [choice.previous === undefined ? null : pictures[choice.previous]!, pictures[choice.current]!, choice.phase];
+      assert.deepEqual(found ?? null, event[4], `${name}, event ${index}`);
+    });
+    assert.ok(Math.abs(pace.jitterMs - jitterMs) < 0.002, `${name}: ${pace.jitterMs} ms, not ${jitterMs}`);
+    assert.ok(intervalMs === null || Math.abs(pace.intervalMs! - intervalMs) < 0.002, name);
+    assert.equal(pace.steps(1000 / 60), steps, name);
+  }
 });

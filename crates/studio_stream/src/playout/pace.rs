@@ -4,10 +4,14 @@ use std::collections::VecDeque;
 
 /// Pictures that the delay is learnt from.
 const WINDOW: usize = 90;
-/// The share of pictures that must be ready in time.
-const READY: f64 = 0.95;
-/// How fast the delay falls, in milliseconds a picture.
+/// The share of pictures that are ready in time: at least, and beyond which none is waited for.
+const READY: [f64; 2] = [0.75, 0.95];
+/// What one more picture of a hundred in time is worth, in milliseconds of waiting for all.
+const WORTH_MS: f64 = 6.0;
+/// How fast the delay falls: in milliseconds a picture, or as a share of what it is too much, whichever is more. Nobody sees time run so
+/// little faster.
 const FALL_MS: f64 = 1.0;
+const FALL_SHARE: f64 = 0.05;
 /// A picture that is off by more begins another time line.
 const JUMP_MS: f64 = 1500.0;
 /// A picture that is ready so much sooner than the one before was sent with it: the sender's backlog is not over yet.
@@ -16,6 +20,8 @@ const BACKLOG_MS: f64 = 4.0;
 const CAUGHT_UP_MS: f64 = 8.0;
 /// No jitter is followed beyond this, in milliseconds: a stream that is later stalls.
 pub const MAX_JITTER_MS: f64 = 400.0;
+/// Nor beyond so many pictures, as viewers do not hold more of them decoded.
+const MAX_JITTER_PICTURES: f64 = 4.0;
 /// Frames drawn for one received, at most.
 const MAX_STEPS: u32 = 8;
 
@@ -84,10 +90,13 @@ impl Pace {
         let best = sorted[0];
         let wanted = match self.target_ms {
             Some(target) => best + target,
-            None => sorted[(sorted.len() as f64 * READY).ceil() as usize - 1].min(best + MAX_JITTER_MS),
+            None => {
+                let most = self.interval_ms().map_or(MAX_JITTER_MS, |interval| MAX_JITTER_MS.min(MAX_JITTER_PICTURES * interval));
+                worthwhile(&sorted).min(best + most)
+            }
         };
         self.delay = Some(match self.delay {
-            Some(delay) if wanted <= delay => wanted.max(delay - FALL_MS),
+            Some(delay) if wanted <= delay => wanted.max(delay - FALL_MS.max((delay - wanted) * FALL_SHARE)),
             _ => wanted,
         });
     }
@@ -123,6 +132,21 @@ impl Pace {
     pub fn moment(&self, now_ms: f64, steps: u32) -> Option<f64> {
         Some(now_ms - self.delay_ms(steps)?)
     }
+}
+
+/// The moment that it is worth to wait for, of those at which pictures were ready, earliest first: as long as waiting longer lets
+/// enough more of them be in time. Few that come very late hold up none of the others.
+fn worthwhile(ready: &[f64]) -> f64 {
+    let place = |share: f64| (ready.len() as f64 * share).ceil() as usize - 1;
+    let missed = |index: usize| (1.0 - (index + 1) as f64 / ready.len() as f64) * 100.0;
+    let (mut chosen, mut least) = (0.0, f64::INFINITY);
+    for index in (place(READY[0])..=place(READY[1])).rev() {
+        let cost = ready[index] + missed(index) * WORTH_MS;
+        if cost < least {
+            (chosen, least) = (ready[index], cost);
+        }
+    }
+    chosen
 }
 
 fn push(values: &mut VecDeque<f64>, value: f64) {
