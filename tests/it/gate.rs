@@ -2,7 +2,7 @@
 
 use crate::tap::{self, Kept, Pictures, Tap};
 use bevy::prelude::*;
-use neural_studio::prelude::*;
+use neural_studio::{prelude::*, studio_view::stats::ViewStats};
 use std::time::{Duration, Instant};
 
 const SIZE: UVec2 = UVec2::new(640, 320);
@@ -96,7 +96,10 @@ fn stream(content: Content, coded: ColorInfo, read_as: Option<ColorInfo>) -> (Ve
     }
     let Pictures { frames, order } = core::mem::take(&mut *seen.lock().expect("unpoisoned"));
     assert!(order.windows(2).all(|pair| pair[1] > pair[0]), "{content:?}: the pictures came in this order: {order:?}");
-    // A live viewer passes a picture over that the next one is due with; those it shows are compared.
+    // A live viewer passes a picture over that the next one is due with; but every one of them arrived and was decoded.
+    let decoded = viewer.world().resource::<ViewStats>().get().decoded;
+    let span = order[order.len() - 1] - order[0] + 1;
+    assert!(decoded >= span, "{content:?}: of {span} pictures {decoded} were decoded");
     let sent = sent.lock().expect("unpoisoned");
     let sources = order.iter().map(|id| sent.frames[id].clone()).collect();
     (sources, order.iter().map(|id| frames[id].clone()).collect())
