@@ -33,9 +33,22 @@ impl Default for ViewerIdentity {
     }
 }
 
-/// Where someone looks who has no [`SphereView`]: degrees to the right of the picture's middle and up. None while that is not known.
+/// Where someone looks, in degrees on the picture's sphere.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq)]
-pub struct ViewerLook(pub Option<(f32, f32)>);
+pub enum ViewerLook {
+    /// Where the [`SphereView`] does.
+    #[default]
+    View,
+    /// A headset's wearer: to the right of the picture's middle, from -180 to 180, and up, from -90 to 90.
+    At {
+        /// To the right of the picture's middle.
+        yaw_deg: f32,
+        /// Up from the horizon.
+        pitch_deg: f32,
+    },
+    /// Nobody knows, or nobody looks.
+    Unknown,
+}
 
 /// Counters at a moment: drawn, decoded, generated.
 #[derive(Clone, Copy)]
@@ -56,7 +69,12 @@ pub(crate) fn tell_studio(
     mut samples: Local<Vec<Sample>>,
 ) {
     let Some(first) = inputs.iter().next() else { return };
-    if let Some((yaw_deg, pitch_deg)) = look.0.or_else(|| views.iter().next().map(|view| (view.yaw_deg, view.pitch_deg))) {
+    let looked = match *look {
+        ViewerLook::View => views.iter().next().map(|view| (view.yaw_deg, view.pitch_deg)),
+        ViewerLook::At { yaw_deg, pitch_deg } => Some((yaw_deg, pitch_deg)),
+        ViewerLook::Unknown => None,
+    };
+    if let Some((yaw_deg, pitch_deg)) = looked {
         first.reporter().look(f64::from(yaw_deg), f64::from(pitch_deg));
     }
     let now = Instant::now();

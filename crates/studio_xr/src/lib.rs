@@ -51,6 +51,7 @@ mod scene;
 mod session;
 mod shape;
 mod veil;
+mod viewing;
 
 pub use error::XrError;
 pub use headset::{Headset, HeadsetOptions, HeadsetPhase, HeadsetSpace, HeadsetStatus};
@@ -107,12 +108,11 @@ impl Plugin for StudioXrPlugin {
             .init_resource::<HeadsetPanel>()
             .init_resource::<DisplayTime>()
             .init_resource::<ViewerLook>()
-            .insert_resource(ViewerIdentity::of_kind(ViewerKind::OpenXr))
             .init_resource::<scene::EyeTargets>()
             .register_type::<HeadsetScene>()
             .insert_resource(self.0.clone())
             .insert_resource(self.0.status())
-            .add_systems(First, (follow_headset, tell_viewer).chain())
+            .add_systems(First, (follow_headset, viewing::tell_viewer).chain())
             .add_systems(
                 PostUpdate,
                 (scene::make_eyes, ApplyDeferred, scene::place_eyes)
@@ -121,6 +121,10 @@ impl Plugin for StudioXrPlugin {
                     .before(CameraUpdateSystems),
             )
             .add_systems(Update, panel::write_panel.in_set(StudioSystems::Report));
+        // Without a headset at the start there is none later on.
+        if self.0.status().phase != HeadsetPhase::Off {
+            app.insert_resource(ViewerIdentity::of_kind(ViewerKind::OpenXr));
+        }
         let stats = app.world().resource::<ViewStats>().clone();
         let Some(render_app) = app.get_sub_app_mut(RenderApp) else { return };
         render_app
@@ -145,30 +149,6 @@ fn follow_headset(
     if core::mem::take(&mut core.panel_wished) {
         panel.0 = !panel.0;
     }
-}
-
-/// Says when the next frame will be seen, and where the viewer looks: which moment of the stream that is, the stream input decides.
-fn tell_viewer(
-    frame: Res<HeadsetFrame>,
-    status: Res<HeadsetStatus>,
-    mut last: Local<Option<XrFrame>>,
-    mut display: ResMut<DisplayTime>,
-    mut look: ResMut<ViewerLook>,
-) {
-    if frame.0.is_some() {
-        last.clone_from(&frame.0);
-    }
-    let on = matches!(status.phase, HeadsetPhase::On(_));
-    let Some(last) = last.as_ref().filter(|_| on) else {
-        // The window, or nobody.
-        display.set_if_neq(DisplayTime::default());
-        look.set_if_neq(ViewerLook::default());
-        return;
-    };
-    // Between two frames, what is drawn ahead is for the next one.
-    let at = if frame.0.is_some() { last.display_at } else { last.display_at + last.period };
-    display.set_if_neq(DisplayTime { at: Some(at), interval: Some(last.period) });
-    look.set_if_neq(ViewerLook(last.tracked.then(|| last.look_deg())));
 }
 
 /// Ends the headset's frame with the newest picture.

@@ -9,8 +9,12 @@ pub(super) struct Events(Vec<Value>);
 impl Events {
     /// Reads what is there of a log; a last line that is half written is left out.
     pub fn read(path: &Path) -> Self {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        Self(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        Self::from_lines(&fs::read_to_string(path).unwrap_or_default())
+    }
+
+    /// The events of a log's lines.
+    pub fn from_lines(lines: &str) -> Self {
+        Self(lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
     /// The events of a kind, in their order.

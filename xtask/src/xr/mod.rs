@@ -1,10 +1,13 @@
 //! The headset viewer against a real OpenXR runtime: Monado, which has a simulated headset for machines without one.
 
 mod events;
+mod footage;
 mod pixels;
 mod place;
 mod process;
+mod reports;
 mod scenes;
+mod screen;
 
 use crate::{
     process::{Job, Runner},

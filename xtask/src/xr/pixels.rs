@@ -1,12 +1,10 @@
-//! What the runtime's compositor makes of our layers, to the pixel: Monado's main compositor in a window of a display server without a
-//! screen (weston), photographed and compared with what geometry says must be seen.
+//! What the runtime's compositor makes of our layers, to the pixel: photographed and compared with what geometry says must be seen.
 
 use super::{
-    process::Background,
-    scenes::{RUN, SOON, Stage},
+    scenes::{SOON, Stage},
+    screen::Screen,
 };
-use crate::process::{Job, Runner};
-use std::{fs, path::Path, time::Duration};
+use std::fs;
 
 /// The window, with both eyes side by side.
 const WINDOW: [usize; 2] = [640, 360];
@@ -57,7 +55,8 @@ pub(super) fn scene(stage: &Stage) -> Result<(), String> {
 fn photograph(stage: &Stage, shown: Shown, layers: &str, layer: &str) -> Result<(), String> {
     fs::write(stage.out().join("eyes.tga"), tga()).map_err(|error| format!("eyes.tga cannot be written: {error}"))?;
     let (_studio, link) = stage.studio_of(BLUEPRINT)?;
-    let (_weston, _monado) = (weston(stage)?, stage.composing_monado()?);
+    let screen = Screen::start(stage, WINDOW)?;
+    let _monado = stage.composing_monado()?;
     let projection = match shown {
         Shown::Sphere | Shown::SphereAndCube => "equirectangular",
         Shown::HalfSphere => "half-equirectangular",
@@ -81,7 +80,7 @@ fn photograph(stage: &Stage, shown: Shown, layers: &str, layer: &str) -> Result<
     // The compositor's window may need a while until it is there.
     for _ in 0..PHOTOGRAPHS {
         let before = stage.events().with_picture().count();
-        let picture = shoot(stage)?;
+        let picture = screen.photograph()?;
         let events = stage.events();
         // The photograph is of one of the frames of that time, or of one shortly before, and the head moves all the while.
         let frames = events.with_picture().skip(before.saturating_sub(FRAMES_UNDER_WAY));
@@ -196,48 +195,6 @@ fn mean(picture: &[u8], [x, y]: [usize; 2]) -> [f64; 3] {
         }
     }
     sum
-}
-
-/// Starts the display server.
-fn weston(stage: &Stage) -> Result<Background, String> {
-    let mut command = stage.command("weston");
-    command.args(["--backend=headless", "--renderer=pixman", "--shell=kiosk", "--socket=wl-xr", "--idle-time=0", "--no-config"]);
-    // Only then may it be photographed.
-    command.args(["--debug", &format!("--width={}", WINDOW[0]), &format!("--height={}", WINDOW[1])]);
-    let mut weston = Background::start("weston", command, stage.out())?;
-    let socket = stage.run_outside().join("wl-xr");
-    weston.until("weston's socket", SOON, || socket.exists().then_some(()))?;
-    Ok(weston)
-}
-
-/// Takes a photograph. Returns it as RGB.
-fn shoot(stage: &Stage) -> Result<Vec<u8>, String> {
-    let photographs = || {
-        let files = fs::read_dir(stage.run_outside()).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
-        files.filter(|path| path.extension().is_some_and(|end| end == "png")).collect::<Vec<_>>()
-    };
-    for old in photographs() {
-        let _gone = fs::remove_file(old);
-    }
-    // It writes into the folder it is started in.
-    let script = format!("cd '{}' && exec weston-screenshooter", stage.run_inside().display());
-    let mut command = stage.command("sh");
-    command.args(["-c", &script]).env("WAYLAND_DISPLAY", "wl-xr");
-    Background::start("screenshooter", command, stage.out())?.finish(RUN)?;
-    let taken = photographs().pop().ok_or("no photograph was taken")?;
-    let (png, rgb) = (stage.out().join("headset.png"), stage.out().join("headset.rgb"));
-    fs::copy(&taken, &png).map_err(|error| error.to_string())?;
-    decode(stage.runner(), &png, &rgb)?;
-    let bytes = fs::read(&rgb).map_err(|error| format!("`{}`: {error}", rgb.display()))?;
-    let wanted = WINDOW[0] * WINDOW[1] * 3;
-    if bytes.len() == wanted { Ok(bytes) } else { Err(format!("the photograph has {} bytes, not {wanted}", bytes.len())) }
-}
-
-fn decode(runner: &Runner, png: &Path, rgb: &Path) -> Result<(), String> {
-    let job = Job::new("gst-launch-1.0 -q filesrc", Duration::from_secs(60));
-    let (from, to) = (format!("location={}", png.display()), format!("location={}", rgb.display()));
-    let parts = [from.as_str(), "!", "pngdec", "!", "videoconvert", "!", "video/x-raw,format=RGB", "!", "filesink", to.as_str()];
-    runner.run(&job.args(parts))
 }
 
 /// The source's picture as a Targa file: a header of 18 bytes, then blue, green and red.

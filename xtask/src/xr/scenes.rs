@@ -2,9 +2,11 @@
 
 use super::{
     events::Events,
-    pixels,
+    footage, pixels,
     place::{MANIFEST, Place},
     process::Background,
+    reports::Reports,
+    screen,
 };
 use crate::{process::Runner, project::Project};
 use std::{
@@ -17,7 +19,7 @@ use std::{
 type Scene = fn(&Stage) -> Result<(), String>;
 
 /// All scenes, with their names.
-pub(super) const ALL: [(&str, Scene); 10] = [
+pub(super) const ALL: [(&str, Scene); 11] = [
     ("headset: a session", session),
     ("headset: eye views", eye_views),
     ("headset: pixels of equirect2", pixels::equirect2),
@@ -25,6 +27,7 @@ pub(super) const ALL: [(&str, Scene); 10] = [
     ("headset: pixels of a projection", pixels::projection),
     ("headset: pixels of a quad", pixels::quad),
     ("headset: pixels of a scene before it", pixels::scene),
+    ("headset: real footage", footage::scene),
     ("headset: another program before it", hidden),
     ("headset: runtime killed", runtime_killed),
     ("headset: no runtime", no_runtime),
@@ -109,8 +112,19 @@ impl<'a> Stage<'a> {
     pub fn studio_of(&self, text: &str) -> Result<(Background, String), String> {
         let blueprint = self.out.join("test.blueprint.ron");
         fs::write(&blueprint, text).map_err(|error| format!("`{}`: {error}", blueprint.display()))?;
+        let (blueprint, reports) = (blueprint.to_string_lossy(), self.reports());
+        self.studio_with(&["run", &blueprint, "--headless", "--viewer-report", &reports.to_string_lossy()])
+    }
+
+    /// Where a studio that runs a blueprint leaves what its viewers report.
+    fn reports(&self) -> PathBuf {
+        self.out.join("viewers.json")
+    }
+
+    /// Starts a studio with these arguments. Returns it with the viewers' link.
+    pub fn studio_with(&self, arguments: &[&str]) -> Result<(Background, String), String> {
         let mut command = Command::new(&self.studio);
-        command.arg("run").arg(&blueprint).arg("--headless").env("NO_COLOR", "1");
+        command.args(arguments).env("NO_COLOR", "1");
         let mut studio = Background::start("studio", command, &self.out)?;
         let said = self.out.join("studio.log");
         let link = studio.until("a link", SOON, || {
@@ -128,7 +142,13 @@ impl<'a> Stage<'a> {
 
     /// Starts Monado with its main compositor, in a window of the display server that runs.
     pub fn composing_monado(&self) -> Result<Background, String> {
-        self.start_monado(&[("XRT_COMPOSITOR_FORCE_WAYLAND", "1"), ("WAYLAND_DISPLAY", "wl-xr")])
+        self.start_monado(&[("XRT_COMPOSITOR_FORCE_WAYLAND", "1"), ("WAYLAND_DISPLAY", screen::NAME)])
+    }
+
+    /// The same, with a window that shows the eyes' views as they are, at the size of the display.
+    pub fn peeking_monado(&self) -> Result<Background, String> {
+        let wayland = [("XRT_COMPOSITOR_FORCE_WAYLAND", "1"), ("WAYLAND_DISPLAY", screen::NAME)];
+        self.start_monado(&[wayland[0], wayland[1], ("XRT_WINDOW_PEEK", "both"), ("SDL_VIDEODRIVER", "wayland")])
     }
 
     fn start_monado(&self, settings: &[(&str, &str)]) -> Result<Background, String> {
@@ -175,12 +195,13 @@ impl Drop for Stage<'_> {
     }
 }
 
-/// The test pattern with its motion, on a free port.
+/// The test pattern with its motion, on a free port. Monado without a compositor shows 20 frames a second: every second one is to be
+/// generated.
 const BLUEPRINT: &str = r#"(version: 1, nodes: {
-    "source": (kind: "TestPatternInput", settings: (size: (640, 320), rate_hz: 15.0)),
+    "source": (kind: "TestPatternInput", settings: (size: (640, 320), rate_hz: 10.0)),
     "colour": (kind: "ColorConvert"),
     "flow": (kind: "OpticalFlow", settings: (cell_px: 16)),
-    "encoder": (kind: "VideoEncoder", settings: (bitrate_bps: 4000000, frame_rate_hz: 15.0, codec: H264)),
+    "encoder": (kind: "VideoEncoder", settings: (bitrate_bps: 4000000, frame_rate_hz: 10.0, codec: H264)),
     "stream": (kind: "WebTransportOutput", settings: (bind: "127.0.0.1:0")),
 }, links: [
     "source.frame -> colour.frame", "colour.frame -> encoder.frame", "colour.frame -> flow.frame",
@@ -188,9 +209,10 @@ const BLUEPRINT: &str = r#"(version: 1, nodes: {
 ])
 "#;
 
-/// A session from its beginning to its end: states in order, eyes apart, the head moves, the sphere goes to the compositor as it is.
+/// A session from its beginning to its end: states in order, eyes apart, the head moves, the sphere goes to the compositor as it is,
+/// and the studio is told where the head looks.
 fn session(stage: &Stage) -> Result<(), String> {
-    let (_studio, link) = stage.studio()?;
+    let (mut studio, link) = stage.studio()?;
     let _monado = stage.monado()?;
     stage.viewer(&link, &["--projection", "equirectangular", "--seconds", "6"])?.finish(RUN)?;
     let events = stage.events();
@@ -202,7 +224,12 @@ fn session(stage: &Stage) -> Result<(), String> {
     }
     println!("{} frames with a picture, layers: {}", events.with_picture().count(), layers.join(", "));
     let wanted = ["equirect2", "panel"];
-    if layers != wanted { Err(format!("the layers were {layers:?}, not {wanted:?}")) } else { Ok(()) }
+    if layers != wanted {
+        return Err(format!("the layers were {layers:?}, not {wanted:?}"));
+    }
+    let reports = studio.until("the viewer's reports", SOON, || Reports::after_the_end(&stage.reports()))?;
+    println!("The studio was told {} times where the head looked.", reports.check(&events)?);
+    Ok(())
 }
 
 /// The same, drawn for each eye, from a picture for each eye.
