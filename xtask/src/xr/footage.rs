@@ -2,11 +2,9 @@
 
 use super::{
     scenes::{SOON, Stage},
-    screen::Screen,
+    screen::{Screen, WINDOW},
 };
 
-/// The window: a square for each eye, which sees as far across as up and down.
-const WINDOW: [usize; 2] = [1280, 640];
 /// The part of the views that is compared, from the top: the figures hang nearer than the sphere.
 const COMPARED: f64 = 0.6;
 /// How far the eyes' views may differ on average, of 255: a mono picture on an infinitely large sphere is the same for both.
@@ -21,8 +19,8 @@ pub(super) fn scene(stage: &Stage) -> Result<(), String> {
     let out = stage.out().join("demo");
     let arguments = ["demo", "--headless", "--no-view", "--seconds", "120", "--out", &out.to_string_lossy()];
     let (_studio, link) = stage.studio_with(&arguments)?;
-    let screen = Screen::start(stage, WINDOW)?;
-    let _monado = stage.peeking_monado()?;
+    let screen = Screen::start(stage)?;
+    let _monado = stage.composing_monado()?;
     let mut viewer = stage.viewer(&link, &[])?;
     // The figures are those of a second.
     viewer.until("pictures in the headset", SOON, || (stage.events().with_picture().count() > 40).then_some(()))?;

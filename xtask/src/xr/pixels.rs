@@ -2,12 +2,10 @@
 
 use super::{
     scenes::{SOON, Stage},
-    screen::Screen,
+    screen::{Screen, WINDOW},
 };
 use std::fs;
 
-/// The window, with both eyes side by side.
-const WINDOW: [usize; 2] = [640, 360];
 /// The simulated headset's angle of view, across and down.
 const FOV_DEG: f64 = 85.0;
 /// How far a colour may be off, of 255: coding, and the head's tilt, which the log leaves out.
@@ -55,7 +53,7 @@ pub(super) fn scene(stage: &Stage) -> Result<(), String> {
 fn photograph(stage: &Stage, shown: Shown, layers: &str, layer: &str) -> Result<(), String> {
     fs::write(stage.out().join("eyes.tga"), tga()).map_err(|error| format!("eyes.tga cannot be written: {error}"))?;
     let (_studio, link) = stage.studio_of(BLUEPRINT)?;
-    let screen = Screen::start(stage, WINDOW)?;
+    let screen = Screen::start(stage)?;
     let _monado = stage.composing_monado()?;
     let projection = match shown {
         Shown::Sphere | Shown::SphereAndCube => "equirectangular",

@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn reports_are_looked_at_when_the_viewer_has_left() {
         let path = std::env::temp_dir().join(format!("viewers-{}.json", std::process::id()));
-        let mut read = |text: &str| {
+        let read = |text: &str| {
             fs::write(&path, text).unwrap();
             Reports::after_the_end(&path).is_some()
         };

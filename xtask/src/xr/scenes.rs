@@ -145,12 +145,6 @@ impl<'a> Stage<'a> {
         self.start_monado(&[("XRT_COMPOSITOR_FORCE_WAYLAND", "1"), ("WAYLAND_DISPLAY", screen::NAME)])
     }
 
-    /// The same, with a window that shows the eyes' views as they are, at the size of the display.
-    pub fn peeking_monado(&self) -> Result<Background, String> {
-        let wayland = [("XRT_COMPOSITOR_FORCE_WAYLAND", "1"), ("WAYLAND_DISPLAY", screen::NAME)];
-        self.start_monado(&[wayland[0], wayland[1], ("XRT_WINDOW_PEEK", "both"), ("SDL_VIDEODRIVER", "wayland")])
-    }
-
     fn start_monado(&self, settings: &[(&str, &str)]) -> Result<Background, String> {
         // One that was killed leaves its socket.
         let socket = self.run_outside().join("monado_comp_ipc");

@@ -10,24 +10,31 @@ use std::{fs, path::PathBuf, time::Duration};
 /// The name that programs find the display server by.
 pub(super) const NAME: &str = "wl-xr";
 
-/// The display server. The window fills it, both eyes side by side.
+/// The size that Monado gives its window for the simulated headset, whatever the display's, in pixels. Both eyes are side by side in it.
+pub(super) const WINDOW: [usize; 2] = [640, 360];
+
+/// The display server. The window fills it.
 pub(super) struct Screen<'a> {
     stage: &'a Stage<'a>,
-    size: [usize; 2],
     _weston: Background,
 }
 
 impl<'a> Screen<'a> {
-    /// Starts the display server, so many pixels wide and high.
-    pub fn start(stage: &'a Stage, size: [usize; 2]) -> Result<Self, String> {
+    /// Starts the display server.
+    pub fn start(stage: &'a Stage) -> Result<Self, String> {
         let mut command = stage.command("weston");
         command.args(["--backend=headless", "--renderer=pixman", "--shell=kiosk", "--idle-time=0", "--no-config"]);
         // Only with `--debug` may it be photographed.
-        command.args(["--debug", &format!("--socket={NAME}"), &format!("--width={}", size[0]), &format!("--height={}", size[1])]);
+        command.args([
+            "--debug",
+            &format!("--socket={NAME}"),
+            &format!("--width={}", WINDOW[0]),
+            &format!("--height={}", WINDOW[1]),
+        ]);
         let mut weston = Background::start("weston", command, stage.out())?;
         let socket = stage.run_outside().join(NAME);
         weston.until("weston's socket", SOON, || socket.exists().then_some(()))?;
-        Ok(Self { stage, size, _weston: weston })
+        Ok(Self { stage, _weston: weston })
     }
 
     /// Takes a photograph, which is left as `headset.png`. Returns it as RGB.
@@ -49,7 +56,7 @@ impl<'a> Screen<'a> {
             [from.as_str(), "!", "pngdec", "!", "videoconvert", "!", "video/x-raw,format=RGB", "!", "filesink", to.as_str()];
         stage.runner().run(&Job::new("gst-launch-1.0 -q filesrc", Duration::from_secs(60)).args(parts))?;
         let bytes = fs::read(&rgb).map_err(|error| format!("`{}`: {error}", rgb.display()))?;
-        let wanted = self.size[0] * self.size[1] * 3;
+        let wanted = WINDOW[0] * WINDOW[1] * 3;
         if bytes.len() == wanted { Ok(bytes) } else { Err(format!("the photograph has {} bytes, not {wanted}", bytes.len())) }
     }
 
