@@ -5,7 +5,7 @@ use crate::{
     images::XrImages,
     pose::posef,
     session::{XrFrame, XrSession},
-    shape::Shape,
+    shape::{Shape, SphereAngles},
     veil::Veil,
 };
 use bevy::prelude::*;
@@ -50,20 +50,9 @@ pub(crate) fn submit(
     let mut names = Vec::new();
     let filled = content.as_ref().filter(|images| images.filled);
     match (kind.map(|(shape, _)| shape), filled) {
-        (Some(Shape::Sphere { central_horizontal_angle, upper_vertical_angle, lower_vertical_angle }), Some(images)) => {
+        (Some(Shape::Sphere(angles)), Some(images)) => {
             for (visibility, layer, name, _) in visible {
-                spheres.push(
-                    CompositionLayerEquirect2KHR::new()
-                        .space(base)
-                        .eye_visibility(*visibility)
-                        .sub_image(images.whole(*layer))
-                        // A sphere of no radius is infinitely large: it turns with the head and does not move with it.
-                        .pose(posef(Isometry3d::from_rotation(ahead.rotation)))
-                        .radius(0.0)
-                        .central_horizontal_angle(central_horizontal_angle)
-                        .upper_vertical_angle(upper_vertical_angle)
-                        .lower_vertical_angle(lower_vertical_angle),
-                );
+                spheres.push(sphere(angles, *ahead).space(base).eye_visibility(*visibility).sub_image(images.whole(*layer)));
                 names.push(*name);
             }
         }
@@ -129,6 +118,17 @@ fn eye_layers<'a>(frame: &XrFrame, images: &'a XrImages) -> [CompositionLayerPro
     })
 }
 
+/// A part of a sphere, before it has a space and a picture.
+fn sphere<'a>(angles: SphereAngles, ahead: Isometry3d) -> CompositionLayerEquirect2KHR<'a, Vulkan> {
+    CompositionLayerEquirect2KHR::new()
+        // A sphere of no radius is infinitely large: it turns with the head and does not move with it.
+        .pose(posef(Isometry3d::from_rotation(ahead.rotation)))
+        .radius(0.0)
+        .central_horizontal_angle(angles.central_horizontal)
+        .upper_vertical_angle(angles.upper_vertical)
+        .lower_vertical_angle(angles.lower_vertical)
+}
+
 fn quad<'a>(
     space: &'a openxr::Space,
     part: openxr::SwapchainSubImage<'a, Vulkan>,
@@ -141,4 +141,39 @@ fn quad<'a>(
         .sub_image(part)
         .pose(posef(place))
         .size(Extent2Df { width: size_m.x, height: size_m.y })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::shape;
+    use core::f32::consts::{FRAC_PI_2, FRAC_PI_4, PI};
+
+    /// A layer's pose (rotation, place), radius, and angles across, up and down.
+    fn values(projection: PictureProjection, ahead: Isometry3d) -> (Quat, Vec3, [f32; 4]) {
+        let Shape::Sphere(angles) = shape(projection, Vec2::new(2.0, 1.0), true, 2.5) else { panic!("no sphere") };
+        let layer = sphere(angles, ahead).into_raw();
+        let pose = crate::pose::isometry(layer.pose);
+        let numbers = [layer.radius, layer.central_horizontal_angle, layer.upper_vertical_angle, layer.lower_vertical_angle];
+        (pose.rotation, pose.translation.into(), numbers)
+    }
+
+    /// The first case is the conformance suite's full sphere at infinity in the local space; the others are what recentring and half a
+    /// sphere make of it.
+    #[test]
+    fn spheres_have_the_values_that_the_conformance_suite_has() {
+        let turned = Isometry3d::new(Vec3::new(0.3, 1.6, -1.5), Quat::from_rotation_y(FRAC_PI_4));
+        let (whole, half) = (PictureProjection::Equirectangular, PictureProjection::HalfEquirectangular);
+        let golden = [
+            (whole, Isometry3d::IDENTITY, [0.0, 2.0 * PI, FRAC_PI_2, -FRAC_PI_2]),
+            (whole, turned, [0.0, 2.0 * PI, FRAC_PI_2, -FRAC_PI_2]),
+            (half, Isometry3d::IDENTITY, [0.0, PI, FRAC_PI_2, -FRAC_PI_2]),
+            (half, turned, [0.0, PI, FRAC_PI_2, -FRAC_PI_2]),
+        ];
+        for (projection, ahead, numbers) in golden {
+            let (rotation, place, seen) = values(projection, ahead);
+            assert_eq!(seen, numbers, "{projection:?}");
+            assert!(rotation.abs_diff_eq(ahead.rotation, 1e-6) && place == Vec3::ZERO, "{rotation} {place}");
+        }
+    }
 }
