@@ -10,7 +10,6 @@ use bevy::{
         RenderPlugin,
         error_handler::{RenderErrorHandler, RenderErrorPolicy},
         pipelined_rendering::PipelinedRenderingPlugin,
-        settings::RenderCreation,
     },
     window::{ExitCondition, PresentMode, WindowResolution},
     winit::{EventLoopProxyWrapper, UpdateMode, WinitPlugin, WinitSettings, WinitUserEvent},
@@ -19,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
-use studio_gpu::device::{GpuError, HeadlessGpu};
+use studio_gpu::device::{GpuError, HeadlessGpu, render_creation};
 use studio_graph::{
     blueprint::asset::BlueprintFolder,
     prelude::*,
@@ -118,9 +117,10 @@ fn build(window: AppWindow, assets: AssetPlugin, headset: Option<Headset>) -> Re
         Some(adapter) => adapter,
         None => HeadlessGpu::open()?.adapter,
     };
-    let render = headset
-        .as_ref()
-        .map_or_else(|| RenderPlugin { synchronous_pipeline_compilation: true, ..default() }, Headset::render_plugin);
+    let render = headset.as_ref().map_or_else(
+        || RenderPlugin { render_creation: render_creation(), synchronous_pipeline_compilation: true, ..default() },
+        Headset::render_plugin,
+    );
     let mut app = App::new();
     app.insert_resource(StudioAdapter(adapter));
     let defaults = DefaultPlugins
@@ -198,7 +198,7 @@ fn sleep_until_deadline(waker: Res<StudioWaker>, mut settings: ResMut<WinitSetti
 /// A lost device is opened again; anything else is a fault of one frame and was logged.
 fn recover_gpu(error: &bevy::render::error_handler::RenderError, _main: &mut World, _render: &mut World) -> RenderErrorPolicy {
     match error.ty {
-        bevy::render::error_handler::ErrorType::DeviceLost => RenderErrorPolicy::Recover(RenderCreation::default()),
+        bevy::render::error_handler::ErrorType::DeviceLost => RenderErrorPolicy::Recover(render_creation()),
         _ => RenderErrorPolicy::Ignore,
     }
 }

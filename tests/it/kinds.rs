@@ -90,6 +90,11 @@ fn every_kind_of_the_registry_runs() {
             .iter()
             .filter_map(|name| {
                 let status = world.get::<NodeStatus>(node(world, name))?;
+                // Without a headset it says so.
+                if name == "eyewear" {
+                    let says_so = status.error().is_some_and(|error| error.contains("without a headset"));
+                    return (!says_so).then(|| format!("{name}: {status:?}"));
+                }
                 let runs = matches!(status, NodeStatus::Running { frames } if *frames > 0) || *status == NodeStatus::Ended;
                 (!runs).then(|| format!("{name}: {status:?}"))
             })

@@ -1,5 +1,6 @@
 //! A GPU without an app: for tests, benches and offline tools.
 
+use bevy::render::settings::{RenderCreation, WgpuSettings};
 use std::{
     future::Future,
     pin::pin,
@@ -61,12 +62,24 @@ pub enum GpuError {
     },
 }
 
+/// The ways to a GPU that the studio's shaders are made for: not OpenGL, though a library in the build can speak it. `WGPU_BACKEND` chooses
+/// others.
+pub fn backends() -> wgpu::Backends {
+    wgpu::Backends::from_env().unwrap_or(wgpu::Backends::PRIMARY)
+}
+
+/// How Bevy's render plugin opens a GPU for the studio: the fastest of those [`backends`] know.
+pub fn render_creation() -> RenderCreation {
+    WgpuSettings { backends: Some(backends()), ..WgpuSettings::default() }.into()
+}
+
 impl HeadlessGpu {
     /// Opens the fastest adapter there is, with all of its limits. `WGPU_ADAPTER_NAME` and `WGPU_BACKEND` choose
     /// another one.
     pub fn open() -> Result<Self, GpuError> {
         block_on(async {
-            let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+            let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+            let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends: backends(), ..descriptor });
             let adapter = match wgpu::util::initialize_adapter_from_env(&instance, None).await {
                 Ok(adapter) => adapter,
                 Err(_) => instance

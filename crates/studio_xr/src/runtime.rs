@@ -173,6 +173,6 @@ pub(crate) fn open() -> Result<(Connection, SharedGpu), XrError> {
 
 /// Bevy's render plugin on a device that is there, or on one that it finds.
 pub(crate) fn render_plugin(creation: Option<RenderCreation>) -> RenderPlugin {
-    let render_creation = creation.unwrap_or_default();
+    let render_creation = creation.unwrap_or_else(studio_gpu::device::render_creation);
     RenderPlugin { render_creation, synchronous_pipeline_compilation: true, ..default() }
 }
