@@ -1,8 +1,8 @@
 //! A rig whose answer is known: virtual fisheyes film a sphere, and what is stitched of their picture is compared with that sphere.
 //!
-//! Once the two lenses see alike, once one is exposed by an eighth of a stop less and the other more, which the stitch is not told: then what is right
-//! is the sphere with either exposure, and the blend in between; compared is with the mean of the two. OpenCV's multi-band blender gets the
-//! same picture, and maps and masks from the same lens models. Limits: a decibel better than it, or as good in a tenth of the time.
+//! Once the two lenses see alike; once one is darker by 4 % and the other brighter by as much, which the stitch is not told: the sphere
+//! itself, which lies between the two, is still what it is compared with. OpenCV's multi-band blender gets the same picture, and maps and
+//! masks from the same lens models. Limits: a decibel better than it, or as good in a tenth of the time.
 
 use crate::{AnyResult, Bench, peers};
 use bevy::math::{DVec2, DVec3, UVec2};

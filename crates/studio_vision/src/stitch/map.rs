@@ -2,7 +2,7 @@
 
 use super::{
     StitchBlend, StitchError, StitchSettings, StitchView,
-    bands::{BandsMap, LayerTile, size_in_cells},
+    bands::{BandsMap, CellWeights, LayerTile},
     view::Chart,
     weights::{WeightRule, quantise},
 };
@@ -309,57 +309,34 @@ impl Builder<'_> {
 
     /// Keeps a tile for the coarse bands as each lens sees it that sees any of it.
     fn add_layers(&mut self, part: &Chart, node: impl Fn(usize, u32) -> Node) {
-        let cell_deg = self.deg_per_px * f64::from(CELL_PX);
-        let cells = self.found[0].tile_px / CELL_PX;
+        let (cell_deg, cells) = (self.deg_per_px * f64::from(CELL_PX), self.found[0].tile_px / CELL_PX);
         let Some((_, tiles)) = &mut self.bands else { return };
         for lens in 0..self.rig.lenses.len() {
             let nodes: [Node; 9] = core::array::from_fn(|index| node(lens, index as u32));
-            if nodes.iter().all(|node| node.edge_deg <= 0.0) {
-                continue;
+            if nodes.iter().any(|node| node.edge_deg > 0.0) {
+                let seen = nodes.map(|Node { value, edge_deg }| (value, edge_deg / cell_deg));
+                tiles.push(LayerTile::new(part.min, cells, lens, seen));
             }
-            let mut coefficients = [0.0; 36];
-            for channel in 0..4 {
-                let polynomial = biquadratic(nodes.map(|node| match channel {
-                    // From nothing at the edge to all at two cells inside of it; farther in or out does not matter, and would bend the polynomial.
-                    3 => (node.edge_deg / (2.0 * cell_deg)).clamp(-4.0, 5.0),
-                    channel => node.value[channel],
-                }));
-                for (index, coefficient) in polynomial.into_iter().enumerate() {
-                    coefficients[4 * index + channel] = coefficient as f32;
-                }
-            }
-            let origin = (part.min / CELL_PX).to_array().map(|cell| cell as u16);
-            tiles.push(LayerTile { origin, lens: lens as u32, cells, unused: 0, coefficients });
         }
     }
 
     /// The weight of each lens in each cell of the picture, as its tiles say.
     fn cell_weights(&self, size: UVec2) -> Vec<Vec<f32>> {
-        let cells = size_in_cells(size);
-        let mut weights = vec![vec![0.0; cells.element_product() as usize]; self.rig.lenses.len()];
+        let mut weights = CellWeights::new(size, self.rig.lenses.len());
         let side = self.found.last().map_or(1, |found| block_side(found.tile_px));
-        let lists = self.found.iter().flat_map(|found| {
-            let filled = found.filled.iter().enumerate().map(|list| (list, false));
-            filled.chain(found.blended.iter().enumerate().map(|list| (list, true)))
-        });
-        for (lens, tile, blended) in
-            lists.flat_map(|((lens, tiles), blended)| tiles.iter().map(move |tile| (lens, tile, blended)))
-        {
-            let [left, top, width, height] = tile.rectangle.map(u32::from);
-            // Weights are on the corners of cells.
-            let block = blended.then(|| &self.blocks[tile.block(side)]);
-            for y in 0..height.div_ceil(CELL_PX) {
-                for x in 0..width.div_ceil(CELL_PX) {
-                    let corner = |dx: u32, dy: u32| match block {
-                        Some(block) => f32::from(block[(y + dy) as usize * side + (x + dx) as usize]) / 255.0,
-                        None => 1.0,
-                    };
-                    let weight = (corner(0, 0) + corner(1, 0) + corner(0, 1) + corner(1, 1)) / 4.0;
-                    weights[lens][((top / CELL_PX + y) * cells.x + left / CELL_PX + x) as usize] = weight;
-                }
+        for found in &self.found {
+            for (lens, tile) in
+                (found.filled.iter().enumerate()).flat_map(|(lens, tiles)| tiles.iter().map(move |tile| (lens, tile)))
+            {
+                weights.set(lens, tile.rectangle, None);
+            }
+            for (lens, tile) in
+                (found.blended.iter().enumerate()).flat_map(|(lens, tiles)| tiles.iter().map(move |tile| (lens, tile)))
+            {
+                weights.set(lens, tile.rectangle, Some((&self.blocks[tile.block(side)], side)));
             }
         }
-        weights
+        weights.lenses
     }
 
     /// Compares a tile with the lens model between its nodes, for a sample of all tiles.
@@ -469,7 +446,7 @@ impl Tile {
 }
 
 /// The coefficients (1, s, s², t, st, s²t, t², st², s²t²) of the biquadratic through nine values at s, t = 0, ½, 1.
-fn biquadratic(values: [f64; 9]) -> [f64; 9] {
+pub(super) fn biquadratic(values: [f64; 9]) -> [f64; 9] {
     // The quadratic through three values at 0, ½ and 1.
     let quadratic = |[a, b, c]: [f64; 3]| [a, 4.0 * b - 3.0 * a - c, 2.0 * (a + c) - 4.0 * b];
     let rows: [[f64; 3]; 3] = core::array::from_fn(|t| quadratic([values[3 * t], values[3 * t + 1], values[3 * t + 2]]));

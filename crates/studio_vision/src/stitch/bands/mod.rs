@@ -15,12 +15,13 @@
 mod pass;
 #[cfg(test)]
 mod tests;
+mod tiles;
 
 pub(super) use pass::BandsPass;
+pub(super) use tiles::{CellWeights, LayerTile};
 
 use super::map::CELL_PX;
 use bevy::math::UVec2;
-use bytemuck::{Pod, Zeroable};
 
 /// Fewest and most bands.
 pub(super) const BANDS: core::ops::RangeInclusive<u32> = 2..=8;
@@ -28,21 +29,6 @@ pub(super) const BANDS: core::ops::RangeInclusive<u32> = 2..=8;
 const SHORTEST_TEXELS: u32 = 4;
 /// A lens that has so much of the weight counts alone.
 const ALONE: f32 = 0.998;
-
-/// A tile as one lens sees it, for the coarse bands: whole cells of eight pixels.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub(super) struct LayerTile {
-    /// Left and top, in cells.
-    pub origin: [u16; 2],
-    /// The lens.
-    pub lens: u32,
-    /// Side in cells.
-    pub cells: u32,
-    pub unused: u32,
-    /// Nine quadruples of coefficients for (u, v, gain, coverage) in the order 1, s, s², t, st, s²t, t², st², s²t².
-    pub coefficients: [f32; 36],
-}
 
 /// The coarse bands of one map. Level 0 has a texel for each cell, each further level half as many a side.
 #[derive(Clone, Debug)]
@@ -90,7 +76,7 @@ impl BandsMap {
 }
 
 /// A picture's size in cells.
-pub(super) fn size_in_cells(size_px: UVec2) -> UVec2 {
+fn size_in_cells(size_px: UVec2) -> UVec2 {
     (size_px + CELL_PX - 1) / CELL_PX
 }
 
