@@ -7,6 +7,7 @@
 mod connect;
 mod inbox;
 mod meter;
+mod motion;
 mod rate;
 mod report;
 mod session;
