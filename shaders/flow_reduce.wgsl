@@ -7,6 +7,10 @@
 //     @binding(2) header of four words and then the cells, row by row; two signed 16-bit numbers a cell, x in the low half,
 //       in 1/16 pixel of the picture. Header: sums over the cells of the mean |difference| without and with motion, in
 //       1/4096 of the code range; the number of cells; 0.
+//     @binding(3) how far each motion can be trusted (see flow_confidence.wgsl); not read without CONFIDENT
+// Overrides: CONFIDENT, whether that is known.
+
+override CONFIDENT: bool = false;
 
 struct Grid {
     // Pixels of the picture in one pixel of the flow.
@@ -26,11 +30,14 @@ struct Field {
 @group(0) @binding(0) var flow: texture_2d<f32>;
 @group(0) @binding(1) var<uniform> grid: Grid;
 @group(0) @binding(2) var<storage, read_write> field: Field;
+@group(0) @binding(3) var confidence: texture_2d<f32>;
 
 const SIDE: u32 = 8u;
 const ROUNDS: i32 = 4;
 const UNITS_PER_PIXEL: f32 = 16.0;
 const RESIDUAL_UNITS: f32 = 4096.0;
+// What a motion still counts that the way back contradicts: a cell of nothing else has one all the same.
+const LEAST_CONFIDENCE: f32 = 0.02;
 
 // Motion and weight of each sample of the cell.
 var<private> samples: array<vec3f, 64>;
@@ -51,9 +58,13 @@ fn reduce(@builtin(global_invocation_id) id: vec3u) {
     for (var j = 0u; j < taps.y; j++) {
         for (var i = 0u; i < taps.x; i++) {
             let position = origin + (vec2f(f32(i), f32(j)) + 0.5) / vec2f(taps) * cell_size;
-            let texel = textureLoad(flow, min(vec2u(position), vec2u(size) - 1u), 0);
+            let place = min(vec2u(position), vec2u(size) - 1u);
+            let texel = textureLoad(flow, place, 0);
             // A motion that leaves much unexplained says less.
-            let weight = 1.0 / (texel.z + 4.0 / 255.0);
+            var weight = 1.0 / (texel.z + 4.0 / 255.0);
+            if CONFIDENT {
+                weight *= max(textureLoad(confidence, place, 0).x, LEAST_CONFIDENCE);
+            }
             samples[j * taps.x + i] = vec3f(texel.xy, weight);
             median += weight * texel.xy;
             weights += weight;

@@ -103,7 +103,7 @@ impl Bench {
     }
 
     fn flow(&self, name: &str, pictures: &[GpuPicture; 2], working_width_px: u32, quality: FlowQuality) -> AnyResult<Value> {
-        let settings = FlowSettings { working_width_px, quality, grid: UVec2::new(40, 20), wraps: true };
+        let settings = FlowSettings { working_width_px, quality, grid: UVec2::new(40, 20), wraps: true, ..Default::default() };
         let mut pass = FlowPass::new(&self.gpu.device, pictures[0].size, &settings)?;
         let mut turn = 0;
         let times = self.time(|encoder| {

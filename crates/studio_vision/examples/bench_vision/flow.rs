@@ -11,7 +11,7 @@ use crate::{
 use bevy::math::{UVec2, Vec2};
 use serde_json::json;
 use std::path::Path;
-use studio_gpu::picture::GpuPicture;
+use studio_gpu::{picture::GpuPicture, readback::read_rgba};
 use studio_vision::flow::{FlowPass, FlowQuality, FlowSettings};
 
 /// Pairs with public ground truth.
@@ -30,14 +30,25 @@ pub fn run(bench: &Bench) -> AnyResult<()> {
     peers::opencv(bench, "flow", &bench.data)?;
     let Some(folder) = bench.data("flow/middlebury") else { return Ok(()) };
     for (quality, limit_px, limit_ms) in LIMITS {
-        let errors =
-            PAIRS.iter().map(|pair| endpoint_error(bench, &folder.join(pair), quality)).collect::<AnyResult<Vec<_>>>()?;
+        let pixels =
+            PAIRS.iter().map(|pair| endpoint_errors(bench, &folder.join(pair), quality)).collect::<AnyResult<Vec<_>>>()?;
+        let mean = |errors: &mut dyn Iterator<Item = f32>| {
+            let (sum, count) = errors.fold((0.0_f64, 0.0), |(sum, count), error| (sum + f64::from(error), count + 1.0));
+            (sum / f64::max(count, 1.0)) as f32
+        };
+        let errors: Vec<f32> = pixels.iter().map(|pair| mean(&mut pair.iter().map(|(error, _)| *error))).collect();
+        let trusted = pixels.iter().map(|pair| mean(&mut pair.iter().filter(|(_, trusted)| *trusted).map(|(error, _)| *error)));
+        let trusted_px = trusted.sum::<f32>() / PAIRS.len() as f32;
+        let all = pixels.iter().flatten();
+        let trusted_percent = 100.0 * all.clone().filter(|(_, trusted)| *trusted).count() as f32 / all.count().max(1) as f32;
         let mean_px = errors.iter().sum::<f32>() / errors.len() as f32;
         let worst_px = errors.iter().copied().fold(0.0, f32::max);
-        let times = time(bench, &pair(bench, &folder.join(PAIRS[TIMED]))?, quality)?;
+        let times = time(bench, &pair(bench, &folder.join(PAIRS[TIMED]))?, quality, false)?;
+        let both_ways = time(bench, &pair(bench, &folder.join(PAIRS[TIMED]))?, quality, true)?;
         let passed = mean_px <= limit_px && (bench.is_hardware() || times.at(0.5) <= limit_ms);
         let mut record = json!({
             "name": format!("flow {quality:?} 640x480"), "epe_px": mean_px, "limit_px": limit_px, "worst_pair_px": worst_px,
+            "epe_of_the_trusted_px": trusted_px, "trusted_percent": trusted_percent, "both_ways_ms": both_ways.at(0.5),
             "passed": passed, "adapter": bench.gpu.adapter.name,
         });
         for (pair, error) in PAIRS.iter().zip(&errors) {
@@ -45,7 +56,7 @@ pub fn run(bench: &Bench) -> AnyResult<()> {
         }
         times.add_to(&mut record);
         println!("{record}");
-        let times = time(bench, &stretched(bench, &folder.join(PAIRS[TIMED]), FULL_HD)?, quality)?;
+        let times = time(bench, &stretched(bench, &folder.join(PAIRS[TIMED]), FULL_HD)?, quality, false)?;
         let mut record = json!({ "name": format!("flow {quality:?} 1920x1080"), "adapter": bench.gpu.adapter.name });
         if bench.is_hardware() && quality == FlowQuality::Balanced {
             record["passed"] = json!(times.at(0.5) <= FULL_HD_MS);
@@ -57,15 +68,16 @@ pub fn run(bench: &Bench) -> AnyResult<()> {
 }
 
 fn settings(width: u32, quality: FlowQuality) -> FlowSettings {
-    FlowSettings { working_width_px: width, quality, grid: UVec2::new(40, 30), wraps: false }
+    FlowSettings { working_width_px: width, quality, grid: UVec2::new(40, 30), wraps: false, both_ways: false }
 }
 
 fn pair(bench: &Bench, folder: &Path) -> AnyResult<[GpuPicture; 2]> {
     Ok([bench.read_picture(&folder.join("frame11.png"))?, bench.read_picture(&folder.join("frame10.png"))?])
 }
 
-fn time(bench: &Bench, pair: &[GpuPicture; 2], quality: FlowQuality) -> AnyResult<Times> {
-    let mut pass = FlowPass::new(&bench.gpu.device, pair[0].size, &settings(pair[0].size.x, quality))?;
+fn time(bench: &Bench, pair: &[GpuPicture; 2], quality: FlowQuality, both_ways: bool) -> AnyResult<Times> {
+    let settings = FlowSettings { both_ways, ..settings(pair[0].size.x, quality) };
+    let mut pass = FlowPass::new(&bench.gpu.device, pair[0].size, &settings)?;
     let mut turn = 0;
     bench.time(|encoder| {
         turn = 1 - turn;
@@ -73,14 +85,15 @@ fn time(bench: &Bench, pair: &[GpuPicture; 2], quality: FlowQuality) -> AnyResul
     })
 }
 
-/// Mean endpoint error in pixels over the pixels whose motion is known.
+/// The endpoint error in pixels of each pixel whose motion is known, and whether the flow the other way agrees with its own.
 ///
 /// The ground truth is defined on frame 10 and points forward: what is at `p` in frame 10 is at `p + f` in frame 11. Our motion is defined
 /// on the current frame and points from the past: what is at `p` now was at `p - m`. With frame 11 as the previous picture and frame 10 as
 /// the current one, both speak of the same pixels, and `m = -f`.
-fn endpoint_error(bench: &Bench, folder: &Path, quality: FlowQuality) -> AnyResult<f32> {
+fn endpoint_errors(bench: &Bench, folder: &Path, quality: FlowQuality) -> AnyResult<Vec<(f32, bool)>> {
     let pictures = pair(bench, folder)?;
-    let mut pass = FlowPass::new(&bench.gpu.device, pictures[0].size, &settings(pictures[0].size.x, quality))?;
+    let settings = FlowSettings { both_ways: true, ..settings(pictures[0].size.x, quality) };
+    let mut pass = FlowPass::new(&bench.gpu.device, pictures[0].size, &settings)?;
     for picture in &pictures {
         let mut encoder = bench.gpu.device.create_command_encoder(&Default::default());
         pass.encode(&bench.gpu.device, &mut encoder, picture)?;
@@ -99,10 +112,13 @@ fn endpoint_error(bench: &Bench, folder: &Path, quality: FlowQuality) -> AnyResu
         let value = |x: u32, y: u32| found[((base.y + y) * size.x + base.x + x) as usize];
         value(0, 0).lerp(value(1, 0), part.x).lerp(value(0, 1).lerp(value(1, 1), part.x), part.y) * per_texel
     };
+    let confidence = pass.confidence_picture().ok_or("the flow found no confidence")?;
+    let confidence = read_rgba(&bench.gpu.device, &bench.gpu.queue, &confidence.planes[0])?;
     let known = truth.iter().zip(0u32..).filter(|(motion, _)| motion.abs().max_element() < 1e9);
-    let (sum, count) = known.fold((0.0_f64, 0), |(sum, count), (motion, index)| {
+    let errors = known.map(|(motion, index)| {
         let pixel = UVec2::new(index % truth_size.x, index / truth_size.x);
-        (sum + f64::from((at(pixel) + *motion).length()), count + 1)
+        let texel = ((pixel.as_vec2() + 0.5) / per_texel).as_uvec2().min(size - 1);
+        ((at(pixel) + *motion).length(), confidence[4 * (texel.y * size.x + texel.x) as usize] >= 128)
     });
-    Ok((sum / f64::from(count.max(1))) as f32)
+    Ok(errors.collect())
 }

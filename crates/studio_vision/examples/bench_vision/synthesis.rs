@@ -64,8 +64,14 @@ pub fn run(bench: &Bench) -> AnyResult<()> {
         peer(clip, "repeat", "dup", &path, &frames)?;
         peer(clip, "blend", "blend", &path, &frames)?;
         peer(clip, "mci aobmc bidir vsbmc", "mci:mc_mode=aobmc:me_mode=bidir:vsbmc=1", &path, &frames)?;
-        for (quality, cell_px) in [(SynthesisQuality::Fast, 32), (SynthesisQuality::Fast, 16), (SynthesisQuality::Sharp, 16)] {
-            let mut maker = Maker::new(bench, clip.size, quality, cell_px)?;
+        let kinds = [
+            (SynthesisQuality::Fast, 32, false),
+            (SynthesisQuality::Fast, 16, false),
+            (SynthesisQuality::Sharp, 16, false),
+            (SynthesisQuality::Sharp, 16, true),
+        ];
+        for (quality, cell_px, both_ways) in kinds {
+            let mut maker = Maker::new(bench, clip.size, quality, cell_px, both_ways)?;
             let [mut whole, mut lossy] = [0.0; 2];
             for pair in 0..pairs {
                 let kept = [bench.upload(&frames[2 * pair])?, bench.upload(&frames[2 * pair + 2])?];
@@ -83,8 +89,9 @@ pub fn run(bench: &Bench) -> AnyResult<()> {
                 false => quality != SynthesisQuality::Fast || flow.at(0.5) + synthesis.at(0.5) <= FRAME_MS[0],
             };
             let in_time = !is_720p || in_time;
+            let ways = if both_ways { ", motion both ways" } else { "" };
             let mut record = json!({
-                "name": format!("synthesis {quality:?}, {}, cells of {cell_px} px", clip.name), "psnr_db": whole,
+                "name": format!("synthesis {quality:?}, {}, cells of {cell_px} px{ways}", clip.name), "psnr_db": whole,
                 "psnr_db_5_percent_lost": lossy, "limit_db": clip.limit_db, "flow_ms": flow.at(0.5), "adapter": bench.gpu.adapter.name,
                 "passed": whole >= clip.limit_db && whole - lossy <= LOSS_DB && in_time,
             });
@@ -101,7 +108,7 @@ fn sphere(bench: &Bench) -> AnyResult<()> {
     let (size, limit_ms) = SPHERE;
     let pair = stretched(bench, &folder, size)?;
     for (quality, cell_px) in [(SynthesisQuality::Fast, 32), (SynthesisQuality::Sharp, 32), (SynthesisQuality::Sharp, 16)] {
-        let (flow, synthesis) = Maker::new(bench, size, quality, cell_px)?.time(&pair)?;
+        let (flow, synthesis) = Maker::new(bench, size, quality, cell_px, false)?.time(&pair)?;
         let mut record = json!({
             "name": format!("synthesis {quality:?}, {}x{}, cells of {cell_px} px", size.x, size.y), "flow_ms": flow.at(0.5),
             "adapter": bench.gpu.adapter.name,
@@ -145,10 +152,10 @@ struct Maker<'a> {
 }
 
 impl<'a> Maker<'a> {
-    fn new(bench: &'a Bench, size: UVec2, quality: SynthesisQuality, cell_px: u32) -> AnyResult<Self> {
+    fn new(bench: &'a Bench, size: UVec2, quality: SynthesisQuality, cell_px: u32, both_ways: bool) -> AnyResult<Self> {
         let flow_quality = if quality == SynthesisQuality::Fast { FlowQuality::Fast } else { FlowQuality::Balanced };
         let working_width_px = if quality == SynthesisQuality::Fast { 320 } else { 640 };
-        let settings = FlowSettings { working_width_px, quality: flow_quality, grid: size / cell_px, wraps: false };
+        let settings = FlowSettings { working_width_px, quality: flow_quality, grid: size / cell_px, wraps: false, both_ways };
         Ok(Self {
             bench,
             flow: FlowPass::new(&bench.gpu.device, size, &settings)?,

@@ -13,6 +13,8 @@
 //! 4. The finest patches are merged into one motion a pixel, weighted by how well each explains it.
 //! 5. [`FlowQuality::High`] refines that: a median along the picture's edges and a robust step of Lucas and Kanade's take turns, as in Zach,
 //!    Pock and Bischof, *A Duality Based Approach for Realtime TV-L1 Optical Flow* (DAGM 2007).
+//! 6. With [`FlowSettings::both_ways`], the same from this frame to the previous one: where the two do not lead back to where they
+//!    came from, the motion is not to be trusted (Sundaram, Brox and Keutzer, ECCV 2010).
 //!
 //! A picture whose left and right edges meet is treated as a ring throughout.
 //!
@@ -28,6 +30,7 @@ mod settings;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod work;
 
 pub use pass::FlowPass;
 pub use plan::FlowPlan;

@@ -32,11 +32,15 @@ pub struct FlowSettings {
     pub grid: UVec2,
     /// Whether the left and right edges of the picture meet, as in an equirectangular one.
     pub wraps: bool,
+    /// Whether the flow the other way is found too, which says how far each motion can be trusted
+    /// ([`FlowPass::confidence_picture`](super::FlowPass::confidence_picture)), and keeps those that cannot be out of the grid. Twice
+    /// the work.
+    pub both_ways: bool,
 }
 
 impl Default for FlowSettings {
     fn default() -> Self {
-        Self { working_width_px: 640, quality: FlowQuality::default(), grid: UVec2::new(40, 20), wraps: true }
+        Self { working_width_px: 640, quality: FlowQuality::default(), grid: UVec2::new(40, 20), wraps: true, both_ways: false }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Pictures, a GPU and readbacks for tests of the flow and the synthesis.
 
-use super::{FlowPass, FlowSettings, FlowStats, pass::PatchSearch};
+use super::{FlowPass, FlowSettings, FlowStats, work::PatchSearch};
 use bevy::math::{UVec2, Vec2};
 use bytes::Bytes;
 use half::f16;
@@ -120,9 +120,18 @@ pub(crate) struct FlowResult {
     pub field: MotionField,
     /// Its residuals.
     pub stats: FlowStats,
+    /// How far the motion of each pixel of the dense flow can be trusted, 0..1; empty where that is not asked for.
+    confidence: Vec<f32>,
 }
 
 impl FlowResult {
+    /// How far the motion can be trusted at the pixel of the dense flow that covers a pixel of the picture.
+    pub fn confidence_at(&self, pixel: UVec2) -> f32 {
+        let place = (pixel.as_vec2() + 0.5) * self.size.as_vec2() / self.field.picture_size.as_vec2();
+        let texel = place.as_uvec2().min(self.size - 1);
+        self.confidence.get((texel.y * self.size.x + texel.x) as usize).copied().unwrap_or_default()
+    }
+
     /// The dense motion at a position of the picture, bilinearly between pixels.
     pub fn at(&self, position: Vec2) -> Vec2 {
         let size = self.size.as_vec2();
@@ -171,7 +180,11 @@ impl FlowRunner {
                     * scale
             })
             .collect();
-        FlowResult { size: plan.flow_size, dense, field, stats }
+        let confidence = self.0.confidence_picture().map(|picture| {
+            let texels = read_texture(&picture.planes[0], 4);
+            texels.iter().step_by(4).map(|value| f32::from(*value) / 255.0).collect()
+        });
+        FlowResult { size: plan.flow_size, dense, field, stats, confidence: confidence.unwrap_or_default() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a user of the flow relies on.
 
-use super::{FlowError, FlowPass, FlowPlan, FlowQuality, FlowSettings, pass::PatchSearch, testing::*};
+use super::{FlowError, FlowPass, FlowPlan, FlowQuality, FlowSettings, testing::*, work::PatchSearch};
 use bevy::math::{Mat2, UVec2, Vec2};
 use std::{fs, path::Path};
 use studio_frame::{
@@ -34,17 +34,23 @@ fn read_flo(path: &Path) -> Vec<Vec2> {
 /// motion is defined on the current frame and points from the past: what is at `p` now was at `p - m`. With frame 11 as
 /// the previous picture and frame 10 as the current one, both speak of the same pixels, and `m = -f`.
 fn endpoint_error(pair: &Path, settings: &FlowSettings) -> f32 {
+    let errors = endpoint_errors(pair, settings);
+    errors.iter().map(|(error, _)| error).sum::<f32>() / errors.len() as f32
+}
+
+/// The endpoint error in pixels of each pixel whose motion is known, and how far it can be trusted (0 where that is not asked for).
+fn endpoint_errors(pair: &Path, settings: &FlowSettings) -> Vec<(f32, f32)> {
     let (frame10, frame11) = (read_png(&pair.join("frame10.png")), read_png(&pair.join("frame11.png")));
     let flow = flow_of(&[&frame11, &frame10], settings);
     let truth = read_flo(&pair.join("flow10.flo"));
     let width = frame10.size.x as usize;
-    let known: Vec<f32> = truth
-        .iter()
-        .enumerate()
-        .filter(|(_, motion)| motion.abs().max_element() < 1e9)
-        .map(|(index, motion)| (flow.at(Vec2::new((index % width) as f32, (index / width) as f32)) + *motion).length())
-        .collect();
-    known.iter().sum::<f32>() / known.len() as f32
+    let known = truth.iter().enumerate().filter(|(_, motion)| motion.abs().max_element() < 1e9);
+    known
+        .map(|(index, motion)| {
+            let pixel = UVec2::new((index % width) as u32, (index / width) as u32);
+            ((flow.at(pixel.as_vec2()) + *motion).length(), flow.confidence_at(pixel))
+        })
+        .collect()
 }
 
 #[test]
@@ -57,7 +63,7 @@ fn endpoint_errors_on_middlebury() {
         (FlowQuality::Balanced, 640, 0.55, 0.24),
         (FlowQuality::High, 640, 0.45, 0.187),
     ] {
-        let settings = FlowSettings { working_width_px, quality, grid: UVec2::new(40, 30), wraps: false };
+        let settings = FlowSettings { working_width_px, quality, grid: UVec2::new(40, 30), wraps: false, ..Default::default() };
         let errors = PAIRS.map(|pair| endpoint_error(&pairs.join(pair), &settings));
         let average = errors.iter().sum::<f32>() / errors.len() as f32;
         eprintln!("{quality:?} at {working_width_px}: mean endpoint error {average:.3} px, {PAIRS:?} {errors:.3?}");
@@ -66,10 +72,30 @@ fn endpoint_errors_on_middlebury() {
     }
 }
 
+#[test]
+fn what_can_be_trusted_is_more_often_right() {
+    let Some(pairs) = shared_data("flow/middlebury") else { return };
+    for quality in [FlowQuality::Fast, FlowQuality::Balanced, FlowQuality::High] {
+        let [mut all, mut trusted, mut share] = [0.0; 3];
+        for pair in PAIRS {
+            let settings =
+                FlowSettings { quality, grid: UVec2::new(40, 30), wraps: false, both_ways: true, ..Default::default() };
+            let errors = endpoint_errors(&pairs.join(pair), &settings);
+            let mean = |errors: &[(f32, f32)]| errors.iter().map(|(error, _)| error).sum::<f32>() / errors.len() as f32;
+            let agreed: Vec<_> = errors.iter().copied().filter(|(_, confidence)| *confidence >= 0.5).collect();
+            all += mean(&errors) / PAIRS.len() as f32;
+            trusted += mean(&agreed) / PAIRS.len() as f32;
+            share += agreed.len() as f32 / errors.len() as f32 / PAIRS.len() as f32;
+        }
+        eprintln!("{quality:?}: {trusted:.3} px in the {:.1} % that are trusted, {all:.3} px in all", share * 100.0);
+        assert!(share > 0.9 && trusted < 0.75 * all, "{quality:?}: {trusted} px of {all} px in {share}");
+    }
+}
+
 const SIZE: UVec2 = UVec2::new(480, 240);
 
 fn settings(quality: FlowQuality, working_width_px: u32) -> FlowSettings {
-    FlowSettings { working_width_px, quality, grid: UVec2::new(20, 10), wraps: true }
+    FlowSettings { working_width_px, quality, grid: UVec2::new(20, 10), wraps: true, ..Default::default() }
 }
 
 /// A panorama whose content moved by `motion` pixels; it meets itself at the seam.
@@ -129,6 +155,37 @@ fn the_seam_is_no_edge() {
                 assert!(!result.stats.is_scene_cut(), "{quality:?}: {:?}", result.stats);
             }
         }
+    }
+}
+
+#[test]
+fn what_one_picture_alone_sees_is_not_trusted() {
+    // A square passes over a still background: what it covers now has no past, and its past place nothing that came from there.
+    let (square, jump) = (UVec2::splat(120), 14.0);
+    let scene = |left: f32| {
+        grey_frame(SIZE, |pixel| {
+            let inside = pixel.as_vec2() - Vec2::new(left, 60.0);
+            let over = inside.cmpge(Vec2::ZERO).all() && inside.cmplt(square.as_vec2()).all();
+            let content = if over { inside + 1000.0 } else { pixel.as_vec2() };
+            0.5 + 0.4 * texture_at(SIZE.x, content)
+        })
+    };
+    for quality in [FlowQuality::Fast, FlowQuality::Balanced, FlowQuality::High] {
+        let settings = FlowSettings { both_ways: true, ..settings(quality, 480) };
+        let flow = flow_of(&[&scene(200.0), &scene(200.0 + jump)], &settings);
+        let mean = |x: core::ops::Range<u32>, y: core::ops::Range<u32>| {
+            let pixels: Vec<f32> =
+                y.flat_map(|y| x.clone().map(move |x| UVec2::new(x, y))).map(|p| flow.confidence_at(p)).collect();
+            pixels.iter().sum::<f32>() / pixels.len() as f32
+        };
+        // Uncovered: the strip that the square left. The square's middle and the far background agree both ways.
+        let (uncovered, middle, still) = (mean(203..211, 80..160), mean(250..300, 90..150), mean(20..120, 20..220));
+        eprintln!("{quality:?}: uncovered {uncovered:.2}, square {middle:.2}, background {still:.2}");
+        assert!(uncovered < 0.3 && middle > 0.9 && still > 0.95, "{quality:?}: {uncovered}, {middle}, {still}");
+        let seam = flow_of(&[&panorama(Vec2::ZERO), &panorama(Vec2::new(30.0, 0.0))], &settings);
+        let agreed =
+            (0..SIZE.y).flat_map(|y| [0, 1, SIZE.x - 1].map(|x| UVec2::new(x, y))).filter(|p| seam.confidence_at(*p) > 0.9);
+        assert!(agreed.count() > 3 * SIZE.y as usize * 97 / 100, "{quality:?}: the seam is an edge");
     }
 }
 

@@ -18,11 +18,14 @@ pub struct OpticalFlow {
     /// Side of one cell of the motion field, in pixels of the picture.
     #[reflect(@8..=256_u32)]
     pub cell_px: u32,
+    /// Whether motion is looked for the other way too, to know how far it can be trusted: an output `confidence` shows it, white where
+    /// both ways agree, and motion that cannot be trusted counts little in the field. Twice the work.
+    pub both_ways: bool,
 }
 
 impl Default for OpticalFlow {
     fn default() -> Self {
-        Self { working_width_px: 0, quality: FlowQuality::default(), cell_px: 32 }
+        Self { working_width_px: 0, quality: FlowQuality::default(), cell_px: 32, both_ways: false }
     }
 }
 
@@ -31,7 +34,9 @@ impl NodeKind for OpticalFlow {
     const CATEGORY: &'static str = "Analyse";
 
     fn pins(&self) -> Vec<PinSpec> {
-        vec![PinSpec::input("frame", DataType::VIDEO_FRAME), PinSpec::output("motion", DataType::MOTION_FIELD)]
+        let confidence = self.both_ways.then(|| PinSpec::output("confidence", DataType::VIDEO_FRAME));
+        let motion = PinSpec::output("motion", DataType::MOTION_FIELD);
+        [PinSpec::input("frame", DataType::VIDEO_FRAME), motion].into_iter().chain(confidence).collect()
     }
 }
 
@@ -44,6 +49,7 @@ impl OpticalFlow {
             quality: self.quality,
             grid: (size / self.cell_px.clamp(8, 256)).max(UVec2::ONE),
             wraps: frame.projection == PictureProjection::Equirectangular,
+            both_ways: self.both_ways,
         }
     }
 }
@@ -90,6 +96,10 @@ pub(super) fn run_optical_flow(
     };
     let (device, _, encoder) = gpu.device_and_encoder();
     state.pass.encode(device, encoder, &frame.picture)?;
+    if let Some(confidence) = state.pass.confidence_picture() {
+        let (projection, stereo) = (frame.projection, frame.stereo);
+        run.set_output("confidence", GpuFrame { picture: confidence.clone(), stamp, projection, stereo })?;
+    }
     // The flow itself always runs, or the next frame would be compared with the wrong one.
     let Some(slot) = slot else { return Ok(()) };
     encoder.copy_buffer_to_buffer(state.pass.grid_buffer(), 0, slot.buffer(), 0, state.ring.bytes());

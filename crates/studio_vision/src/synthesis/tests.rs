@@ -229,7 +229,13 @@ fn withheld_frames_of_real_footage() {
     let Some(clip) = shared_data("video/VID_1280x720_cavlc_temporal_direct.264") else { return };
     let size = UVec2::new(640, 360);
     // What a software encoder sends: the cheapest flow, a coarse grid.
-    let settings = FlowSettings { working_width_px: 320, quality: FlowQuality::Fast, grid: UVec2::new(40, 22), wraps: false };
+    let settings = FlowSettings {
+        working_width_px: 320,
+        quality: FlowQuality::Fast,
+        grid: UVec2::new(40, 22),
+        wraps: false,
+        ..Default::default()
+    };
     let mut flow = FlowRunner::new(size, &settings);
     for first in [0, 30, 60] {
         let Some(frames) = decode(&clip, size, first, 11) else { return };
