@@ -1,8 +1,12 @@
 //! What a user of the flow relies on.
 
 use super::{FlowError, FlowPass, FlowPlan, FlowQuality, FlowSettings, testing::*, work::PatchSearch};
-use bevy::math::{Mat2, UVec2, Vec2};
-use std::{fs, path::Path};
+use bevy::math::{Mat2, Mat3, UVec2, Vec2, Vec3};
+use std::{
+    f32::consts::{PI, TAU},
+    fs,
+    path::Path,
+};
 use studio_frame::{
     color::{ColorInfo, ColorRange},
     format::PixelFormat,
@@ -300,5 +304,37 @@ fn every_level_is_half_of_the_finer_one() {
             assert_eq!(plan.level_size(level) * 2, plan.level_size(level - 1), "{size} at {working_width_px}");
         }
         assert!(plan.level_size(plan.levels - 1).min_element() >= 16, "{plan:?}");
+    }
+}
+
+#[test]
+fn a_sphere_that_turns_is_followed_towards_its_poles() {
+    let size = UVec2::new(960, 480);
+    let direction = |pixel: Vec2| {
+        let [x, y] = ((pixel + 0.5) / size.as_vec2()).to_array();
+        let (yaw, pitch) = (x * TAU, (0.5 - y) * PI);
+        Vec3::new(pitch.cos() * yaw.sin(), pitch.sin(), pitch.cos() * yaw.cos())
+    };
+    // Three pictures of the lattice, one for each axis, by how much the direction leans to it: no seam and no pole.
+    let content = |direction: Vec3| {
+        let at = |x: f32, y: f32| texture_at(4096, Vec2::splat(1000.0) + 150.0 * Vec2::new(x, y));
+        let Vec3 { x, y, z } = direction;
+        x * x * at(y, z) + y * y * at(z, x) + z * z * at(x, y)
+    };
+    let sphere = |turn: Mat3| grey_frame(size, |pixel| 0.5 + 0.4 * content(turn * direction(pixel.as_vec2())));
+    for (name, axis) in [("yaw", Vec3::Y), ("pitch", Vec3::X), ("roll", Vec3::Z)] {
+        let turn = Mat3::from_axis_angle(axis, 2_f32.to_radians());
+        let settings = FlowSettings { working_width_px: 960, ..settings(FlowQuality::Balanced, 960) };
+        let flow = flow_of(&[&sphere(Mat3::IDENTITY), &sphere(turn)], &settings);
+        // Mean error in degrees on the sphere, by nine bands of latitude.
+        let bands: [f32; 9] = core::array::from_fn(|band| {
+            let rows = (band as u32 * size.y / 9 + 2..(band as u32 + 1) * size.y / 9).step_by(3);
+            let pixels: Vec<Vec2> = rows.flat_map(|y| (0..size.x).step_by(5).map(move |x| UVec2::new(x, y).as_vec2())).collect();
+            let error = |p: &Vec2| direction(*p - flow.at(*p)).angle_between(turn * direction(*p)).to_degrees();
+            pixels.iter().map(error).sum::<f32>() / pixels.len() as f32
+        });
+        eprintln!("{name}: {bands:.3?} degrees of 2");
+        assert!(bands[1..8].iter().all(|error| *error < 0.06), "{name}: {bands:?}");
+        assert!(bands.iter().all(|error| *error < 0.5), "{name}: {bands:?}");
     }
 }
