@@ -18,8 +18,9 @@ const FRAGMENT: Duration = Duration::from_millis(500);
 /// each fragment, start their AV1 parser anew and lose what comes in front of the next key frame: so one picture instead
 /// of up to half a second.
 const AV1_FRAGMENT: Duration = Duration::from_secs(10);
-/// How long pictures wait for the first sound, which the header has to describe.
-const FIRST_SOUND: Duration = super::gate::AHEAD;
+/// How long pictures wait for the first sound, which the header has to describe. Longer than pictures may be ahead offline: one that is
+/// just as far ahead may be here before the first sound.
+const FIRST_SOUND: Duration = super::gate::AHEAD.saturating_add(Duration::from_millis(100));
 /// The most that is held in memory: of pictures while the first sound is waited for, of sound while the first picture is.
 const MAX_HELD_BYTES: usize = 64 << 20;
 /// Packets of sound that are held live while the first picture is waited for: 10 s of Opus.
