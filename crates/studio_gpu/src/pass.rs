@@ -201,6 +201,11 @@ impl BindGroupCache {
         groups.push_front((key, group.clone()));
         group
     }
+
+    /// Lets go of all of them: where what they bind was replaced.
+    pub fn clear(&self) {
+        self.0.lock().clear();
+    }
 }
 
 /// Makes a pipeline that covers its whole target: the vertex entry point is `cover`, drawn as one triangle.

@@ -1,10 +1,11 @@
-//! Lens models, rigs, stitching, optical flow, disparity and frame synthesis, on the GPU.
+//! Lens models, rigs, stitching, stabilisation, optical flow, disparity and frame synthesis, on the GPU.
 
 pub mod disparity;
 pub mod flow;
 pub mod lens;
 pub mod nodes;
 pub mod rig;
+pub mod stabilise;
 pub mod stitch;
 pub mod synthesis;
 
@@ -13,8 +14,9 @@ pub mod prelude {
     #[doc(hidden)]
     pub use crate::{
         flow::FlowQuality,
-        nodes::{Disparity, FrameSynthesis, OpticalFlow, Stitch, StudioVisionPlugin, SynthesisMode},
+        nodes::{Disparity, FrameSynthesis, OpticalFlow, Stabilise, Stitch, StudioVisionPlugin, SynthesisMode},
         rig::Rig,
+        stabilise::Smoothing,
         stitch::{StitchBlend, StitchSettings, StitchView},
     };
 }

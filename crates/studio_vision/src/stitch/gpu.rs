@@ -88,6 +88,13 @@ impl Program {
     }
 }
 
+impl Program {
+    /// Lets go of all bind groups and what they hold.
+    pub fn forget_bind_groups(&self) {
+        self.bind_groups.clear();
+    }
+}
+
 /// A sampled texture.
 pub(super) fn sampled(filterable: bool) -> wgpu::BindingType {
     let sample_type = wgpu::TextureSampleType::Float { filterable };

@@ -6,7 +6,7 @@ use super::{
     view::Chart,
     weights::{WeightRule, quantise},
 };
-use crate::rig::PreparedRig;
+use crate::{rig::PreparedRig, stabilise::RowMotion};
 use bevy::math::{DMat3, DVec2, UVec2};
 use bytemuck::{Pod, Zeroable};
 use core::ops::Range;
@@ -102,6 +102,8 @@ struct Found {
 struct Builder<'a> {
     rig: &'a PreparedRig,
     rig_from_view: DMat3,
+    /// Where the rig looked while each row was read.
+    rows: Option<&'a RowMotion>,
     distance_m: Option<f64>,
     rule: WeightRule,
     deg_per_px: f64,
@@ -121,18 +123,31 @@ impl StitchMap {
     /// # Errors
     /// [`StitchError::Setting`] if a setting is out of range.
     pub fn new(rig: &PreparedRig, settings: &StitchSettings) -> Result<Self, StitchError> {
-        let mut map = Self::with_tiles(rig, settings, TILE_SIZES_PX[0])?;
+        Self::with_rows(rig, settings, None)
+    }
+
+    /// The same where the rig turned while its pictures were read, row by row.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn with_rows(rig: &PreparedRig, settings: &StitchSettings, rows: Option<&RowMotion>) -> Result<Self, StitchError> {
+        let mut map = Self::with_tiles(rig, settings, rows, TILE_SIZES_PX[0])?;
         for &tile_px in &TILE_SIZES_PX[1..] {
             if map.max_error_px <= GOOD_ERROR_PX {
                 break;
             }
-            map = Self::with_tiles(rig, settings, tile_px)?;
+            map = Self::with_tiles(rig, settings, rows, tile_px)?;
         }
         Ok(map)
     }
 
     /// Works out the map with tiles of 8, 16, 32 or 64 pixels.
-    pub(super) fn with_tiles(rig: &PreparedRig, settings: &StitchSettings, tile_px: u32) -> Result<Self, StitchError> {
+    pub(super) fn with_tiles(
+        rig: &PreparedRig,
+        settings: &StitchSettings,
+        rows: Option<&RowMotion>,
+        tile_px: u32,
+    ) -> Result<Self, StitchError> {
         settings.validate()?;
         let size = UVec2::from_array(settings.size_px);
         let deg_per_px = settings.view.deg_per_px(size, rig);
@@ -143,6 +158,7 @@ impl StitchMap {
         let mut builder = Builder {
             rig,
             rig_from_view: settings.orientation.matrix(),
+            rows,
             distance_m: settings.distance_m.map(f64::from),
             rule: WeightRule::new(settings.blend, deg_per_px * f64::from(CELL_PX)),
             deg_per_px,
@@ -240,9 +256,13 @@ impl Builder<'_> {
 
     fn node(&self, lens: usize, direction: Option<bevy::math::DVec3>) -> Node {
         let prepared = &self.rig.lenses[lens];
-        let sample = direction.and_then(|direction| prepared.sample(direction, self.distance_m));
+        let picture = self.rig.pictures[prepared.picture].as_dvec2();
+        let sample = direction.and_then(|direction| match self.rows {
+            Some(rows) => rows.sample(prepared, picture, direction, self.distance_m),
+            None => prepared.sample(direction, self.distance_m),
+        });
         let Some(sample) = sample else { return Node { value: [0.0, 0.0, 1.0], edge_deg: -180.0 } };
-        let uv = sample.pixel / self.rig.pictures[prepared.picture].as_dvec2();
+        let uv = sample.pixel / picture;
         Node { value: [uv.x, uv.y, prepared.vignetting_gain(sample.pixel)], edge_deg: sample.edge_deg }
     }
 

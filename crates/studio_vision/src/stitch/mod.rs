@@ -14,6 +14,7 @@ mod bands;
 mod gpu;
 mod map;
 mod pass;
+mod plan;
 #[cfg(test)]
 mod reference;
 mod settings;
@@ -26,6 +27,7 @@ mod weights;
 pub(crate) use gpu::data_texture;
 pub use map::StitchMap;
 pub use pass::StitchPass;
+pub use plan::StitchPlan;
 pub use settings::{StitchBlend, StitchError, StitchSettings};
 pub use stmap::{StMap, StMapError, StMapPass};
 pub use view::StitchView;

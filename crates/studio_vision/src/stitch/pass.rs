@@ -1,7 +1,7 @@
 //! The stitch on the GPU.
 
 use super::{
-    StitchError, StitchSettings,
+    StitchError, StitchPlan, StitchSettings,
     bands::{BandsPass, LayerTile},
     gpu::{self, Program},
     map::{CELL_PX, Layer, StitchMap, Tile},
@@ -144,10 +144,27 @@ impl StitchPass {
     ) -> Result<(), StitchError> {
         if orientation != self.settings.orientation {
             let settings = StitchSettings { orientation, ..self.settings.clone() };
-            self.replace_map(device, queue, StitchMap::with_tiles(&self.rig, &settings, self.map.tile_px)?);
+            self.replace_map(device, queue, StitchMap::with_tiles(&self.rig, &settings, None, self.map.tile_px)?);
             self.settings = settings;
         }
         Ok(())
+    }
+
+    /// Goes on with a plan that was made beforehand, on any thread: another calibration of the rig, another view, other rows.
+    ///
+    /// # Errors
+    /// [`StitchError::Gpu`] if the picture is larger than the GPU's textures; the pass then goes on as it was.
+    pub fn set_plan(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, plan: StitchPlan) -> Result<(), StitchError> {
+        gpu::check_size(device, UVec2::from_array(plan.settings.size_px))?;
+        let StitchPlan { rig, settings, map } = plan;
+        (self.rig, self.settings) = (rig, settings);
+        self.replace_map(device, queue, map);
+        Ok(())
+    }
+
+    /// Side of the map's large tiles in pixels, for a plan that need not find out again.
+    pub fn tile_px(&self) -> u32 {
+        self.map.tile_px
     }
 
     /// The settings in use.
@@ -219,6 +236,8 @@ impl StitchPass {
 
     fn replace_map(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, map: StitchMap) {
         self.map = GpuMap::new(device, queue, &self.rig, map);
+        // They hold the old map's buffers.
+        self.program.forget_bind_groups();
         self.written.clear();
     }
 

@@ -1,6 +1,7 @@
 mod map;
 mod picture;
 mod refusals;
+mod rows;
 
 pub(super) use picture::coloured_sphere;
 

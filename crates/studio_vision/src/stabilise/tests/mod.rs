@@ -1,0 +1,3 @@
+mod imu;
+mod picture;
+mod smoothing;
