@@ -11,7 +11,7 @@ mod tests;
 pub use disparity::Disparity;
 pub use flow::OpticalFlow;
 pub use stabilise::Stabilise;
-pub use stitch::Stitch;
+pub use stitch::{RollingShutter, Stitch};
 pub use synthesis::{FrameSynthesis, SynthesisCounts, SynthesisMode};
 
 use bevy::prelude::*;

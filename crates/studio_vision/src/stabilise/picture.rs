@@ -36,7 +36,7 @@ const EXPLAINED: f64 = 3.0;
 /// scene, is of no whole sphere, or has fewer than four cells.
 ///
 /// Each cell is a pair of directions. The rotation is found by least squares, in steps that are each solved in closed form, with weights
-/// that fall with a cell's difference from the rotation (Geman and McClure's function; Holland and Welsch, *Robust Regression Using
+/// that fall with a cell's difference from the rotation (as 1 / (1 + r²)²; Holland and Welsch, *Robust Regression Using
 /// Iteratively Reweighted Least-Squares*, 1977), its scale being the median difference: up to nearly half of the sphere may move as it
 /// likes. Cells count by the area that they cover on the sphere.
 pub fn camera_rotation(field: &MotionField) -> Option<FrameRotation> {

@@ -125,7 +125,8 @@ pub fn smoothed(track: &RotationTrack, at_s: f64, time_s: f64, level: bool) -> D
         let part = f64::from(place) / f64::from(WINDOW);
         let weight = (-2.0 * part * part).exp();
         let rotation = look(at_s + part * reach_s);
-        sum = sum + if rotation.dot(middle) < 0.0 { -rotation } else { rotation } * weight;
+        let near = if rotation.dot(middle) < 0.0 { -rotation } else { rotation };
+        sum += near * weight;
     }
     // The mean of rotations that lie close together is the normalised sum of their quaternions.
     if sum.length_squared() > 0.0 { sum.normalize() } else { middle }

@@ -11,8 +11,11 @@
 //! An [`StMap`] in place of a rig is any other mapping, given pixel by pixel.
 
 mod bands;
+mod crossfade;
+mod glide;
 mod gpu;
 mod map;
+mod nadir;
 mod pass;
 mod plan;
 #[cfg(test)]
@@ -24,8 +27,11 @@ mod tests;
 mod view;
 mod weights;
 
+pub use crossfade::CrossfadePass;
+pub use glide::between;
 pub(crate) use gpu::data_texture;
 pub use map::StitchMap;
+pub use nadir::{NadirFill, NadirPass};
 pub use pass::StitchPass;
 pub use plan::StitchPlan;
 pub use settings::{StitchBlend, StitchError, StitchSettings};

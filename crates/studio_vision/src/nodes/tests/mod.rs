@@ -1,6 +1,8 @@
 //! Nodes in a graph that runs, fed picture by picture.
 
+mod recalibrate;
 mod stabilise;
+mod stitch;
 
 use super::StudioVisionPlugin;
 use crate::flow::testing::rgba_frame;

@@ -1,14 +1,20 @@
 //! The `Stitch` node.
 
+mod motion;
+mod state;
+
 use crate::{
-    rig::{Rig, RigLoader},
-    stitch::{StMap, StMapPass, StitchPass, StitchSettings},
+    rig::{Rig, RigLoader, YawPitchRoll},
+    stabilise::{ImuMounting, ReadoutDirection, Smoothing},
+    stitch::{NadirFill, StitchSettings},
 };
 use bevy::{
     platform::collections::HashMap,
     prelude::*,
     render::{Extract, ExtractSchedule, RenderApp},
 };
+use serde::{Deserialize, Serialize};
+use state::StitchState;
 use std::sync::Arc;
 use studio_frame::prelude::*;
 use studio_gpu::prelude::*;
@@ -19,7 +25,7 @@ use studio_graph::prelude::*;
 #[derive(Component, Reflect, Clone, Debug, PartialEq)]
 #[reflect(Component, Default, Node)]
 pub struct Stitch {
-    /// The rig that the pictures come from.
+    /// The rig that the pictures come from. When it is calibrated anew, the picture glides to the new calibration.
     pub rig: Handle<Rig>,
     /// How many pictures the rig delivers, 1 to 16: the node has an input for each.
     #[reflect(@1..=16_u32)]
@@ -30,11 +36,57 @@ pub struct Stitch {
     /// show, and rig and settings have no say. Empty: none.
     #[reflect(@InputPath)]
     pub st_map: String,
+    /// How the rig hangs: what levels its horizon. `settings.orientation` then looks around in the level picture.
+    pub level: YawPitchRoll,
+    /// How long the picture takes from one calibration of the rig to the next, in seconds, 0 to 30.
+    #[reflect(@0.0..=30.0_f32)]
+    pub recalibrate_s: f32,
+    /// A log of an IMU on the rig: Gyroflow's `.gcsv`, or a phone's in columns. The picture is turned against the rig's turns, and its rows
+    /// are put right, within the same resample. Empty: none.
+    #[reflect(@InputPath)]
+    pub imu_log: String,
+    /// How the log belongs to the pictures.
+    pub imu: ImuMounting,
+    /// With a log: which of the rig's turns the picture follows. `None` follows all of them.
+    pub stabilise: Option<Smoothing>,
+    /// With a log: whether the horizon is level however the rig tilts.
+    pub level_horizon: bool,
+    /// With a log: how the sensors are read.
+    pub shutter: RollingShutter,
+    /// What covers the cone below the rig, whatever the orientation; for whole spheres.
+    pub nadir: NadirFill,
+    /// The picture that `nadir` shows.
+    #[reflect(@InputPath)]
+    pub nadir_picture: String,
+}
+
+/// How a rig's sensors are read, all at the same time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Reflect, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RollingShutter {
+    /// From the first row to the last, in milliseconds, 0 (all rows at once) to 200; `None` is as the log says, or 0.
+    pub readout_ms: Option<f32>,
+    /// Which row or column is first.
+    pub direction: ReadoutDirection,
 }
 
 impl Default for Stitch {
     fn default() -> Self {
-        Self { rig: Handle::default(), pictures: 1, settings: StitchSettings::default(), st_map: String::new() }
+        Self {
+            rig: Handle::default(),
+            pictures: 1,
+            settings: StitchSettings::default(),
+            st_map: String::new(),
+            level: YawPitchRoll::default(),
+            recalibrate_s: 1.0,
+            imu_log: String::new(),
+            imu: ImuMounting::default(),
+            stabilise: Some(Smoothing::default()),
+            level_horizon: false,
+            shutter: RollingShutter::default(),
+            nadir: NadirFill::None,
+            nadir_picture: String::new(),
+        }
     }
 }
 
@@ -56,6 +108,10 @@ enum StitchNodeError {
     NoRig,
     #[error("the STMap {path} cannot be read: {reason}")]
     StMapFile { path: String, reason: String },
+    #[error("the nadir's picture {path} cannot be read: {reason}")]
+    NadirPicture { path: String, reason: String },
+    #[error("{setting} {reason}")]
+    Setting { setting: &'static str, reason: String },
 }
 
 /// The loaded rigs, in the render world.
@@ -82,41 +138,6 @@ fn extract_rigs(assets: Extract<Res<Assets<Rig>>>, mut rigs: ResMut<Rigs>) {
     }
 }
 
-/// What turns pictures into one: a map worked out from a rig, or one that was given.
-enum StitchState {
-    Rig { pass: Box<StitchPass>, rig: Arc<Rig>, settings: StitchSettings, output: Arc<GpuPicture> },
-    Map { pass: StMapPass, path: String, output: Arc<GpuPicture> },
-}
-
-impl StitchState {
-    fn fits(&self, wanted: &Stitch, rig: Option<&Arc<Rig>>) -> bool {
-        match self {
-            Self::Rig { rig: present, settings, .. } => {
-                wanted.st_map.is_empty()
-                    && rig.is_some_and(|rig| Arc::ptr_eq(present, rig))
-                    && settings.size_px == wanted.settings.size_px
-            }
-            Self::Map { path, .. } => *path == wanted.st_map,
-        }
-    }
-
-    fn make(gpu: &GpuContext, wanted: &Stitch, rig: Option<&Arc<Rig>>) -> Result<Self> {
-        let (device, queue) = (gpu.device(), gpu.queue());
-        if wanted.st_map.is_empty() {
-            let rig = rig.ok_or(StitchNodeError::NoRig)?;
-            let pass = Box::new(StitchPass::new(device, queue, rig, &wanted.settings)?);
-            let output = Arc::new(pass.output_picture(device, "stitch")?);
-            return Ok(Self::Rig { pass, rig: rig.clone(), settings: wanted.settings.clone(), output });
-        }
-        let path = wanted.st_map.clone();
-        let bytes =
-            std::fs::read(&path).map_err(|error| StitchNodeError::StMapFile { path: path.clone(), reason: error.to_string() })?;
-        let pass = StMapPass::new(device, queue, &StMap::from_png(&path, &bytes)?)?;
-        let output = Arc::new(pass.output_picture(device, "stitch")?);
-        Ok(Self::Map { pass, path, output })
-    }
-}
-
 fn run_stitch(
     In(run): In<GpuNodeRun>,
     settings: Res<NodeSettings<Stitch>>,
@@ -126,27 +147,24 @@ fn run_stitch(
 ) -> Result {
     let wanted = settings.of(run.node);
     let rig = rigs.0.get(&wanted.rig.id());
-    let state = states.get_or_make(&gpu, run.node, |state| state.fits(&wanted, rig), || StitchState::make(&gpu, &wanted, rig))?;
+    let state = states.get_or_make(&gpu, run.node, |state| state.fits(&wanted), || StitchState::make(&gpu, &wanted, rig))?;
     let frames: Vec<&GpuFrame> = run.frames().collect();
     // The first picture's stamp: a rig's cameras are joined to one moment before the node runs.
     let Some(first) = frames.first() else { return Ok(()) };
+    let live = *gpu.clock == StudioClock::Live;
     let (device, queue, encoder) = gpu.device_and_encoder();
     let output = match state {
-        StitchState::Rig { pass, settings, output, .. } => {
-            if *settings != wanted.settings {
-                pass.set_settings(device, queue, &wanted.settings)?;
-                settings.clone_from(&wanted.settings);
-            }
+        StitchState::Rig(stitch) => {
+            stitch.follow(device, queue, &wanted, rig, first.stamp, live)?;
             let pictures: Vec<&GpuPicture> = frames.iter().map(|frame| frame.picture.as_ref()).collect();
-            pass.encode(device, queue, encoder, &pictures, output, None)?;
-            output
+            stitch.draw(device, queue, encoder, &pictures)?
         }
         StitchState::Map { pass, output, .. } => {
             pass.encode(device, queue, encoder, &first.picture, output, None)?;
-            output
+            output.clone()
         }
     };
     let projection = wanted.settings.view.projection().unwrap_or(PictureProjection::Rectilinear { fov_deg: 90.0 });
-    run.set_output("picture", GpuFrame { picture: output.clone(), stamp: first.stamp, projection, stereo: StereoLayout::Mono })?;
+    run.set_output("picture", GpuFrame { picture: output, stamp: first.stamp, projection, stereo: StereoLayout::Mono })?;
     Ok(())
 }
