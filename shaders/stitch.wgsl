@@ -6,15 +6,18 @@
 // `sums`, and the last lens of a tile writes it out; `black` for tiles that no lens sees. `layer` (64 threads, one a cell of 8×8 pixels)
 // draws a lens's picture at an eighth of the size, for the coarse bands of a multi-band blend.
 // Overrides: `LAYOUT` (0: RGBA; 1: luma and interleaved chroma; 2: luma, Cb, Cr); `TILE` side of a tile in pixels, a multiple
-// of 8; `LANES` threads that share a column; `CORRECTED`, whether what the coarse bands say is added.
+// of 8; `LANES` threads that share a column; `CORRECTED`, whether what the coarse bands say is added; `GRADED`, whether gains
+// differ within a lens.
 // Bindings (group 0): 0 sampler (linear, clamped); 1, 2, 3 the planes of the picture; 4 `RunUniform`, by dynamic offset; 5 the
 // tiles; 6 the output; 7 the weights of `blend` tiles (R8); 8 the sums, two words a pixel; 9 what the coarse bands add to each lens, a texel for each
-// cell, and 10 its sampler; 11 the tiles of `layer`; 12 what it draws: a layer for each lens, colours multiplied by how far the lens covers the cell.
+// cell, and 10 its sampler; 11 the tiles of `layer`; 12 what it draws: a layer for each lens, colours multiplied by how far the lens covers the cell; 13 gains on a grid over
+// each lens's region, a layer for each lens, the outermost texels' centres on the region's edges.
 
 override LAYOUT: u32 = 0u;
 override TILE: u32 = 64u;
 override LANES: u32 = 1u;
 override CORRECTED: bool = false;
+override GRADED: bool = false;
 
 struct Lens {
     // Rows of the affine map from the picture's samples to R'G'B', with the lens's colour gains in it.
@@ -72,6 +75,7 @@ const CELL_PX: f32 = 8.0;
 @group(0) @binding(10) var correction_sampler: sampler;
 @group(0) @binding(11) var<storage, read> layer_tiles: array<LayerTile>;
 @group(0) @binding(12) var layers: texture_storage_2d_array<rgba16float, write>;
+@group(0) @binding(13) var gains: texture_2d_array<f32>;
 
 fn unpack(pair: u32) -> vec2<u32> {
     return vec2(pair & 0xffffu, pair >> 16u);
@@ -106,11 +110,12 @@ struct Source {
     green: vec4<f32>,
     blue: vec4<f32>,
     region: vec4<f32>,
+    lens: u32,
 }
 
 fn source(lens: u32) -> Source {
     let rows = run.lenses[lens].rgb_from_samples;
-    return Source(rows[0], rows[1], rows[2], run.lenses[lens].region);
+    return Source(rows[0], rows[1], rows[2], run.lenses[lens].region, lens);
 }
 
 fn color(source: Source, column: Column, y: u32) -> vec3<f32> {
@@ -131,7 +136,13 @@ fn color_at(source: Source, point: vec3<f32>) -> vec3<f32> {
     } else {
         samples.w = 1.0;
     }
-    return vec3(dot(source.red, samples), dot(source.green, samples), dot(source.blue, samples)) * point.z;
+    let color = vec3(dot(source.red, samples), dot(source.green, samples), dot(source.blue, samples)) * point.z;
+    if !GRADED {
+        return color;
+    }
+    let side = f32(textureDimensions(gains).x);
+    let place = (uv - source.region.xy) / (source.region.zw - source.region.xy);
+    return color * textureSampleLevel(gains, linear_sampler, (place * (side - 1.0) + 0.5) / side, source.lens, 0.0).rgb;
 }
 
 // A lens's colour at a pixel with what the coarse bands add.

@@ -4,9 +4,6 @@ use super::{Crop, Exposure, MAX_LENSES, PixelRect, Rig, RigError, RigLens, Vigne
 use crate::lens::LensProjector;
 use bevy::math::{DMat3, DVec2, DVec3, UVec2};
 
-/// Gains are light; pictures are gamma-coded. Light × g is code value × g^(1/2.2), near enough for every video transfer.
-const GAMMA: f64 = 2.2;
-
 /// Where a lens sees a direction.
 #[derive(Clone, Copy, Debug)]
 pub struct LensSample {
@@ -27,6 +24,8 @@ pub struct PreparedLens {
     pub region: PixelRect,
     /// Factors of the gamma-coded red, green and blue.
     pub color_gain: [f64; 3],
+    /// Whether the lens delivers nothing worth showing: its neighbours fill what they see of it.
+    pub(crate) is_out: bool,
     lens_from_rig: DMat3,
     translation_m: DVec3,
     bounds: PixelRect,
@@ -86,6 +85,11 @@ impl PreparedRig {
 }
 
 impl PreparedLens {
+    /// Gains are light; pictures are gamma-coded. Light × g is code value × g^(1/2.2), near enough for every video transfer.
+    pub(crate) const GAMMA: f64 = 2.2;
+    /// How far inside of its picture a lens that is out says it sees anything, at most: any neighbour sees it better.
+    const OUT_DEG: f64 = 1.0;
+
     fn new(index: usize, lens: &RigLens, pictures: &[UVec2]) -> Result<Self, RigError> {
         let fail = |field, reason: String| Err(RigError::Field { index, name: lens.name.clone(), field, reason });
         let projector =
@@ -135,7 +139,8 @@ impl PreparedLens {
         let prepared = Self {
             picture: lens.picture as usize,
             region,
-            color_gain: white_balance.map(|factor| (factor * gain_ev.exp2()).powf(1.0 / GAMMA)),
+            is_out: false,
+            color_gain: white_balance.map(|factor| (factor * gain_ev.exp2()).powf(1.0 / Self::GAMMA)),
             lens_from_rig: rig_from_lens.transpose(),
             translation_m: DVec3::from_array(lens.translation_m),
             bounds,
@@ -175,14 +180,15 @@ impl PreparedLens {
         if let Some((center, radius)) = self.circle {
             edge_px = edge_px.min(radius - pixel.distance(center));
         }
-        edge_px.min(self.projector.limit_px(pixel)) / self.px_per_deg
+        let edge_deg = edge_px.min(self.projector.limit_px(pixel)) / self.px_per_deg;
+        if self.is_out { edge_deg.min(Self::OUT_DEG) } else { edge_deg }
     }
 
     /// The factor that undoes the vignetting at a pixel, for gamma-coded colours.
     pub fn vignetting_gain(&self, pixel: DVec2) -> f64 {
         self.vignetting.map_or(1.0, |vignetting| {
             let radius = pixel.distance(self.projector.center()).min(self.reach_px() * 1.1);
-            vignetting.light(radius).max(0.01).powf(-1.0 / GAMMA)
+            vignetting.light(radius).max(0.01).powf(-1.0 / Self::GAMMA)
         })
     }
 

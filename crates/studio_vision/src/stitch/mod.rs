@@ -8,10 +8,13 @@
 //! [`StitchPass`] keeps the map on the GPU and draws the tiles: one resample a pixel, two in the overlap. A turn of the
 //! view is a new map, which takes milliseconds.
 //!
+//! What neighbouring lenses see of the same is measured now and then ([`StitchPass::measure`]), and their exposures are brought together.
+//!
 //! An [`StMap`] in place of a rig is any other mapping, given pixel by pixel.
 
 mod bands;
 mod crossfade;
+mod gains;
 mod glide;
 mod gpu;
 mod map;
@@ -20,6 +23,7 @@ mod pass;
 mod plan;
 #[cfg(test)]
 mod reference;
+mod runs;
 mod settings;
 mod stmap;
 #[cfg(test)]
@@ -28,12 +32,13 @@ mod view;
 mod weights;
 
 pub use crossfade::CrossfadePass;
+pub use gains::{LensHealth, StitchMeasurement};
 pub use glide::between;
 pub(crate) use gpu::data_texture;
 pub use map::StitchMap;
 pub use nadir::{NadirFill, NadirPass};
 pub use pass::StitchPass;
 pub use plan::StitchPlan;
-pub use settings::{StitchBlend, StitchError, StitchSettings};
+pub use settings::{StitchBlend, StitchError, StitchExposure, StitchSettings};
 pub use stmap::{StMap, StMapError, StMapPass};
 pub use view::StitchView;

@@ -1,80 +1,32 @@
 //! The stitch on the GPU.
 
 use super::{
-    StitchError, StitchPlan, StitchSettings,
-    bands::{BandsPass, LayerTile},
+    StitchError, StitchMap, StitchPlan, StitchSettings,
+    bands::LayerTile,
+    gains::{BlockTexture, Gains, LensHealth, StitchMeasurement},
     gpu::{self, Program},
-    map::{CELL_PX, Layer, StitchMap, Tile},
+    map::Tile,
+    runs::{GpuMap, Kernel, LensUniform, RunUniform, UNIFORM_BYTES, UNIFORM_STRIDE},
 };
-use crate::rig::{MAX_LENSES, PreparedLens, PreparedRig, Rig, YawPitchRoll};
-use bevy::{math::UVec2, platform::collections::HashMap};
-use bytemuck::{Pod, Zeroable};
-use core::ops::Range;
-use studio_gpu::{device::GpuError, pass::linear_sampler, picture::GpuPicture};
+use crate::{
+    rig::{MAX_LENSES, PreparedRig, Rig, YawPitchRoll},
+    stabilise::RowMotion,
+};
+use bevy::{
+    math::{UVec2, Vec3},
+    platform::collections::HashMap,
+};
+use bytemuck::Zeroable;
+use std::time::Duration;
+use studio_gpu::{device::GpuError, picture::GpuPicture};
 
 const SHADER: &str = include_str!("../../../../shaders/stitch.wgsl");
-/// Distance of uniforms in their buffer: a multiple of the largest alignment that a device may ask for, 256.
-const UNIFORM_STRIDE: u64 = UNIFORM_BYTES.next_multiple_of(256);
 /// How much a picture's shape may differ from the rig's, as a share.
 const SHAPE_TOLERANCE: f64 = 0.01;
-/// Threads of a workgroup that draws layers.
-const LAYER_THREADS: u32 = 64;
+/// How many frames a calibration is the same before what depends on it is made anew.
+const RESTS_AFTER_FRAMES: u32 = 15;
 /// The most workgroups that every device takes in one direction.
 const GROUPS_PER_ROW: u32 = 65535;
-
-/// What the shader knows of a lens.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct LensUniform {
-    rgb_from_samples: [[f32; 4]; 3],
-    region: [f32; 4],
-}
-
-/// What the shader knows of the tiles of one dispatch.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct RunUniform {
-    weight_scale: [f32; 2],
-    tiles: [u32; 2],
-    lenses: [LensUniform; MAX_LENSES],
-}
-
-const UNIFORM_BYTES: u64 = size_of::<RunUniform>() as u64;
-
-/// What a run of tiles is drawn with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Kernel {
-    /// The lenses' pictures for the coarse bands.
-    Layer,
-    Fill {
-        corrected: bool,
-    },
-    Blend {
-        corrected: bool,
-    },
-    Black,
-}
-
-/// Tiles that one dispatch draws, all from one picture.
-struct Run {
-    tile_px: u32,
-    kernel: Kernel,
-    picture: usize,
-    tiles: Range<u32>,
-}
-
-/// A map on the GPU.
-struct GpuMap {
-    tiles: wgpu::Buffer,
-    weights: wgpu::TextureView,
-    weights_size: UVec2,
-    sums: wgpu::Buffer,
-    bands: BandsPass,
-    correction_sampler: wgpu::Sampler,
-    tile_px: u32,
-    runs: Vec<Run>,
-    uniforms: wgpu::Buffer,
-}
 
 /// Stitches pictures of a rig, one frame after the other.
 pub struct StitchPass {
@@ -83,6 +35,14 @@ pub struct StitchPass {
     map: GpuMap,
     program: Program,
     lanes: u32,
+    gains: Option<Gains>,
+    /// The calibration, and for how many frames it has been the same since gains were made for another one.
+    calibration: Rig,
+    rested: Option<u32>,
+    /// How the rig turned while its pictures were read.
+    rows: Option<RowMotion>,
+    /// Stands in for the blocks of gains where there are none.
+    no_blocks: BlockTexture,
     /// By kernel, layout of planes and size of tiles.
     pipelines: HashMap<(Kernel, u32, u32), wgpu::ComputePipeline>,
     written: Vec<u8>,
@@ -94,6 +54,7 @@ impl StitchPass {
     /// # Errors
     /// [`StitchError`] if the rig or a setting is unusable, or the picture is larger than the GPU's textures.
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, rig: &Rig, settings: &StitchSettings) -> Result<Self, StitchError> {
+        let calibration = rig.clone();
         let rig = PreparedRig::new(rig)?;
         gpu::check_size(device, UVec2::from_array(settings.size_px))?;
         let map = GpuMap::new(device, queue, &rig, StitchMap::new(&rig, settings)?);
@@ -106,10 +67,24 @@ impl StitchPass {
             wgpu::BindingType::Sampler(wgpu::SamplerBindingType::Filtering),
             gpu::storage(true, size_of::<LayerTile>()),
             gpu::LAYERS,
+            gpu::SAMPLED_LAYERS,
         ];
         let program = Program::new(device, "stitch", SHADER, UNIFORM_BYTES, true, &more);
         let lanes = lanes(device);
-        Ok(Self { rig, settings: settings.clone(), map, program, lanes, pipelines: HashMap::default(), written: Vec::new() })
+        Ok(Self {
+            gains: Gains::new(device, queue, &rig, settings),
+            calibration,
+            rested: None,
+            rows: None,
+            no_blocks: BlockTexture::new(device, queue, 1, 1),
+            rig,
+            settings: settings.clone(),
+            map,
+            program,
+            lanes,
+            pipelines: HashMap::default(),
+            written: Vec::new(),
+        })
     }
 
     /// Changes the settings; works out the map again if they differ.
@@ -126,9 +101,33 @@ impl StitchPass {
             return Ok(());
         }
         gpu::check_size(device, UVec2::from_array(settings.size_px))?;
-        self.replace_map(device, queue, StitchMap::new(&self.rig, settings)?);
-        self.settings = settings.clone();
+        let map = StitchMap::new(&self.rig, settings)?;
+        self.rows = None;
+        self.replace_map(device, queue, map);
+        self.go_over(device, queue, settings.clone());
         Ok(())
+    }
+
+    /// Takes settings over, and remakes what compensates exposures where they say so.
+    fn go_over(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, settings: StitchSettings) {
+        let exposure = |settings: &StitchSettings| (settings.exposure, settings.exposure_settle_s, settings.distance_m);
+        let differs = exposure(&settings) != exposure(&self.settings);
+        self.settings = settings;
+        if differs {
+            self.remake_gains(device, queue);
+            self.pipelines.clear();
+        }
+    }
+
+    fn remake_gains(&mut self, device: &wgpu::Device, queue: &wgpu::Queue) {
+        let before = self.gains.take();
+        self.gains = Gains::new(device, queue, &self.rig, &self.settings);
+        self.rested = None;
+        if let (Some(gains), Some(before)) = (&mut self.gains, &before)
+            && gains.health().len() == before.health().len()
+        {
+            gains.go_on_from(queue, before);
+        }
     }
 
     /// Turns the view: for camera moves, frame by frame. Quicker than [`set_settings`](Self::set_settings), as the size of
@@ -145,7 +144,7 @@ impl StitchPass {
         if orientation != self.settings.orientation {
             let settings = StitchSettings { orientation, ..self.settings.clone() };
             self.replace_map(device, queue, StitchMap::with_tiles(&self.rig, &settings, None, self.map.tile_px)?);
-            self.settings = settings;
+            (self.settings, self.rows) = (settings, None);
         }
         Ok(())
     }
@@ -153,12 +152,20 @@ impl StitchPass {
     /// Goes on with a plan that was made beforehand, on any thread: another calibration of the rig, another view, other rows.
     ///
     /// # Errors
-    /// [`StitchError::Gpu`] if the picture is larger than the GPU's textures; the pass then goes on as it was.
+    /// [`StitchError`] if the picture is larger than the GPU's textures; the pass then goes on as it was.
     pub fn set_plan(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, plan: StitchPlan) -> Result<(), StitchError> {
         gpu::check_size(device, UVec2::from_array(plan.settings.size_px))?;
-        let StitchPlan { rig, settings, map } = plan;
-        (self.rig, self.settings) = (rig, settings);
+        let StitchPlan { calibration, rig, settings, rows, map } = plan;
+        if calibration != self.calibration {
+            self.rested = Some(0);
+        }
+        (self.calibration, self.rig, self.rows) = (calibration, rig, rows);
+        self.go_over(device, queue, settings);
         self.replace_map(device, queue, map);
+        if self.mark_health() {
+            // The plan knows nothing of lenses that dropped out.
+            self.remap(device, queue)?;
+        }
         Ok(())
     }
 
@@ -185,6 +192,36 @@ impl StitchPass {
         GpuPicture::rgba(device, label, UVec2::from_array(self.settings.size_px))
     }
 
+    /// Records a measurement of what lenses see of the same, for the compensation of exposures; `at` is when the frame was. None comes where
+    /// exposures are fixed, or the last measurement is not long ago. Deliver it once the commands are submitted: the next
+    /// [`encode`](Self::encode) after it has come takes it in. Nothing waits for it.
+    ///
+    /// # Errors
+    /// [`StitchError::PictureCount`] or [`StitchError::PictureShape`] if pictures do not fit.
+    pub fn measure(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        encoder: &mut wgpu::CommandEncoder,
+        inputs: &[&GpuPicture],
+        at: Duration,
+    ) -> Result<Option<StitchMeasurement>, StitchError> {
+        self.check_inputs(inputs)?;
+        // While the calibration glides, what lenses see of the same is found where it was; once it rests, anew.
+        match &mut self.rested {
+            Some(frames) if *frames < RESTS_AFTER_FRAMES => *frames += 1,
+            Some(_) => self.remake_gains(device, queue),
+            None => {}
+        }
+        Ok(self.gains.as_mut().and_then(|gains| gains.measure(device, queue, encoder, inputs, at)))
+    }
+
+    /// How each lens of the rig fares, in its order; empty where nothing is measured. What a lens that is not good sees comes from its
+    /// neighbours, where they see it.
+    pub fn lens_health(&self) -> &[LensHealth] {
+        self.gains.as_ref().map_or(&[], Gains::health)
+    }
+
     /// Records the stitch of one frame: `inputs` in the rig's order, in any pixel format, at any size of the rig's shape;
     /// `output` as [`output_picture`](Self::output_picture) makes it. What no lens sees becomes black.
     ///
@@ -199,7 +236,9 @@ impl StitchPass {
         output: &GpuPicture,
         timestamp_writes: Option<wgpu::ComputePassTimestampWrites>,
     ) -> Result<(), StitchError> {
-        self.check_pictures(inputs, output)?;
+        self.check_inputs(inputs)?;
+        gpu::check_output(output, UVec2::from_array(self.settings.size_px))?;
+        self.take_gains(device, queue)?;
         self.write_uniforms(queue, inputs);
         self.make_pipelines(device, inputs);
         let GpuMap { tiles, weights, sums, runs, uniforms, bands, correction_sampler, .. } = &self.map;
@@ -212,6 +251,7 @@ impl StitchPass {
             wgpu::BindingResource::Sampler(correction_sampler),
             bands.tiles.as_entire_binding(),
             wgpu::BindingResource::TextureView(&bands.layers),
+            wgpu::BindingResource::TextureView(self.gains.as_ref().map_or(&self.no_blocks.view, Gains::blocks)),
         ];
         let groups: Vec<wgpu::BindGroup> =
             inputs.iter().map(|input| self.program.bind_group(device, input, uniforms, &more)).collect();
@@ -241,7 +281,33 @@ impl StitchPass {
         self.written.clear();
     }
 
-    fn check_pictures(&self, inputs: &[&GpuPicture], output: &GpuPicture) -> Result<(), StitchError> {
+    /// Takes in what was measured; a lens that dropped out or came back makes it a new map.
+    fn take_gains(&mut self, device: &wgpu::Device, queue: &wgpu::Queue) -> Result<(), StitchError> {
+        let Some(gains) = &mut self.gains else { return Ok(()) };
+        if !gains.take(queue) {
+            return Ok(());
+        }
+        self.mark_health();
+        self.remap(device, queue)
+    }
+
+    /// Marks the lenses that dropped out; says whether there are any.
+    fn mark_health(&mut self) -> bool {
+        let Some(gains) = &self.gains else { return false };
+        for (lens, health) in self.rig.lenses.iter_mut().zip(gains.health()) {
+            lens.is_out = *health != LensHealth::Good;
+        }
+        self.rig.lenses.iter().any(|lens| lens.is_out)
+    }
+
+    /// Works the map out again with the lenses that there are.
+    fn remap(&mut self, device: &wgpu::Device, queue: &wgpu::Queue) -> Result<(), StitchError> {
+        let map = StitchMap::with_tiles(&self.rig, &self.settings, self.rows.as_ref(), self.map.tile_px)?;
+        self.replace_map(device, queue, map);
+        Ok(())
+    }
+
+    fn check_inputs(&self, inputs: &[&GpuPicture]) -> Result<(), StitchError> {
         if inputs.len() != self.rig.pictures.len() {
             let (expected, got) = (self.rig.pictures.len(), inputs.len());
             return Err(StitchError::PictureCount { rig: self.rig.name.clone(), expected, got });
@@ -259,14 +325,15 @@ impl StitchPass {
                 });
             }
         }
-        gpu::check_output(output, UVec2::from_array(self.settings.size_px))
+        Ok(())
     }
 
     /// Writes the uniforms of all runs, if they changed.
     fn write_uniforms(&mut self, queue: &wgpu::Queue, inputs: &[&GpuPicture]) {
         let mut lenses = [LensUniform::zeroed(); MAX_LENSES];
-        for (uniform, lens) in lenses.iter_mut().zip(&self.rig.lenses) {
-            *uniform = LensUniform::new(lens, self.rig.pictures[lens.picture], inputs[lens.picture]);
+        for (index, (uniform, lens)) in lenses.iter_mut().zip(&self.rig.lenses).enumerate() {
+            let gain = self.gains.as_ref().map_or(Vec3::ONE, |gains| gains.of_lens(index));
+            *uniform = LensUniform::new(lens, gain, self.rig.pictures[lens.picture], inputs[lens.picture]);
         }
         let weight_scale = (1.0 / self.map.weights_size.as_vec2()).to_array();
         let mut bytes = vec![0; UNIFORM_STRIDE as usize * self.map.runs.len()];
@@ -280,65 +347,26 @@ impl StitchPass {
         }
     }
 
+    /// Whether gains differ within a lens.
+    fn is_graded(&self) -> bool {
+        self.gains.is_some() && self.settings.exposure.side() > 1
+    }
+
     /// Makes the pipelines that the runs need and that are not there yet.
     fn make_pipelines(&mut self, device: &wgpu::Device, inputs: &[&GpuPicture]) {
+        let graded = f64::from(u8::from(self.is_graded()));
         for run in &self.map.runs {
             let layout = inputs[run.picture].uniform().plane_layout[0];
             let constants = [
                 ("LAYOUT", f64::from(layout)),
                 ("TILE", f64::from(run.tile_px)),
                 ("LANES", f64::from(self.lanes)),
+                ("GRADED", graded),
                 ("CORRECTED", f64::from(u8::from(run.kernel.is_corrected()))),
             ];
             let make = || self.program.pipeline(device, run.kernel.entry_point(), &constants);
             self.pipelines.entry((run.kernel, layout, run.tile_px)).or_insert_with(make);
         }
-    }
-}
-
-impl LensUniform {
-    fn new(lens: &PreparedLens, reference: UVec2, input: &GpuPicture) -> Self {
-        let rows = input.uniform().rgb_from_yuv;
-        // A sample at the region's edge must not reach over it: half a texel of the coarsest plane stays free, but not at the
-        // picture's own edge, where the sampler stops.
-        let margin = if input.format.is_yuv() { 1.0 } else { 0.5 } / input.size.as_dvec2();
-        let low = |axis: usize| match lens.region.min[axis] / f64::from(reference[axis]) {
-            edge if edge > 0.0 => edge + margin[axis],
-            _ => 0.0,
-        };
-        let high = |axis: usize| match lens.region.max[axis] / f64::from(reference[axis]) {
-            edge if edge < 1.0 => edge - margin[axis],
-            _ => 1.0,
-        };
-        Self {
-            rgb_from_samples: core::array::from_fn(|row| rows[row].map(|value| value * lens.color_gain[row] as f32)),
-            region: [low(0), low(1), high(0), high(1)].map(|edge| edge as f32),
-        }
-    }
-}
-
-impl Run {
-    fn workgroups(&self) -> u32 {
-        let tiles = self.tiles.len() as u32;
-        match self.kernel {
-            Kernel::Layer => (tiles * (self.tile_px / CELL_PX).pow(2)).div_ceil(LAYER_THREADS),
-            Kernel::Fill { .. } | Kernel::Blend { .. } | Kernel::Black => tiles,
-        }
-    }
-}
-
-impl Kernel {
-    fn entry_point(self) -> &'static str {
-        match self {
-            Self::Layer => "layer",
-            Self::Fill { .. } => "fill",
-            Self::Blend { .. } => "blend",
-            Self::Black => "black",
-        }
-    }
-
-    fn is_corrected(self) -> bool {
-        matches!(self, Self::Fill { corrected: true } | Self::Blend { corrected: true })
     }
 }
 
@@ -348,65 +376,10 @@ fn lanes(device: &wgpu::Device) -> u32 {
     if device.adapter_info().device_type == wgpu::DeviceType::Cpu { 1 } else { 4 }
 }
 
-impl GpuMap {
-    fn new(device: &wgpu::Device, queue: &wgpu::Queue, rig: &PreparedRig, map: StitchMap) -> Self {
-        use wgpu::BufferUsages as U;
-        let buffer = |label, size, usage| {
-            device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
-        };
-        let mut runs: Vec<Run> = Vec::new();
-        let layer_tiles = map.bands.as_ref().map_or(&[][..], |bands| &bands.tiles);
-        for tiles in layer_tiles.chunk_by(|a, b| a.lens == b.lens) {
-            let start = runs.last().map_or(0, |run| run.tiles.end);
-            let picture = rig.lenses[tiles[0].lens as usize].picture;
-            runs.push(Run { tile_px: map.tile_px(), kernel: Kernel::Layer, picture, tiles: start..start + tiles.len() as u32 });
-        }
-        let corrected = map.bands.is_some();
-        for Layer { tile_px, filled, near, blended, black } in &map.layers {
-            let run = |kernel, lens: usize, tiles: &Range<u32>| Run {
-                tile_px: *tile_px,
-                kernel,
-                picture: rig.lenses[lens].picture,
-                tiles: tiles.clone(),
-            };
-            let begin = runs.len();
-            for (lens, (tiles, near)) in filled.iter().zip(near).enumerate() {
-                // Lenses in one picture are filled together: each dispatch waits for the one before it.
-                let far = tiles.start..*near;
-                let continues = |last: &&mut Run| last.picture == rig.lenses[lens].picture && last.tiles.end == far.start;
-                match runs[begin..].last_mut().filter(continues).filter(|last| !last.kernel.is_corrected()) {
-                    Some(last) => last.tiles.end = far.end,
-                    None => runs.push(run(Kernel::Fill { corrected: false }, lens, &far)),
-                }
-                if *near < tiles.end {
-                    runs.push(run(Kernel::Fill { corrected: true }, lens, &(*near..tiles.end)));
-                }
-            }
-            // A tile's shares are added up in the order of the lenses, each run seeing what the one before it wrote.
-            runs.extend(blended.iter().enumerate().map(|(lens, tiles)| run(Kernel::Blend { corrected }, lens, tiles)));
-            runs.push(run(Kernel::Black, 0, black));
-        }
-        runs.retain(|run| !run.tiles.is_empty());
-        let tiles =
-            buffer("stitch tiles", size_of::<Tile>().max(size_of_val(map.tiles.as_slice())) as u64, U::STORAGE | U::COPY_DST);
-        queue.write_buffer(&tiles, 0, bytemuck::cast_slice(&map.tiles));
-        Self {
-            tiles,
-            weights: gpu::data_texture(
-                device,
-                queue,
-                "stitch weights",
-                wgpu::TextureFormat::R8Unorm,
-                map.weights_size,
-                &map.weights,
-            ),
-            weights_size: map.weights_size,
-            sums: buffer("stitch sums", map.sum_px.max(1) * 8, U::STORAGE),
-            bands: BandsPass::new(device, queue, map.bands.as_ref()),
-            correction_sampler: linear_sampler(device, "stitch correction", map.bands.as_ref().is_some_and(|bands| bands.wraps)),
-            tile_px: map.tile_px(),
-            uniforms: buffer("stitch runs", UNIFORM_STRIDE * runs.len().max(1) as u64, U::UNIFORM | U::COPY_DST),
-            runs,
-        }
+#[cfg(test)]
+impl StitchPass {
+    /// The gains in use.
+    pub(super) fn gains(&self) -> Option<&Gains> {
+        self.gains.as_ref()
     }
 }

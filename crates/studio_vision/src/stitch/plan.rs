@@ -9,8 +9,10 @@ use crate::{
 /// A map with the rig and the settings that it was made for: made on any thread, drawn with [`StitchPass`](super::StitchPass).
 #[derive(Clone, Debug)]
 pub struct StitchPlan {
+    pub(super) calibration: Rig,
     pub(super) rig: PreparedRig,
     pub(super) settings: StitchSettings,
+    pub(super) rows: Option<RowMotion>,
     pub(super) map: StitchMap,
 }
 
@@ -26,11 +28,11 @@ impl StitchPlan {
         rows: Option<&RowMotion>,
         tile_px: Option<u32>,
     ) -> Result<Self, StitchError> {
-        let rig = PreparedRig::new(rig)?;
+        let (calibration, rig) = (rig.clone(), PreparedRig::new(rig)?);
         let map = match tile_px {
             Some(tile_px) => StitchMap::with_tiles(&rig, settings, rows, tile_px)?,
             None => StitchMap::with_rows(&rig, settings, rows)?,
         };
-        Ok(Self { rig, settings: settings.clone(), map })
+        Ok(Self { calibration, rig, settings: settings.clone(), rows: rows.cloned(), map })
     }
 }

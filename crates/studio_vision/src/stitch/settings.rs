@@ -32,6 +32,32 @@ impl Default for StitchBlend {
     }
 }
 
+/// How lenses of unequal exposure and colour are brought together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Reflect, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum StitchExposure {
+    /// As the rig says.
+    Fixed,
+    /// A gain of red, green and blue for each lens, by what neighbours see of the same, over time.
+    #[default]
+    Lens,
+    /// The same, and beside it a coarse grid of gains over each lens's picture: for lenses that differ in vignetting, flare or tint.
+    Blocks {
+        /// How many gains in a row and in a column, 2 to 16. 6 is a good choice.
+        side: u32,
+    },
+}
+
+impl StitchExposure {
+    /// Gains in a row of a lens.
+    pub(super) fn side(self) -> u32 {
+        match self {
+            Self::Blocks { side } => side,
+            Self::Fixed | Self::Lens => 1,
+        }
+    }
+}
+
 /// What to make of a rig's pictures.
 #[derive(Clone, Debug, PartialEq, Reflect, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -44,6 +70,10 @@ pub struct StitchSettings {
     pub orientation: YawPitchRoll,
     /// How lenses are blended.
     pub blend: StitchBlend,
+    /// How lenses of unequal exposure and colour are brought together.
+    pub exposure: StitchExposure,
+    /// How long gains take to follow a change, in seconds, 0 to 60: after this time 63 % of it is made up for.
+    pub exposure_settle_s: f32,
     /// How far away the scene is, in metres, for lenses that do not stand in one place; `None` is infinitely far.
     pub distance_m: Option<f32>,
 }
@@ -55,6 +85,8 @@ impl Default for StitchSettings {
             size_px: [3840, 1920],
             orientation: YawPitchRoll::default(),
             blend: StitchBlend::default(),
+            exposure: StitchExposure::default(),
+            exposure_settle_s: 1.0,
             distance_m: None,
         }
     }
@@ -93,6 +125,14 @@ impl StitchSettings {
                               HalfEquirectangular, Fisheye or Rectilinear";
                 return fail("blend", reason.to_owned());
             }
+        }
+        if let StitchExposure::Blocks { side } = self.exposure
+            && !(2..=16).contains(&side)
+        {
+            return fail("exposure.side", format!("is {side}: it must be 2 to 16"));
+        }
+        if !(0.0..=60.0).contains(&self.exposure_settle_s) {
+            return fail("exposure_settle_s", format!("is {}: it must be 0 to 60 seconds", self.exposure_settle_s));
         }
         if let Some(distance) = self.distance_m
             && !(0.01..=1e6).contains(&distance)

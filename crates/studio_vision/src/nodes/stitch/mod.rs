@@ -16,7 +16,7 @@ use bevy::{
 use serde::{Deserialize, Serialize};
 use state::StitchState;
 use std::sync::Arc;
-use studio_frame::prelude::*;
+use studio_frame::{ledger::CopyKind, prelude::*};
 use studio_gpu::prelude::*;
 use studio_graph::prelude::*;
 
@@ -157,7 +157,16 @@ fn run_stitch(
         StitchState::Rig(stitch) => {
             stitch.follow(device, queue, &wanted, rig, first.stamp, live)?;
             let pictures: Vec<&GpuPicture> = frames.iter().map(|frame| frame.picture.as_ref()).collect();
-            stitch.draw(device, queue, encoder, &pictures)?
+            if !live {
+                // What the frame before was measured with counts for this one, however long it takes.
+                device.poll(wgpu::PollType::wait_indefinitely())?;
+            }
+            let (output, measurement) = stitch.draw(device, queue, encoder, &pictures, first.stamp)?;
+            if let Some(measurement) = measurement {
+                gpu.copies.count(first.stamp.frame_id, CopyKind::Readback, measurement.bytes() as usize);
+                gpu.after_submit(move || measurement.deliver());
+            }
+            output
         }
         StitchState::Map { pass, output, .. } => {
             pass.encode(device, queue, encoder, &first.picture, output, None)?;

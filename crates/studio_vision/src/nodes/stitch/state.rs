@@ -7,8 +7,8 @@ use super::{
 use crate::{
     rig::{Rig, YawPitchRoll},
     stitch::{
-        CrossfadePass, NadirFill, NadirPass, StMap, StMapPass, StitchError, StitchPass, StitchPlan, StitchSettings, StitchView,
-        between,
+        CrossfadePass, LensHealth, NadirFill, NadirPass, StMap, StMapPass, StitchError, StitchMeasurement, StitchPass,
+        StitchPlan, StitchSettings, StitchView, between,
     },
 };
 use bevy::{
@@ -106,6 +106,8 @@ pub(super) struct RigStitch {
     nadir: Option<Nadir>,
     /// From the picture's frame to the level one, for the nadir.
     level_from_view: DMat3,
+    /// How the lenses fare, as people were told.
+    health: Vec<LensHealth>,
 }
 
 struct Nadir {
@@ -133,6 +135,7 @@ impl RigStitch {
             motion: None,
             nadir: None,
             level_from_view: DMat3::IDENTITY,
+            health: Vec::new(),
         })
     }
 
@@ -281,15 +284,18 @@ impl RigStitch {
         Ok(())
     }
 
-    /// Records the picture, and what lies over it.
+    /// Records the picture, and what lies over it; and a measurement of the lenses' exposures, to be delivered once the commands are submitted.
     pub fn draw(
         &mut self,
         device: &wgpu::Device,
         queue: &wgpu::Queue,
         encoder: &mut wgpu::CommandEncoder,
         pictures: &[&GpuPicture],
-    ) -> Result<Arc<GpuPicture>> {
+        stamp: FrameStamp,
+    ) -> Result<(Arc<GpuPicture>, Option<StitchMeasurement>)> {
+        let measurement = self.pass.measure(device, queue, encoder, pictures, stamp.pts.as_duration())?;
         self.pass.encode(device, queue, encoder, pictures, &self.output, None)?;
+        tell_health(&self.target, &mut self.health, self.pass.lens_health());
         let mut output = &self.output;
         if let Some(Fade { pass, output: before, mixed, crossfade, part, .. }) = &mut self.fade {
             // A rig whose pictures these never were has nothing to fade from.
@@ -301,7 +307,22 @@ impl RigStitch {
         if let Some(Nadir { pass, radius_deg, .. }) = &self.nadir {
             pass.encode(device, queue, encoder, output, self.level_from_view, *radius_deg);
         }
-        Ok(output.clone())
+        Ok((output.clone(), measurement))
+    }
+}
+
+/// Says when a lens drops out or comes back.
+fn tell_health(rig: &Rig, told: &mut Vec<LensHealth>, health: &[LensHealth]) {
+    told.resize(health.len(), LensHealth::Good);
+    for ((lens, told), health) in rig.lenses.iter().zip(told).zip(health) {
+        if told != health {
+            let (rig, lens, words) = (&rig.name, &lens.name, health.words());
+            match health {
+                LensHealth::Good => info!("rig “{rig}”: the lens “{lens}” {words} again"),
+                _ => warn!("rig “{rig}”: the lens “{lens}” {words}. Its neighbours fill what they see of it."),
+            }
+            *told = *health;
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     nodes::Stitch,
     rig::{Orientation, PreparedRig, Rig, YawPitchRoll},
     stabilise::testing::sphere_grey,
-    stitch::{StitchSettings, between},
+    stitch::{StitchExposure, StitchSettings, between},
 };
 
 const RIG: UVec2 = UVec2::new(1024, 512);
@@ -56,7 +56,8 @@ fn change(clock: StudioClock, next: &Rig, recalibrate_s: f32) -> (f64, f64, f64)
     };
     until(&mut studio, "the rig loads", &|_| true);
     let feed = studio.node(Feed);
-    let settings = StitchSettings::equirectangular(OUT.x, OUT.y);
+    // Gains would go on to follow what the lenses then see of the same.
+    let settings = StitchSettings { exposure: StitchExposure::Fixed, ..StitchSettings::equirectangular(OUT.x, OUT.y) };
     let stitch = studio.node(Stitch { rig: handle.clone(), settings, recalibrate_s, ..default() });
     studio.link((feed, "frame"), (stitch, "picture 1"));
     let frame = filmed();

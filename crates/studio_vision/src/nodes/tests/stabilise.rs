@@ -16,7 +16,7 @@ const FRAMES: u64 = 40;
 /// How much consecutive pictures still turn, in degrees, as their own motion says.
 fn turns(frames: &[VideoFrame]) -> f64 {
     let settings =
-        FlowSettings { working_width_px: SIZE.x, quality: FlowQuality::Balanced, grid: UVec2::new(32, 16), wraps: true };
+        FlowSettings { working_width_px: SIZE.x, quality: FlowQuality::Balanced, grid: UVec2::new(32, 16), ..Default::default() };
     let mut runner = FlowRunner::new(SIZE, &settings);
     let mut path = vec![DQuat::IDENTITY];
     for pair in frames.windows(2) {

@@ -85,7 +85,8 @@ fn a_shaken_sphere_is_steadied_from_its_own_motion() {
     let mut cinema = Cinema::new(SIZE);
     let path: Vec<DQuat> = (0..FRAMES).map(|frame| shaken(f64::from(frame) / 30.0, 0.0)).collect();
     let frames: Vec<VideoFrame> = path.iter().map(|rotation| cinema.film(*rotation)).collect();
-    let settings = FlowSettings { working_width_px: 512, quality: FlowQuality::Balanced, grid: UVec2::new(32, 16), wraps: true };
+    let settings =
+        FlowSettings { working_width_px: 512, quality: FlowQuality::Balanced, grid: UVec2::new(32, 16), ..Default::default() };
     let mut runner = FlowRunner::new(SIZE, &settings);
     let mut found = vec![path[0]];
     for pair in frames.windows(2) {

@@ -13,7 +13,7 @@ use std::{path::PathBuf, sync::LazyLock};
 use studio_frame::{color::ColorInfo, format::PixelFormat, picture::VideoFrame, stamp::FrameStamp};
 use studio_gpu::{device::HeadlessGpu, picture::GpuPicture, readback::read_rgba};
 
-static GPU: LazyLock<HeadlessGpu> = LazyLock::new(|| HeadlessGpu::open().expect("the tests need a Vulkan driver"));
+pub(super) static GPU: LazyLock<HeadlessGpu> = LazyLock::new(|| HeadlessGpu::open().expect("the tests need a Vulkan driver"));
 
 pub(super) fn gear360() -> Rig {
     Rig::read(&PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/rigs/gear360.rig.ron"))).expect("the shipped rig")

@@ -3,7 +3,7 @@
 use super::{GPU, upload};
 use crate::{
     rig::{Rig, YawPitchRoll},
-    stitch::{StMap, StitchBlend, StitchPass, StitchSettings, StitchView},
+    stitch::{StMap, StitchBlend, StitchExposure, StitchPass, StitchSettings, StitchView},
 };
 use bevy::math::UVec2;
 use studio_frame::{color::ColorInfo, format::PixelFormat};
@@ -26,6 +26,8 @@ fn settings_out_of_range_are_named() {
     let gaps = |s: &mut StitchSettings| (s.blend, s.view) = (StitchBlend::MultiBand { bands: 5 }, StitchView::CubeMap);
     assert!(refuse(gaps).contains("choose Feather, or the view Equirectangular"));
     assert!(refuse(|s| s.distance_m = Some(0.0)).contains("distance_m"));
+    assert!(refuse(|s| s.exposure = StitchExposure::Blocks { side: 17 }).contains("exposure.side is 17: it must be 2 to 16"));
+    assert!(refuse(|s| s.exposure_settle_s = f32::NAN).contains("exposure_settle_s"));
     assert!(refuse(|s| s.view = StitchView::Rectilinear { fov_deg: 180.0 }).contains("view.fov_deg"));
     assert!(refuse(|s| s.view = StitchView::Fisheye { fov_deg: f32::INFINITY }).contains("view.fov_deg"));
     assert!(refuse(|s| s.view = StitchView::RigPicture { picture: 2 }).contains("has 1 pictures"));
