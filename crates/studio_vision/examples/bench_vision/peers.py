@@ -109,27 +109,43 @@ def disparity(folder, runs):
 
 
 def stitch(folder, runs):
-    """Multi-band blend of what each lens sees, by maps and masks that are given; the maps are worked out once."""
-    truth = cv2.imread(str(folder / "truth.png"))
-    size = truth.shape[1], truth.shape[0]
+    """Multi-band blend of what each lens sees, by maps and masks that are given; the maps are worked out once. With a compensator, its gains are
+    worked out once too."""
+    cases = [line.split(maxsplit=1) for line in (folder / "cases.txt").read_text().splitlines()]
+    size = cv2.imread(str(folder / f"truth_{cases[0][0]}.png")).shape[1::-1]
+    corner = (0, 0)
     lenses = []
     for lens in range(2):
         x, y = (np.fromfile(folder / f"map_{lens}_{axis}.f32", np.float32).reshape(size[::-1]) for axis in "xy")
-        mask = np.fromfile(folder / f"mask_{lens}.u8", np.uint8).reshape(size[::-1])
-        lenses.append((*cv2.convertMaps(x, y, cv2.CV_16SC2), mask))
-    for case in ("alike", "exposed"):
+        mask, seen = (np.fromfile(folder / f"{name}_{lens}.u8", np.uint8).reshape(size[::-1]) for name in ("mask", "seen"))
+        lenses.append((*cv2.convertMaps(x, y, cv2.CV_16SC2), mask, seen))
+    compensators = {"": None, "GAIN, ": 1, "GAIN_BLOCKS, ": 2, "CHANNELS, ": 3, "CHANNELS_BLOCKS, ": 4}
+    for case, kind in cases:
+        truth = cv2.imread(str(folder / f"truth_{case}.png"))
         rig = cv2.imread(str(folder / f"rig_{case}.png"))
+        for name, number in compensators.items() if kind == "compensated" else [("", None)]:
+            compensator = None
+            if number is not None:
+                compensator = cv2.detail.ExposureCompensator_createDefault(number)
+                seen = [cv2.remap(rig, x, y, cv2.INTER_LINEAR) for x, y, _, _ in lenses]
+                begun = time.perf_counter()
+                compensator.feed([corner] * 2, seen, [mask for *_, mask in lenses])
+                feed_ms = (time.perf_counter() - begun) * 1e3
 
-        def blend(bands):
-            blender = cv2.detail.MultiBandBlender(0, bands - 1)
-            blender.prepare((0, 0, *size))
-            for x, y, mask in lenses:
-                blender.feed(cv2.remap(rig, x, y, cv2.INTER_LINEAR).astype(np.int16), mask, (0, 0))
-            return np.clip(blender.blend(None, None)[0], 0, 255).astype(np.uint8)
+            def blend(bands):
+                blender = cv2.detail.MultiBandBlender(0, bands - 1)
+                blender.prepare((*corner, *size))
+                for index, (x, y, mask, seen) in enumerate(lenses):
+                    picture = cv2.remap(rig, x, y, cv2.INTER_LINEAR)
+                    if compensator is not None:
+                        picture = compensator.apply(index, corner, picture, seen)
+                    blender.feed(picture.astype(np.int16), mask, corner)
+                return np.clip(blender.blend(None, None)[0], 0, 255).astype(np.uint8)
 
-        found, p50, p95 = timed(runs, lambda: blend(5))
-        error = np.mean((found.astype(np.float64) - truth) ** 2)
-        show(f"multi-band blender, 5 bands, {case}", p50, p95, psnr_db=10 * np.log10(255**2 / error))
+            found, p50, p95 = timed(runs, lambda: blend(5))
+            error = np.mean((found.astype(np.float64) - truth) ** 2)
+            more = {} if compensator is None else {"gains_ms": round(feed_ms, 3)}
+            show(f"multi-band blender, 5 bands, {name}{case}", p50, p95, psnr_db=10 * np.log10(255**2 / error), **more)
 
 
 TOPICS = {"disparity": disparity, "flow": flow, "stitch": stitch}
