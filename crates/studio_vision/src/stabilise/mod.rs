@@ -28,7 +28,7 @@ mod turn;
 
 pub use attitude::{ComplementaryFilter, attitude};
 pub use carry::turned_motion;
-pub use level::{level_from_gravity, level_from_horizon};
+pub use level::{Level, level_from_gravity, level_from_horizon};
 pub use log::{Axes, ImuLog, ImuLogError, ImuSample};
 pub use picture::{FrameRotation, camera_rotation};
 pub use rows::{ReadoutDirection, RowMotion};

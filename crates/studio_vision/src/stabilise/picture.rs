@@ -25,6 +25,8 @@ impl FrameRotation {
 
 /// Nearer to a pole than this, an equirectangular picture's motion is of little use, in radians of latitude.
 const HIGHEST_LATITUDE: f64 = 1.25;
+/// About how many cells are looked at.
+const MOST_CELLS: f64 = 4096.0;
 /// Rounds of reweighting.
 const ROUNDS: usize = 24;
 /// The finest scale of differences that is told apart, in radians: a field counts in sixteenths of a pixel.
@@ -111,7 +113,10 @@ pub(super) fn place_of(direction: DVec3, size: DVec2) -> DVec2 {
 fn pairs_of(field: &MotionField) -> Vec<Pair> {
     let size = field.picture_size.as_dvec2();
     let cell = size / field.grid.as_dvec2();
-    let cells = (0..field.grid.y).flat_map(|row| (0..field.grid.x).map(move |column| (column, row)));
+    // A rotation has three numbers: thousands of cells tell them as well as tens of thousands.
+    let stride = (field.grid.element_product() as f64 / MOST_CELLS).sqrt().ceil().max(1.0) as usize;
+    let columns = (0..field.grid.x).step_by(stride);
+    let cells = (0..field.grid.y).step_by(stride).flat_map(|row| columns.clone().map(move |column| (column, row)));
     cells
         .filter_map(|(column, row)| {
             let pixel = (DVec2::new(f64::from(column), f64::from(row)) + 0.5) * cell;

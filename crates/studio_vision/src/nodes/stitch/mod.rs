@@ -4,8 +4,8 @@ mod motion;
 mod state;
 
 use crate::{
-    rig::{Rig, RigLoader, YawPitchRoll},
-    stabilise::{ImuMounting, ReadoutDirection, Smoothing},
+    rig::{Rig, RigLoader},
+    stabilise::{ImuMounting, Level, ReadoutDirection, Smoothing},
     stitch::{NadirFill, StitchSettings},
 };
 use bevy::{
@@ -37,7 +37,7 @@ pub struct Stitch {
     #[reflect(@InputPath)]
     pub st_map: String,
     /// How the rig hangs: what levels its horizon. `settings.orientation` then looks around in the level picture.
-    pub level: YawPitchRoll,
+    pub level: Level,
     /// How long the picture takes from one calibration of the rig to the next, in seconds, 0 to 30.
     #[reflect(@0.0..=30.0_f32)]
     pub recalibrate_s: f32,
@@ -77,7 +77,7 @@ impl Default for Stitch {
             pictures: 1,
             settings: StitchSettings::default(),
             st_map: String::new(),
-            level: YawPitchRoll::default(),
+            level: Level::default(),
             recalibrate_s: 1.0,
             imu_log: String::new(),
             imu: ImuMounting::default(),

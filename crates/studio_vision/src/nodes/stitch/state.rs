@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     rig::{Rig, YawPitchRoll},
+    stabilise::Level,
     stitch::{
         CrossfadePass, LensHealth, NadirFill, NadirPass, StMap, StMapPass, StitchError, StitchMeasurement, StitchPass,
         StitchPlan, StitchSettings, StitchView, between,
@@ -119,7 +120,7 @@ struct Nadir {
 impl RigStitch {
     fn new(device: &wgpu::Device, queue: &wgpu::Queue, wanted: &Stitch, rig: &Arc<Rig>) -> Result<Self> {
         let start = Instant::now();
-        let settings = turned(wanted, &Moment::default());
+        let settings = turned(wanted, &Moment::default())?;
         let pass = Box::new(StitchPass::new(device, queue, rig, &settings)?);
         let output = Arc::new(pass.output_picture(device, "stitch")?);
         Ok(Self {
@@ -156,7 +157,7 @@ impl RigStitch {
         }
         ImuMotion::keep(&mut self.motion, wanted)?;
         let moment = self.motion.as_mut().map(|motion| motion.at(wanted, stamp)).unwrap_or_default();
-        let settings = turned(wanted, &moment);
+        let settings = turned(wanted, &moment)?;
         self.level_from_view = wanted.settings.orientation.matrix();
         self.settings.clone_from(&wanted.settings);
         self.keep_nadir(device, queue, wanted)?;
@@ -183,8 +184,7 @@ impl RigStitch {
         } else if aim != self.shown {
             self.making = None;
             let start = Instant::now();
-            let same_view = aim.settings.view == self.shown.settings.view && aim.settings.blend == self.shown.settings.blend;
-            let mut plan = aim.plan(same_view.then(|| self.pass.tile_px()));
+            let mut plan = aim.plan(self.tile_px(&aim));
             if plan.is_err() && self.glide.take().is_some() {
                 // What lies between two good calibrations may be none.
                 aim.rig = self.target.clone();
@@ -236,11 +236,18 @@ impl RigStitch {
         Ok(())
     }
 
+    /// The size of tiles that will do for another map; `None` where it has to be found: for another view, and for the calibration that stays.
+    fn tile_px(&self, aim: &Aim) -> Option<u32> {
+        let same_view = aim.settings.view == self.shown.settings.view && aim.settings.blend == self.shown.settings.blend;
+        let arrives = aim.rig == self.target && self.shown.rig != self.target;
+        (same_view && !arrives).then(|| self.pass.tile_px())
+    }
+
     fn make_beside(&mut self, aim: Aim) {
-        let tile_px = self.pass.tile_px();
+        let tile_px = self.tile_px(&aim);
         self.making = Some(AsyncComputeTaskPool::get().spawn(async move {
             let start = Instant::now();
-            let plan = aim.plan(Some(tile_px));
+            let plan = aim.plan(tile_px);
             (aim, plan, start.elapsed())
         }));
     }
@@ -327,13 +334,14 @@ fn tell_health(rig: &Rig, told: &mut Vec<LensHealth>, health: &[LensHealth]) {
 }
 
 /// The settings of a map whose view is turned as the rig hangs and against how it moves.
-fn turned(wanted: &Stitch, moment: &Moment) -> StitchSettings {
-    if wanted.level == YawPitchRoll::default() && moment.rig_from_stable.is_none() {
-        return wanted.settings.clone();
+fn turned(wanted: &Stitch, moment: &Moment) -> Result<StitchSettings, StitchNodeError> {
+    if wanted.level == Level::default() && moment.rig_from_stable.is_none() {
+        return Ok(wanted.settings.clone());
     }
+    let level = wanted.level.orientation().map_err(|reason| StitchNodeError::Setting { setting: "level", reason })?;
     let rig_from_stable = moment.rig_from_stable.unwrap_or(DMat3::IDENTITY);
-    let rig_from_view = rig_from_stable * wanted.level.matrix() * wanted.settings.orientation.matrix();
-    StitchSettings { orientation: YawPitchRoll::from_matrix(rig_from_view), ..wanted.settings.clone() }
+    let rig_from_view = rig_from_stable * level.matrix() * wanted.settings.orientation.matrix();
+    Ok(StitchSettings { orientation: YawPitchRoll::from_matrix(rig_from_view), ..wanted.settings.clone() })
 }
 
 /// How far a change is, 0 to 1, slow at its ends.

@@ -5,7 +5,7 @@ use crate::{
     nodes::{RollingShutter, Stitch},
     rig::{PreparedRig, Rig, YawPitchRoll},
     stabilise::{
-        Smoothing,
+        Level, Smoothing,
         testing::{shaken, sphere_grey},
     },
     stitch::{NadirFill, StitchSettings},
@@ -100,7 +100,7 @@ fn the_nadir_is_covered_whatever_the_orientation() {
         let rig = studio.app.world_mut().resource_mut::<Assets<Rig>>().add(rig());
         let feed = studio.node(Feed);
         let settings = StitchSettings { orientation, ..StitchSettings::equirectangular(OUT.x, OUT.y) };
-        let base = Stitch { rig, settings, level: tilt, ..default() };
+        let base = Stitch { rig, settings, level: Level::Angles(tilt), ..default() };
         let plain = studio.node(base.clone());
         let blur = studio.node(Stitch { nadir: NadirFill::Blur { radius_deg: 25.0 }, ..base.clone() });
         let nadir_picture = logo.display().to_string();
@@ -144,4 +144,37 @@ fn the_nadir_is_covered_whatever_the_orientation() {
         }
         assert!(difference(&plain, &blur) > 0.1, "something was covered");
     }
+}
+
+#[test]
+fn a_rig_that_hangs_askew_is_levelled_by_gravity_or_by_clicks() {
+    let prepared = PreparedRig::new(&rig()).expect("valid");
+    let tilt = YawPitchRoll::new(0.0, 14.0, 9.0);
+    // The world's way down and its horizon, in the frame of a rig that is tilted so.
+    let world_from_rig = DQuat::from_mat3(&tilt.matrix()).inverse();
+    let frame = film(&prepared, |_| world_from_rig, 0.0, 0.0);
+    let click = |heading_deg: f64| {
+        let seen = world_from_rig.inverse() * (YawPitchRoll::new(heading_deg, 0.0, 0.0).matrix() * DVec3::Z);
+        [seen.x.atan2(seen.z).to_degrees(), -seen.y.asin().to_degrees()]
+    };
+    let down = (world_from_rig.inverse() * DVec3::Y * 9.81).to_array();
+    let mut studio = Studio::new(StudioClock::Offline, Path::new("."));
+    let rig = studio.app.world_mut().resource_mut::<Assets<Rig>>().add(rig());
+    let feed = studio.node(Feed);
+    let base = Stitch { rig, settings: StitchSettings::equirectangular(OUT.x, OUT.y), ..default() };
+    let levels = [Level::default(), Level::Down(down), Level::Horizon([10.0, 100.0, 230.0].map(click).to_vec())];
+    let nodes = levels.map(|level| studio.node(Stitch { level, ..base.clone() }));
+    let refused = studio.node(Stitch { level: Level::Horizon(vec![[5.0, 5.0]]), ..base });
+    nodes.iter().chain([&refused]).for_each(|node| studio.link((feed, "frame"), (*node, "picture 1")));
+    studio.feed(feed, &frame, 0, PictureProjection::Rectilinear { fov_deg: 90.0 });
+    studio.app.update();
+    assert!(studio.error(refused).is_some_and(|error| error.contains("level is Horizon")));
+    let [askew, gravity, clicks] = nodes.map(|node| studio.picture(node, "picture").expect("a picture").1);
+    // Level pictures differ from the world by a heading alone, which leaves the poles where they are: the rows around them show.
+    let level = crate::stabilise::level_from_gravity(DVec3::from_array(down)).expect("a direction");
+    let expected = truth(world_from_rig * DQuat::from_mat3(&level.matrix()));
+    let [askew, gravity, clicks] = [&askew, &gravity, &clicks].map(|picture| difference(picture, &expected));
+    let tilted = (world_from_rig * (level.matrix() * DVec3::Y)).angle_between(DVec3::Y).to_degrees();
+    println!("beside the level sphere: askew {askew:.2}, by gravity {gravity:.2}, by three clicks {clicks:.2} code values");
+    assert!(tilted < 1e-6 && askew > 8.0 * gravity && (gravity - clicks).abs() < 0.1, "{askew} {gravity} {clicks}");
 }
