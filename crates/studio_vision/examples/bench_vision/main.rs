@@ -14,6 +14,7 @@ mod disparity;
 mod flow;
 mod peers;
 mod pictures;
+mod stabilise;
 mod stitch;
 mod synthesis;
 mod timing;
@@ -50,8 +51,13 @@ impl Bench {
 }
 
 /// The topics in the order they run in.
-const TOPICS: [(&str, fn(&Bench) -> AnyResult<()>); 4] =
-    [("flow", flow::run), ("disparity", disparity::run), ("synthesis", synthesis::run), ("stitch", stitch::run)];
+const TOPICS: [(&str, fn(&Bench) -> AnyResult<()>); 5] = [
+    ("flow", flow::run),
+    ("disparity", disparity::run),
+    ("synthesis", synthesis::run),
+    ("stitch", stitch::run),
+    ("stabilise", stabilise::run),
+];
 
 fn main() -> AnyResult<()> {
     let mut topic = None;
