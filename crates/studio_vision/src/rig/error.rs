@@ -70,7 +70,7 @@ pub enum RigError {
         file: String,
     },
     /// The file is not text.
-    #[error("{file} is not text: a rig is a .rig.ron or Hugin .pto file")]
+    #[error("{file} is not text: a rig is a .rig.ron, .pto, .ptv, .json or .yaml file")]
     NotText {
         /// The file.
         file: String,

@@ -1,6 +1,6 @@
 //! Reading and writing rig files.
 
-use super::{Rig, RigError};
+use super::{OpenCvCamera, OpenCvModel, Rig, RigError, YawPitchRoll};
 use bevy::{
     asset::{AssetLoader, LoadContext, io::Reader},
     prelude::*,
@@ -11,7 +11,7 @@ use std::{fs::File, io::Read as _, path::Path};
 pub const MAX_FILE_BYTES: usize = 1 << 20;
 
 impl Rig {
-    /// Reads a rig from a `.rig.ron` or Hugin `.pto` file.
+    /// Reads a rig from a file of any format that [`from_bytes`](Self::from_bytes) knows.
     ///
     /// # Errors
     /// [`RigError`] naming the file and, where it is known, the line.
@@ -24,7 +24,9 @@ impl Rig {
         Self::from_bytes(&file, &bytes)
     }
 
-    /// Reads a rig from the bytes of a `.rig.ron` or `.pto` file; `file` is its name for messages and tells which it is.
+    /// Reads a rig from the bytes of a file; `file` is its name for messages and its ending tells which it is: `.rig.ron`, `.pto` (Hugin),
+    /// `.ptv` (stitchEm), or `.json`, `.yaml` and `.yml`, whose content tells whether it is a project of stitchEm, a lens profile of
+    /// Gyroflow, a camera chain of Kalibr or, where it is none of these, OpenCV's calibration of one camera.
     ///
     /// # Errors
     /// As for [`read`](Self::read).
@@ -33,7 +35,30 @@ impl Rig {
             return Err(RigError::TooLarge { file: file.to_owned() });
         }
         let text = core::str::from_utf8(bytes).map_err(|_| RigError::NotText { file: file.to_owned() })?;
-        if file.ends_with(".pto") { Self::from_pto(file, text) } else { Self::from_ron(file, text) }
+        let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
+        match ending.as_str() {
+            "pto" => Self::from_pto(file, text),
+            "ptv" => Self::from_ptv(file, text),
+            "json" => {
+                let value = super::parse_json(file, text)?;
+                if super::gyroflow::is_profile(&value) {
+                    Self::from_gyroflow(file, text)
+                } else if super::ptv::inputs(&value).is_some() {
+                    Self::from_ptv(file, text)
+                } else {
+                    Self::from_one_opencv(file, text)
+                }
+            }
+            "yaml" | "yml" if super::kalibr::is_chain(text) => Self::from_kalibr(file, text),
+            "yaml" | "yml" => Self::from_one_opencv(file, text),
+            _ => Self::from_ron(file, text),
+        }
+    }
+
+    /// One camera of OpenCV's that looks ahead.
+    fn from_one_opencv(file: &str, text: &str) -> Result<Self, RigError> {
+        let camera = OpenCvCamera { file, text, model: OpenCvModel::Auto, orientation: YawPitchRoll::default() };
+        Self::from_opencv(file.rsplit('/').next().unwrap_or(file), &[camera])
     }
 
     /// Reads a rig from the text of a `.rig.ron` file; `file` is its name for messages.
@@ -64,7 +89,7 @@ impl Rig {
     }
 }
 
-/// Loads [`Rig`] assets from `.rig.ron` and Hugin `.pto` files.
+/// Loads [`Rig`] assets from the files that [`Rig::from_bytes`] knows.
 #[derive(Default, TypePath)]
 pub struct RigLoader;
 
@@ -86,6 +111,6 @@ impl AssetLoader for RigLoader {
     }
 
     fn extensions(&self) -> &[&str] {
-        &["rig.ron", "pto"]
+        &["rig.ron", "pto", "ptv", "json", "yaml", "yml"]
     }
 }

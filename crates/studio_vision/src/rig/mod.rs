@@ -1,7 +1,8 @@
 //! Rigs: which lenses look where, and where their pictures are.
 //!
-//! A [`Rig`] is an asset kept in a text file (`.rig.ron`); Hugin projects (`.pto`) and OpenCV calibrations can be read
-//! too ([`Rig::from_pto`], [`Rig::from_opencv`]). [`PreparedRig`] is a checked rig that can compute.
+//! A [`Rig`] is an asset kept in a text file (`.rig.ron`). Projects of Hugin (`.pto`) and stitchEm (`.ptv`), lens profiles of Gyroflow,
+//! camera chains of Kalibr and OpenCV calibrations can be read too ([`Rig::from_bytes`] tells them apart). [`PreparedRig`] is a checked rig
+//! that can compute.
 //!
 //! The rig's frame is like a lens's: x right, y down, z forward. **Yaw** turns to the right, **pitch** up, **roll**
 //! clockwise as seen from behind, applied in this order from the outside in, as in Hugin.
@@ -9,8 +10,11 @@
 mod error;
 mod file;
 mod geometry;
+mod gyroflow;
+mod kalibr;
 mod opencv;
 mod pto;
+mod ptv;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +22,7 @@ pub use error::RigError;
 pub use file::{MAX_FILE_BYTES, RigLoader};
 pub use geometry::{LensSample, PreparedLens, PreparedRig};
 pub use opencv::{OpenCvCamera, OpenCvModel};
-pub(crate) use opencv::{camera_of, read_entries};
+pub(crate) use opencv::{camera_of, parse_json, read_entries};
 
 use crate::lens::Lens;
 use bevy::{

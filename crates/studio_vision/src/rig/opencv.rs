@@ -64,7 +64,7 @@ impl Rig {
     }
 }
 
-fn read_camera(camera: &OpenCvCamera) -> Result<([u32; 2], Lens), RigError> {
+pub(super) fn read_camera(camera: &OpenCvCamera) -> Result<([u32; 2], Lens), RigError> {
     let values = read_entries(camera.file, camera.text)?;
     camera_of(&values, camera, &MATRIX_KEYS, &COEFFICIENT_KEYS)
 }
@@ -171,14 +171,22 @@ fn read_json(file: &str, text: &str) -> Result<BTreeMap<String, Entry>, RigError
             visit(value, entries);
         }
     }
-    let value: Value = serde_json::from_str(text).map_err(|error| RigError::Syntax {
-        file: file.to_owned(),
-        line: error.line(),
-        reason: error.to_string(),
-    })?;
+    let value = parse_json(file, text)?;
     let mut entries = BTreeMap::new();
     visit(&value, &mut entries);
     Ok(entries)
+}
+
+/// A JSON file's value.
+pub(crate) fn parse_json(file: &str, text: &str) -> Result<Value, RigError> {
+    if text.len() > super::MAX_FILE_BYTES {
+        return Err(RigError::TooLarge { file: file.to_owned() });
+    }
+    serde_json::from_str(text).map_err(|error| RigError::Syntax {
+        file: file.to_owned(),
+        line: error.line(),
+        reason: error.to_string(),
+    })
 }
 
 /// Reads the YAML of OpenCV's `FileStorage` and of ROS: top-level keys, each with a scalar, a `[…]` list, or a matrix

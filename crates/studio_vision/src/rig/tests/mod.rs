@@ -1,3 +1,5 @@
+mod formats;
+
 use super::*;
 use crate::lens::LensModel;
 use bevy::math::{DVec2, DVec3};
