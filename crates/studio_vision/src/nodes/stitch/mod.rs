@@ -32,7 +32,7 @@ pub struct Stitch {
     pub pictures: u32,
     /// What to make of them.
     pub settings: StitchSettings,
-    /// An STMap, a PNG of 16 bits a channel: where it is set, it says for each pixel which point of the first picture to
+    /// An STMap, an EXR or a PNG of 16 bits a channel: where it is set, it says for each pixel which point of the first picture to
     /// show, and rig and settings have no say. Empty: none.
     #[reflect(@InputPath)]
     pub st_map: String,

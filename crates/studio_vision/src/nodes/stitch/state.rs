@@ -51,7 +51,7 @@ impl StitchState {
         let path = wanted.st_map.clone();
         let bytes =
             std::fs::read(&path).map_err(|error| StitchNodeError::StMapFile { path: path.clone(), reason: error.to_string() })?;
-        let pass = Box::new(StMapPass::new(device, queue, &StMap::from_png(&path, &bytes)?)?);
+        let pass = Box::new(StMapPass::new(device, queue, &StMap::from_bytes(&path, &bytes)?)?);
         let output = Arc::new(pass.output_picture(device, "stitch")?);
         Ok(Self::Map { pass, path, output })
     }

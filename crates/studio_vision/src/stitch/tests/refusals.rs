@@ -59,7 +59,7 @@ fn pictures_that_do_not_fit_are_named() {
 fn broken_stmaps_are_named() {
     let refuse = |bytes: &[u8]| StMap::from_png("map.png", bytes).expect_err("refused").to_string();
     assert!(refuse(b"").contains("map.png"));
-    assert!(refuse(b"\x89PNG\r\n\x1a\n and then nothing").contains("map.png is no readable PNG"));
+    assert!(refuse(b"\x89PNG\r\n\x1a\n and then nothing").contains("map.png is no readable STMap"));
     let mut eight_bit = std::io::Cursor::new(Vec::new());
     image::DynamicImage::new_rgb8(4, 4).write_to(&mut eight_bit, image::ImageFormat::Png).expect("written");
     assert!(refuse(&eight_bit.into_inner()).contains("16 bits"));

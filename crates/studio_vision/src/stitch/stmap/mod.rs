@@ -1,5 +1,8 @@
 //! STMaps: any mapping, given pixel by pixel.
 
+mod file;
+mod of_rig;
+
 use super::{
     StitchError,
     gpu::{self, Program},
@@ -10,7 +13,7 @@ use studio_gpu::{
     picture::{GpuPicture, PictureUniform},
 };
 
-const SHADER: &str = include_str!("../../../../shaders/stitch_stmap.wgsl");
+const SHADER: &str = include_str!("../../../../../shaders/stitch_stmap.wgsl");
 /// The largest map in pixels, 16384 × 8192.
 const MAX_PIXELS: u64 = 1 << 27;
 
@@ -25,8 +28,8 @@ pub struct StMap {
 /// Why an STMap cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StMapError {
-    /// The file is no PNG that can be read.
-    #[error("{file} is no readable PNG: {reason}")]
+    /// The file is no picture that can be read.
+    #[error("{file} is no readable STMap, which is a PNG of 16 bits a channel or an EXR with the channels R and G: {reason}")]
     Unreadable {
         /// The file.
         file: String,
@@ -38,6 +41,12 @@ pub enum StMapError {
     TooCoarse {
         /// The file.
         file: String,
+    },
+    /// A file that cannot be written.
+    #[error("the STMap cannot be written: {reason}")]
+    Unwritable {
+        /// What the encoder said.
+        reason: String,
     },
     /// Wrong number of coordinates, an empty map or a huge one.
     #[error(
@@ -70,31 +79,6 @@ impl StMap {
             }
         }
         Ok(Self { size, coordinates })
-    }
-
-    /// Reads a 16-bit PNG as compositing tools write it: red is the horizontal coordinate from the left, green the vertical
-    /// one **from the bottom**, each 0 to 65535; a pixel with alpha 0 has no picture. `file` is its name for messages.
-    ///
-    /// # Errors
-    /// [`StMapError`] if the bytes are no PNG, have 8 bits a channel, or are too large.
-    pub fn from_png(file: &str, bytes: &[u8]) -> Result<Self, StMapError> {
-        let unreadable = |reason: String| StMapError::Unreadable { file: file.to_owned(), reason };
-        let mut reader = image::ImageReader::with_format(std::io::Cursor::new(bytes), image::ImageFormat::Png);
-        let mut limits = image::Limits::default();
-        limits.max_alloc = Some(MAX_PIXELS * 8);
-        reader.limits(limits);
-        let picture = reader.decode().map_err(|error| unreadable(error.to_string()))?;
-        let color = picture.color();
-        if color.bytes_per_pixel() / color.channel_count() != 2 || !color.has_color() {
-            return Err(StMapError::TooCoarse { file: file.to_owned() });
-        }
-        let picture = picture.into_rgba16();
-        let size = UVec2::new(picture.width(), picture.height());
-        let coordinates = picture.pixels().map(|image::Rgba([s, t, _, alpha])| {
-            let [s, t] = [s, t].map(|value| f32::from(*value) / 65535.0);
-            if *alpha == 0 { [-1.0; 2] } else { [s, 1.0 - t] }
-        });
-        Self::new(size, coordinates.collect())
     }
 
     /// Width and height of the map and of the picture that it makes, in pixels.
