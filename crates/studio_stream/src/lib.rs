@@ -29,6 +29,8 @@ pub mod publish;
 pub mod qr;
 pub mod report;
 pub mod subscribe;
+#[cfg(test)]
+mod vectors;
 pub mod viewer_link;
 pub mod wire;
 

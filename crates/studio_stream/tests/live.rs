@@ -55,7 +55,7 @@ pub(crate) fn info(width: u32) -> StreamInfo {
 
 pub(crate) fn start(config: PublisherConfig) -> Publisher {
     let publisher = Publisher::start(config).expect("a publisher");
-    publisher.set_stream_info(info(1280)).expect("a sound description");
+    publisher.set_stream_info(0, info(1280)).expect("a sound description");
     publisher
 }
 
@@ -142,7 +142,7 @@ pub(crate) fn until_seen(publisher: &Publisher, viewers: &[&Subscriber], first: 
             "a viewer sees nothing: {:?}",
             viewers.iter().map(|viewer| viewer.stats()).collect::<Vec<_>>()
         );
-        publisher.send_access_unit(unit(frame_id, true)).expect("sent");
+        publisher.send_access_unit(0, &unit(frame_id, true)).expect("sent");
         frame_id += 1;
         thread::sleep(Duration::from_millis(20));
     }
@@ -160,7 +160,7 @@ fn eight_viewers_each_get_every_access_unit_in_order_with_equal_stamps() {
     let mut latencies_us: Vec<u64> = Vec::new();
     let mut expected: Vec<Option<u64>> = vec![None; viewers.len()];
     for frame_id in first..last {
-        publisher.send_access_unit(unit(frame_id, frame_id % 15 == 0)).expect("sent");
+        publisher.send_access_unit(0, &unit(frame_id, frame_id % 15 == 0)).expect("sent");
         thread::sleep(Duration::from_millis(8));
     }
     for (viewer, expected) in viewers.iter().zip(&mut expected) {
@@ -191,8 +191,8 @@ fn eight_viewers_each_get_every_access_unit_in_order_with_equal_stamps() {
 #[test]
 fn a_late_joiner_starts_at_a_key_frame_and_asks_for_one() {
     let publisher = start(config());
-    (0..40).for_each(|frame_id| publisher.send_access_unit(unit(frame_id, frame_id % 30 == 0)).expect("sent"));
-    while publisher.take_key_frame_request() {}
+    (0..40).for_each(|frame_id| publisher.send_access_unit(0, &unit(frame_id, frame_id % 30 == 0)).expect("sent"));
+    while publisher.take_key_frame_request(0) {}
     let viewer = view(link(&publisher));
     let first = next(&viewer);
     assert_eq!((first.unit.stamp.frame_id, first.unit.key_frame), (30, true));
@@ -200,7 +200,7 @@ fn a_late_joiner_starts_at_a_key_frame_and_asks_for_one() {
         assert_eq!(next(&viewer).unit.stamp.frame_id, frame_id);
     }
     let deadline = Instant::now() + PATIENCE;
-    while !publisher.take_key_frame_request() {
+    while !publisher.take_key_frame_request(0) {
         assert!(Instant::now() < deadline, "no key frame was asked for");
         thread::sleep(TICK);
     }
@@ -338,11 +338,11 @@ fn another_picture_size_reaches_the_decoder_with_its_first_key_frame() {
     let publisher = start(config());
     let viewer = view(link(&publisher));
     let mut frame_id = until_seen(&publisher, &[&viewer], 0);
-    publisher.set_stream_info(info(640)).expect("sound");
+    publisher.set_stream_info(0, info(640)).expect("sound");
     let deadline = Instant::now() + PATIENCE;
     loop {
         assert!(Instant::now() < deadline, "{:?}", viewer.stats());
-        publisher.send_access_unit(unit(frame_id, frame_id.is_multiple_of(5))).expect("sent");
+        publisher.send_access_unit(0, &unit(frame_id, frame_id.is_multiple_of(5))).expect("sent");
         frame_id += 1;
         thread::sleep(Duration::from_millis(10));
         let Ok(received) = viewer.units().try_recv() else { continue };
@@ -393,7 +393,7 @@ fn added_delay_delays_and_loses_nothing() {
     let viewer = Subscriber::connect(link(&publisher), settings).expect("a subscriber");
     let first = until_seen(&publisher, &[&viewer], 0);
     for frame_id in first..first + 20 {
-        publisher.send_access_unit(unit(frame_id, frame_id == first)).expect("sent");
+        publisher.send_access_unit(0, &unit(frame_id, frame_id == first)).expect("sent");
         thread::sleep(Duration::from_millis(10));
     }
     let mut received = next(&viewer);

@@ -1,9 +1,13 @@
 //! What a viewer can be told, whether by a key, a gamepad or a headset's controller.
 
-use crate::sphere::SphereView;
+use crate::{
+    input::{StreamInput, StreamInputStats},
+    sphere::SphereView,
+};
 use bevy::prelude::*;
 use studio_graph::prelude::*;
 use studio_media::nodes::AudioOutput;
+use studio_stream::subscribe::StreamQuality;
 use studio_vision::nodes::{FrameSynthesis, SynthesisMode};
 
 /// Tells the viewer something.
@@ -17,6 +21,8 @@ pub enum ViewerCommand {
     Volume(f32),
     /// Frame generation on, side by side with the pictures as they came, off.
     NextGeneration,
+    /// The rendition by itself, then each there is, from the best on.
+    NextQuality,
 }
 
 /// The pictures stand still, and the sound is off because of that.
@@ -30,12 +36,25 @@ const VOLUME_STEP_DB: f32 = 3.0;
 /// The range of the volume.
 const VOLUME_RANGE_DB: core::ops::RangeInclusive<f32> = -60.0..=12.0;
 
+/// What comes after a choice, where there are renditions of these names, the best first.
+fn next_quality(present: &StreamQuality, names: &[String]) -> StreamQuality {
+    let at = match present {
+        StreamQuality::Auto => None,
+        StreamQuality::High => Some(0),
+        StreamQuality::Low => names.len().checked_sub(1),
+        StreamQuality::Named(name) => names.iter().position(|known| known == name),
+    };
+    let next = if *present == StreamQuality::Auto { names.first() } else { at.and_then(|at| names.get(at + 1)) };
+    next.filter(|_| names.len() > 1).cloned().map_or(StreamQuality::Auto, StreamQuality::Named)
+}
+
 /// Does as it was told.
 pub(crate) fn obey(
     mut told: MessageReader<ViewerCommand>,
     mut synthesis: Query<(Entity, &mut FrameSynthesis, Has<Freeze>)>,
     mut views: Query<&mut SphereView>,
     mut outputs: Query<(Entity, &mut AudioOutput, Option<&Paused>)>,
+    mut inputs: Query<(&mut StreamInput, &StreamInputStats)>,
     mut commands: Commands,
 ) {
     let mut pause = None;
@@ -55,6 +74,11 @@ pub(crate) fn obey(
                     let (softest, loudest) = (*VOLUME_RANGE_DB.start(), *VOLUME_RANGE_DB.end());
                     output.gain_db = (output.gain_db + steps * VOLUME_STEP_DB).clamp(softest, loudest);
                     output.mute = false;
+                }
+            }
+            ViewerCommand::NextQuality => {
+                for (mut input, stats) in &mut inputs {
+                    input.quality = next_quality(&input.quality, &stats.renditions);
                 }
             }
             ViewerCommand::NextGeneration => {
@@ -149,5 +173,23 @@ mod tests {
             modes.push((world.get::<FrameSynthesis>(synthesis).unwrap().mode, world.get::<SphereView>(view).unwrap().split));
         }
         assert_eq!(modes, [(SynthesisMode::SideBySide, 0.5), (SynthesisMode::Off, 0.0), (SynthesisMode::On, 0.0)]);
+    }
+
+    #[test]
+    fn quality_goes_round_what_there_is() {
+        let mut world = World::new();
+        let stats = StreamInputStats { renditions: vec!["1280x640".into(), "640x320".into()], ..default() };
+        let input = world.spawn((StreamInput::default(), stats)).id();
+        let mut next = || {
+            tell(&mut world, ViewerCommand::NextQuality);
+            world.get::<StreamInput>(input).unwrap().quality.clone()
+        };
+        let named = |name: &str| StreamQuality::Named(name.into());
+        assert_eq!(
+            [next(), next(), next(), next()],
+            [named("1280x640"), named("640x320"), StreamQuality::Auto, named("1280x640")]
+        );
+        assert_eq!(next_quality(&StreamQuality::Low, &["a".into(), "b".into()]), StreamQuality::Auto);
+        assert_eq!(next_quality(&StreamQuality::Auto, &["a".into()]), StreamQuality::Auto, "there is no choice");
     }
 }

@@ -57,8 +57,8 @@ pub(crate) fn look_around(
     }
 }
 
-/// P or space stops the picture; G turns frame generation on, to side by side, and off; M mutes the sound; Page Up and Page Down make it
-/// louder and softer; H shows and hides the display; F fills the screen; Q quits.
+/// P or space stops the picture; G turns frame generation on, to side by side, and off; V goes round the renditions; M mutes the sound;
+/// Page Up and Page Down make it louder and softer; H shows and hides the display; F fills the screen; Q quits.
 pub(crate) fn press_keys(
     keys: Res<ButtonInput<KeyCode>>,
     gamepads: Query<&Gamepad>,
@@ -74,6 +74,9 @@ pub(crate) fn press_keys(
     }
     if pressed(KeyCode::KeyG, GamepadButton::South) {
         told.write(ViewerCommand::NextGeneration);
+    }
+    if keys.just_pressed(KeyCode::KeyV) {
+        told.write(ViewerCommand::NextQuality);
     }
     if keys.just_pressed(KeyCode::KeyM) {
         told.write(ViewerCommand::ToggleMute);
@@ -159,6 +162,7 @@ mod tests {
         assert_eq!(press(KeyCode::KeyM), [ViewerCommand::ToggleMute]);
         assert_eq!(press(KeyCode::Space), [ViewerCommand::TogglePause]);
         assert_eq!(press(KeyCode::KeyG), [ViewerCommand::NextGeneration]);
+        assert_eq!(press(KeyCode::KeyV), [ViewerCommand::NextQuality]);
         assert_eq!(press(KeyCode::KeyX), []);
     }
 }

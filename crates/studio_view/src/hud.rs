@@ -1,11 +1,15 @@
 //! The head-up display: where the latency goes, what the network brings, what was generated.
 
-use crate::{input::StreamInputStats, stats::ViewStats};
+use crate::{
+    input::{StreamInput, StreamInputStats},
+    stats::ViewStats,
+};
 use bevy::prelude::*;
 use bevy_egui::{EguiContexts, egui};
 use studio_frame::prelude::*;
 use studio_graph::prelude::*;
 use studio_media::nodes::AudioOutput;
+use studio_stream::subscribe::StreamQuality;
 use studio_vision::nodes::{FrameSynthesis, SynthesisCounts};
 
 /// Whether the display is shown.
@@ -24,7 +28,7 @@ pub(crate) fn draw_hud(
     visible: Res<HudVisible>,
     ledger: Res<LatencyLedger>,
     stats: Res<ViewStats>,
-    inputs: Query<(&StreamInputStats, &NodeStatus)>,
+    inputs: Query<(&StreamInput, &StreamInputStats, &NodeStatus)>,
     outputs: Query<(&AudioOutput, &NodeStatus)>,
     synthesis: Query<&FrameSynthesis>,
     counts: Res<SynthesisCounts>,
@@ -40,10 +44,13 @@ pub(crate) fn draw_hud(
                 ui.monospace(value);
                 ui.end_row();
             };
-            for (input, status) in &inputs {
+            for (settings, input, status) in &inputs {
                 row("connection", input.connection.clone());
                 if let Some(error) = status.error() {
                     row("error", error.to_owned());
+                }
+                if input.renditions.len() > 1 {
+                    row("quality", quality(settings, input));
                 }
                 row("bit rate", format!("{:.2} Mbit/s", input.bitrate_bps / 1e6));
                 row("lost tiles", format!("{} of {}", input.lost_tiles, input.tiles));
@@ -80,10 +87,23 @@ pub(crate) fn draw_hud(
             }
         });
         ui.separator();
-        ui.small("drag or arrows: look · wheel: zoom · G: generation · P: pause · M: mute · Page Up/Down: volume");
+        ui.small("drag or arrows: look · wheel: zoom · G: generation · V: quality · P: pause · M: mute · Page Up/Down: volume");
         ui.small("H: this · F: full screen · R: ahead · Q: quit");
     });
     Ok(())
+}
+
+/// Which rendition is received, and who chose it.
+fn quality(settings: &StreamInput, input: &StreamInputStats) -> String {
+    let of = input.renditions.len();
+    let chosen = match &settings.quality {
+        StreamQuality::Auto => "automatic".to_owned(),
+        StreamQuality::Low => "the lowest".to_owned(),
+        StreamQuality::High => "the highest".to_owned(),
+        StreamQuality::Named(name) if input.renditions.contains(name) => "by hand".to_owned(),
+        StreamQuality::Named(name) => format!("there is no {name}, so automatic"),
+    };
+    format!("{} · {chosen}, of {of}", input.rendition)
 }
 
 /// How loud it is, or why nothing is heard.

@@ -3,6 +3,7 @@
 use crate::{
     playing::{DisplayTime, Playing, Step},
     receive::{Receiver, ReceiverPins, ReceiverState},
+    sphere::SphereView,
     stats::ViewStats,
 };
 use bevy::prelude::*;
@@ -10,7 +11,10 @@ use std::time::{Duration, Instant};
 use studio_frame::prelude::*;
 use studio_gpu::{driver::GpuBacklog, prelude::*};
 use studio_graph::{prelude::*, wake::StudioWaker};
-use studio_stream::{playout::MAX_JITTER_MS, subscribe::Reporter};
+use studio_stream::{
+    playout::MAX_JITTER_MS,
+    subscribe::{Reporter, StreamQuality},
+};
 use studio_vision::nodes::{FrameSynthesis, SynthesisCounts, SynthesisMode};
 
 /// Watches a stream: connects, decodes, and connects again when the stream breaks off. Sound leaves with the picture that was
@@ -29,6 +33,9 @@ pub struct StreamInput {
     /// newest at once. `None` holds them for as long as their jitter wants.
     #[reflect(@0.0..=MAX_JITTER_MS as f32)]
     pub target_delay_ms: Option<f32>,
+    /// Which rendition is received, where the stream has several. Another one is taken at its next key frame, and the one before
+    /// goes on until then.
+    pub quality: StreamQuality,
     /// Whether the studio is told how this viewer fares (latency, loss, rates) and where it looks. Without, it cannot ask for key
     /// frames after a loss and waits for the next one.
     pub report: bool,
@@ -45,6 +52,7 @@ impl Default for StreamInput {
             datagram_loss: 0.0,
             color: None,
             target_delay_ms: None,
+            quality: StreamQuality::Auto,
             report: true,
             projection: None,
             stereo: None,
@@ -101,6 +109,10 @@ pub struct StreamInputStats {
     pub round_trip_ms: f32,
     /// Key frames asked for after a loss.
     pub key_frame_requests: u64,
+    /// The rendition that is received, for people; empty before the first.
+    pub rendition: String,
+    /// The names of the renditions there are, as [`StreamInput::quality`] takes them, those of the highest bit rates first.
+    pub renditions: Vec<String>,
 }
 
 #[derive(Component)]
@@ -119,6 +131,14 @@ impl RunningInput {
         self.playing.target_delay_ms()
     }
 
+    /// Says how many pixels across a view needs of the whole picture.
+    pub(crate) fn fit_view(&self, view: Option<&SphereView>) {
+        let info = self.receiver.state().info;
+        let (projection, stereo) =
+            (self.settings.projection.unwrap_or(info.projection), self.settings.stereo.unwrap_or(info.stereo));
+        self.receiver.set_view_width_px(view.map(|view| f64::from(view.wanted_width_px(projection, stereo))));
+    }
+
     pub(crate) fn clock_offset_ms(&self) -> Option<f64> {
         self.receiver.stats().clock_offset_ms
     }
@@ -135,7 +155,7 @@ pub(crate) fn add_stream_input(app: &mut App) {
 }
 
 fn start_inputs(
-    mut inputs: Query<(Entity, &StreamInput, &mut NodeStatus, Option<&RunningInput>)>,
+    mut inputs: Query<(Entity, &StreamInput, &mut NodeStatus, Option<&mut RunningInput>)>,
     links: GraphLinks,
     motions: Query<&PinMotion>,
     buses: Query<&PacketBus>,
@@ -145,8 +165,17 @@ fn start_inputs(
     ledger: Res<LatencyLedger>,
     mut commands: Commands,
 ) {
-    for (node, settings, mut status, running) in &mut inputs {
-        if running.is_some_and(|running| running.settings == *settings) || settings.link.is_empty() {
+    for (node, settings, mut status, mut running) in &mut inputs {
+        if let Some(running) = &mut running
+            && (StreamInput { quality: settings.quality.clone(), ..running.settings.clone() }) == *settings
+        {
+            if running.settings.quality != settings.quality {
+                running.settings.quality = settings.quality.clone();
+                running.receiver.set_quality(settings.quality.clone());
+            }
+            continue;
+        }
+        if settings.link.is_empty() {
             continue;
         }
         if running.is_none() && !status.may_run(Instant::now()) {

@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod controls;
+mod handover;
 pub mod hud;
 pub mod input;
 pub mod playing;

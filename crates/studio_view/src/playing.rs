@@ -32,6 +32,8 @@ pub(crate) struct Decoded {
 
 struct Waiting {
     stamp: FrameStamp,
+    /// In pixels; another rendition has another.
+    size: UVec2,
     /// None once it is on the pin.
     frame: Option<VideoFrame>,
 }
@@ -75,8 +77,8 @@ impl Playing {
             self.playout.restart();
             (self.on_pin, self.before, self.phase) = (None, None, 1.0);
         }
-        let stamp = frame.stamp;
-        self.playout.push(Waiting { stamp, frame: Some(frame) }, stamp.pts.as_duration(), ready_at);
+        let (stamp, size) = (frame.stamp, frame.size);
+        self.playout.push(Waiting { stamp, size, frame: Some(frame) }, stamp.pts.as_duration(), ready_at);
         restarts
     }
 
@@ -100,11 +102,12 @@ impl Playing {
         let (on_pin, before, shown, lacked_before) = (self.on_pin, self.before, self.phase, self.without_motion);
         let mut lacked = None;
         let may_generate = |first: &Waiting, second: &Waiting| {
+            let alike = first.size == second.size;
             let (first, second) = (first.stamp.frame_id, second.stamp.frame_id);
             // The synthesis has the two newest pictures that were on the pin.
             let has_both = on_pin == Some(first) || (on_pin == Some(second) && before == Some(first));
             let field = motion.and_then(|motion| motion.of_frame(second));
-            let moves = field.is_some_and(|field| field.previous_frame_id == first && !field.starts_scene());
+            let moves = alike && field.is_some_and(|field| field.previous_frame_id == first && !field.starts_scene());
             if has_both && !moves {
                 lacked = Some(second);
             }

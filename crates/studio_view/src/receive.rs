@@ -1,6 +1,7 @@
 //! The threads of a stream input: one feeds the decoder, one takes the motion, two the sound.
 
 use crate::{
+    handover::{DecoderGate, Retired},
     input::{StreamInput, StreamInputStats},
     playing::Decoded,
     sound::{self, PictureDelay},
@@ -19,8 +20,9 @@ use studio_frame::{prelude::*, queue::ReceiveError};
 use studio_graph::{prelude::*, wake::StudioWaker};
 use studio_media::decode::{DecoderSettings, VideoDecoder};
 use studio_stream::{
+    catalog::VideoTrack,
     link::Conditions,
-    subscribe::{ReceivedUnit, Reporter, SubscribeError, Subscriber, SubscriberConfig, ViewerEvent},
+    subscribe::{ReceivedUnit, Reporter, StreamQuality, SubscribeError, Subscriber, SubscriberConfig, ViewerEvent},
     viewer_link::{ViewerLink, ViewerLinkError},
 };
 
@@ -82,7 +84,8 @@ impl Receiver {
     ) -> Result<Self, ReceiveFailure> {
         let link: ViewerLink = settings.link.parse()?;
         let conditions = Conditions { datagram_loss: settings.datagram_loss, ..Conditions::default() };
-        let config = SubscriberConfig { conditions, report: settings.report, ..SubscriberConfig::default() };
+        let (report, quality) = (settings.report, settings.quality.clone());
+        let config = SubscriberConfig { conditions, report, quality, ..SubscriberConfig::default() };
         let subscriber = Arc::new(Subscriber::connect(link, config)?);
         let ReceiverPins { motion, packets, audio } = pins;
         let delay = PictureDelay::default();
@@ -92,7 +95,8 @@ impl Receiver {
         let pump = Pump {
             subscriber: subscriber.clone(),
             state: state.clone(),
-            frames: frames_in,
+            gate: DecoderGate::new(frames_in),
+            retired: Retired::default(),
             bus: packets,
             delay: delay.clone(),
             waker: waker.clone(),
@@ -129,6 +133,16 @@ impl Receiver {
         &self.frames
     }
 
+    /// Receives another rendition.
+    pub fn set_quality(&self, quality: StreamQuality) {
+        self.subscriber.set_quality(quality);
+    }
+
+    /// Says how many pixels across the view needs of the whole picture.
+    pub fn set_view_width_px(&self, width_px: Option<f64>) {
+        self.subscriber.set_view_width_px(width_px);
+    }
+
     /// What the studio is told.
     pub fn reporter(&self) -> &Reporter {
         self.subscriber.reporter()
@@ -147,6 +161,7 @@ impl Receiver {
     /// What was received.
     pub fn stats(&self) -> StreamInputStats {
         let received = self.subscriber.stats();
+        let rendition = self.subscriber.rendition();
         let state = self.state.lock();
         StreamInputStats {
             connection: state.connection.clone(),
@@ -165,8 +180,28 @@ impl Receiver {
             clock_drift_ppm: received.clock.map_or(0.0, |clock| clock.drift_ppm),
             round_trip_ms: received.rtt.as_secs_f32() * 1000.0,
             key_frame_requests: self.subscriber.reporter().key_frame_requests(),
+            rendition: rendition.map_or_else(String::new, |rendition| describe(&rendition.info)),
+            renditions: names(&self.subscriber.renditions()),
         }
     }
+}
+
+/// A rendition, for people.
+fn describe(info: &StreamInfo) -> String {
+    let size = format!("{}×{}", info.size.x, info.size.y);
+    if info.bitrate_bps == 0 { size } else { format!("{size}, {:.1} Mbit/s", f64::from(info.bitrate_bps) / 1e6) }
+}
+
+/// What renditions are asked for by, those of the highest bit rates first: their sizes or, where several are of one size, their
+/// tracks.
+fn names(renditions: &[VideoTrack]) -> Vec<String> {
+    let mut order: Vec<&VideoTrack> = renditions.iter().collect();
+    order.sort_by_key(|video| core::cmp::Reverse((video.info.bitrate_bps, video.info.size.x)));
+    let alone = |video: &VideoTrack| order.iter().filter(|other| other.info.size == video.info.size).count() == 1;
+    let name = |video: &&VideoTrack| {
+        if alone(video) { format!("{}x{}", video.info.size.x, video.info.size.y) } else { video.track.clone() }
+    };
+    order.iter().map(name).collect()
 }
 
 impl Drop for Receiver {
@@ -180,16 +215,23 @@ impl Drop for Receiver {
     }
 }
 
+struct OpenDecoder {
+    decoder: VideoDecoder,
+    info: Arc<StreamInfo>,
+    turn: u64,
+}
+
 struct Pump {
     subscriber: Arc<Subscriber>,
     state: Arc<Mutex<ReceiverState>>,
-    frames: QueueSender<Decoded>,
+    gate: DecoderGate,
+    retired: Retired,
     bus: PacketBus,
     delay: PictureDelay,
     waker: StudioWaker,
     stats: ViewStats,
     ledger: LatencyLedger,
-    decoder: Option<(VideoDecoder, Arc<StreamInfo>)>,
+    decoder: Option<OpenDecoder>,
     session: Option<u64>,
     /// Whether nothing can be decoded before the next key frame.
     key_frame_needed: bool,
@@ -241,11 +283,11 @@ impl Pump {
     }
 
     fn take(&mut self, received: ReceivedUnit) {
-        let ReceivedUnit { unit, info, session, sent_at, arrived_at, after_gap } = received;
+        let ReceivedUnit { unit, track, info, session, sent_at, arrived_at, after_gap } = received;
         self.ledger.record(unit.stamp.frame_id, Stage::NETWORK, arrived_at.since(sent_at));
         if self.session != Some(session) {
             self.session = Some(session);
-            self.decoder = None;
+            self.close();
         }
         if self.key_frame_needed && !unit.key_frame {
             return;
@@ -253,12 +295,18 @@ impl Pump {
         self.key_frame_needed = false;
         // A new bit rate alone needs no new decoder.
         let same = |present: &StreamInfo| StreamInfo { bitrate_bps: info.bitrate_bps, ..present.clone() } == *info;
-        if self.decoder.as_ref().is_none_or(|(_, present)| !same(present)) {
+        if self.decoder.as_ref().is_none_or(|open| !same(&open.info)) {
             match self.open(&info) {
-                Ok(decoder) => self.decoder = Some((decoder, info.clone())),
+                Ok(opened) => {
+                    // Another rendition: the pictures that the old decoder still has come first.
+                    if let Some(old) = self.decoder.replace(opened) {
+                        self.retired.finish(old.decoder, old.turn, &self.gate);
+                    }
+                }
                 Err(error) => {
                     // Another key frame would not help a decoder that cannot be opened: the next one is tried when it comes.
                     self.key_frame_needed = true;
+                    self.subscriber.cannot_decode(&track);
                     self.fail(error);
                     return;
                 }
@@ -266,14 +314,14 @@ impl Pump {
         }
         self.bus.set_info(PacketInfo::Video(info));
         self.bus.publish(&unit);
-        let Some((decoder, _)) = &self.decoder else { return };
+        let Some(open) = &self.decoder else { return };
         if after_gap {
-            decoder.discontinuity();
+            open.decoder.discontinuity();
         }
-        match decoder.push(&unit) {
+        match open.decoder.push(&unit) {
             Ok(_) => self.state.lock().error = None,
             Err(error) => {
-                self.decoder = None;
+                self.close();
                 self.key_frame_needed = true;
                 self.subscriber.reporter().request_key_frame();
                 self.fail(error.to_string());
@@ -281,19 +329,33 @@ impl Pump {
         }
     }
 
-    fn open(&self, info: &Arc<StreamInfo>) -> Result<VideoDecoder, String> {
+    /// Ends decoding; what was not decoded yet is not shown.
+    fn close(&mut self) {
+        if let Some(open) = self.decoder.take() {
+            drop(open.decoder);
+            self.gate.over(open.turn);
+        }
+    }
+
+    fn open(&self, info: &Arc<StreamInfo>) -> Result<OpenDecoder, String> {
         self.state.lock().info = StreamInfo::clone(info);
-        let (frames, waker, stats, ledger) = (self.frames.clone(), self.waker.clone(), self.stats.clone(), self.ledger.clone());
+        let (gate, waker, stats, ledger) = (self.gate.clone(), self.waker.clone(), self.stats.clone(), self.ledger.clone());
         let session = self.session.unwrap_or(0);
+        let turn = self.gate.next_turn();
         let show = move |output: studio_media::decode::DecoderOutput| {
             ledger.record(output.frame.stamp.frame_id, Stage::DECODE, output.took);
             stats.decoded(&output.frame);
-            frames.send(Decoded { frame: output.frame, session, ready_at: Instant::now() });
+            gate.send(turn, Decoded { frame: output.frame, session, ready_at: Instant::now() });
             waker.wake();
         };
         // The units that a late joiner gets at once must all go in; the subscriber skips when this falls behind for good.
-        VideoDecoder::new(info, DecoderSettings { policy: QueuePolicy::Block, ..DecoderSettings::default() }, show)
-            .map_err(|error| error.to_string())
+        match VideoDecoder::new(info, DecoderSettings { policy: QueuePolicy::Block, ..DecoderSettings::default() }, show) {
+            Ok(decoder) => Ok(OpenDecoder { decoder, info: info.clone(), turn }),
+            Err(error) => {
+                self.gate.over(turn);
+                Err(error.to_string())
+            }
+        }
     }
 
     fn fail(&self, error: String) {

@@ -91,7 +91,10 @@ pub(crate) fn tell_studio(
     let seconds = (to.at - from.at).as_secs_f64();
     let rate = |which: usize| (seconds > 0.0).then(|| (to.counts[which].saturating_sub(from.counts[which])) as f64 / seconds);
     let decode_ms = ledger.summary().into_iter().find(|stage| stage.stage == Stage::DECODE).map(|stage| f64::from(stage.p95_ms));
+    // A headset shows the whole picture, whatever a window beside it does.
+    let view = views.iter().next().filter(|_| *look == ViewerLook::View);
     for input in &inputs {
+        input.fit_view(view);
         let offset_ms = input.clock_offset_ms().unwrap_or(0.0);
         let mut ages_ms: Vec<f64> = counters.ages_ms.make_contiguous().iter().map(|age| age - offset_ms).collect();
         let latency_ms = percentiles_ms(&mut ages_ms);

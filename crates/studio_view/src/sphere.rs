@@ -102,6 +102,20 @@ impl SphereView {
         Some(Rect::new(left, top.max(0.0), left + width, bottom.min(1.0)))
     }
 
+    /// Pixels across that the view needs of a whole picture to be sharp.
+    pub fn wanted_width_px(&self, projection: PictureProjection, stereo: StereoLayout) -> f32 {
+        let eyes = if stereo == StereoLayout::LeftRight { 2.0 } else { 1.0 };
+        let picture_deg = match projection {
+            PictureProjection::Equirectangular => 360.0,
+            PictureProjection::HalfEquirectangular => 180.0,
+            // Three faces side by side.
+            PictureProjection::CubeMap => 270.0,
+            PictureProjection::Fisheye { fov_deg } | PictureProjection::Rectilinear { fov_deg } => fov_deg,
+            PictureProjection::OffAxis { .. } => self.fov_deg,
+        };
+        self.size.x as f32 * eyes * picture_deg / self.fov_deg
+    }
+
     fn rotation(&self) -> Quat {
         Quat::from_euler(EulerRot::YXZ, -self.yaw_deg.to_radians(), self.pitch_deg.to_radians().clamp(-FRAC_PI_2, FRAC_PI_2), 0.0)
     }

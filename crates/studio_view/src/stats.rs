@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use studio_frame::{mark::Mark, prelude::*};
 
@@ -15,6 +15,10 @@ pub struct ViewStats(Arc<Mutex<Counters>>);
 
 /// Pictures whose age is remembered.
 const AGES_KEPT: usize = 60;
+/// The ages of a session's first pictures tell how long it took to begin, not how old pictures are.
+const BEGINNING: Duration = Duration::from_millis(333);
+/// A picture that is so much younger than the one before is one of those that a late joiner catches up with.
+const CATCHING_UP_MS: f64 = 4.0;
 
 /// A copy of the viewer's counters.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +41,8 @@ pub struct Counters {
     pub ages_ms: VecDeque<f64>,
     marks: BTreeMap<u64, Mark>,
     first_at: Option<Instant>,
+    /// When the first picture of this session was drawn, and how old the last one of its beginning was.
+    begun: Option<(Instant, f64)>,
     newest_at: Option<Instant>,
 }
 
@@ -49,6 +55,21 @@ impl Counters {
     /// All pictures drawn a second over the whole time, `generated` ones included.
     pub fn drawn_hz(&self, generated: u64) -> f32 {
         self.rate(self.shown + generated)
+    }
+
+    fn note_age(&mut self, age_ms: f64, now: Instant) {
+        let (begun_at, before_ms) = *self.begun.get_or_insert((now, f64::INFINITY));
+        if self.ages_ms.is_empty() {
+            let catches_up = age_ms < before_ms - CATCHING_UP_MS;
+            self.begun = Some((begun_at, age_ms));
+            if catches_up || now.saturating_duration_since(begun_at) < BEGINNING {
+                return;
+            }
+        }
+        if self.ages_ms.len() == AGES_KEPT {
+            self.ages_ms.pop_front();
+        }
+        self.ages_ms.push_back(age_ms);
     }
 
     fn rate(&self, count: u64) -> f32 {
@@ -97,11 +118,8 @@ impl ViewStats {
         counters.newest_shown = Some(stamp.frame_id);
         counters.newest_at = Some(Instant::now());
         counters.shown += 1;
-        if counters.ages_ms.len() == AGES_KEPT {
-            counters.ages_ms.pop_front();
-        }
         let age_ms = (i128::from(now.0) - i128::from(stamp.captured_at.0)) as f64 / 1e6;
-        counters.ages_ms.push_back(age_ms);
+        counters.note_age(age_ms, Instant::now());
         if let Some(mark) = counters.marks.remove(&stamp.frame_id) {
             ledger.record(stamp.frame_id, Stage::GLASS_TO_GLASS, now.since(mark.captured_at));
         }
@@ -113,5 +131,22 @@ impl ViewStats {
         counters.newest_shown = None;
         counters.marks.clear();
         counters.ages_ms.clear();
+        counters.begun = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_late_joiner_catches_up_with_is_in_no_figure() {
+        let (mut counters, start) = (Counters::default(), Instant::now());
+        for picture in 0..60_u32 {
+            // Two seconds of the past come at once, and are drawn in 500 ms.
+            let age_ms = f64::max(2000.0 - f64::from(picture) * 133.0, 60.0);
+            counters.note_age(age_ms, start + Duration::from_millis(33) * picture);
+        }
+        assert!(counters.ages_ms.len() > 35 && counters.ages_ms.iter().all(|age| *age == 60.0), "{:?}", counters.ages_ms);
     }
 }

@@ -64,6 +64,9 @@ pub(crate) fn write_panel(
     }
     for (input, node) in &inputs {
         let _written = write!(text, "\n{} · {:.2} Mbit/s", input.connection, input.bitrate_bps / 1e6);
+        if input.renditions.len() > 1 {
+            let _written = write!(text, "\nquality {}, of {}", input.rendition, input.renditions.len());
+        }
         if let Some(error) = node.error() {
             let _written = write!(text, "\n{error}");
         }

@@ -15,7 +15,7 @@ use neural_studio::{
     app::{StudioAdapter, has_display},
     prelude::*,
     studio_gpu::readback::read_rgba,
-    studio_stream::viewer_link::ViewerLink,
+    studio_stream::{subscribe::StreamQuality, viewer_link::ViewerLink},
     studio_view::{controls::ViewScale, stats::ViewStats},
     studio_vision::{nodes::SynthesisCounts, synthesis::SynthesisQuality},
 };
@@ -90,6 +90,9 @@ pub struct ViewArgs {
     /// Hold pictures for so many milliseconds to show them evenly, 0 to 400 [default: as long as their jitter wants]
     #[arg(long, value_name = "MS")]
     target_delay: Option<f32>,
+    /// Which rendition to receive: auto, low, high, or one by its size such as 1280x640 (or by its track's name)
+    #[arg(long, default_value = "auto", value_parser = parse_quality)]
+    quality: StreamQuality,
     /// Print no figures at the end
     #[arg(long)]
     quiet: bool,
@@ -121,6 +124,16 @@ pub fn parse_size(text: &str) -> Result<UVec2, String> {
         Some(size) if size.min_element() >= 16 && size.max_element() <= 16_384 => Ok(size),
         _ => Err("give width and height from 16 to 16384, such as 1280x720".to_owned()),
     }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "any other word may be a rendition's name: which there are, the stream tells")]
+fn parse_quality(text: &str) -> Result<StreamQuality, String> {
+    Ok(match text {
+        "auto" => StreamQuality::Auto,
+        "low" => StreamQuality::Low,
+        "high" => StreamQuality::High,
+        name => StreamQuality::Named(name.to_owned()),
+    })
 }
 
 /// What the viewer's systems share.
@@ -158,6 +171,7 @@ pub fn run(args: ViewArgs) -> Result<(), Failure> {
         link: link.to_string(),
         datagram_loss: args.simulate_loss.clamp(0.0, 1.0),
         target_delay_ms: args.target_delay,
+        quality: args.quality.clone(),
         projection: args.projection.map(Into::into),
         stereo: args.stereo.map(Into::into),
         ..default()

@@ -24,7 +24,7 @@ struct Map {
 
 /// The viewers of an output, one line each, and the map of where they look.
 pub(super) fn show(ui: &mut egui::Ui, frame: &Frame, output: Entity, status: &WebTransportStatus, colors: &Colors) {
-    if let Some(limit_bps) = status.bitrate_limit_bps {
+    for limit_bps in status.bitrate_limits_bps.into_iter().flatten() {
         ui.colored_label(colors.warning, format!("held to {:.2} Mbit/s for the slowest viewer", f64::from(limit_bps) / 1e6));
     }
     if status.viewers.is_empty() {

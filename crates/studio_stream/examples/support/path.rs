@@ -74,7 +74,7 @@ pub fn stream(
     let publisher = Arc::new(Publisher::start(config).expect("a publisher"));
     let info =
         StreamInfo { codec_string: "avc1.42c01f".into(), size: UVec2::new(1280, 640), frame_rate_hz: 30.0, ..Default::default() };
-    publisher.set_stream_info(info).expect("a sound description");
+    publisher.set_stream_info(0, info).expect("a sound description");
     let relay = UdpRelay::start(publisher.local_addr(), conditions).expect("a relay");
     let link = ViewerLink::new("127.0.0.1", relay.address().port(), "live", None, Some(identity.sha256())).expect("a link");
     let (stop, sent, rate) =
@@ -110,7 +110,7 @@ pub fn stream(
         display += DISPLAY;
         if adapts && adapted.elapsed() > Duration::from_secs(1) {
             adapted = Instant::now();
-            let wanted = publisher.wanted_bitrate_bps().map_or(bitrate_bps, |wanted| wanted.clamp(300_000, bitrate_bps));
+            let wanted = publisher.wanted_bitrate_bps(0).map_or(bitrate_bps, |wanted| wanted.clamp(300_000, bitrate_bps));
             rate.store(wanted, Ordering::Relaxed);
         }
         let now = Instant::now();
@@ -155,7 +155,7 @@ fn encode(publisher: &Publisher, stop: &AtomicBool, sent: &AtomicU64, rate_bps: 
         if stop.load(Ordering::Acquire) {
             return;
         }
-        let key_frame = frame_id == 0 || frame_id - key_frame_at >= KEY_FRAME_INTERVAL || publisher.take_key_frame_request();
+        let key_frame = frame_id == 0 || frame_id - key_frame_at >= KEY_FRAME_INTERVAL || publisher.take_key_frame_request(0);
         if key_frame {
             key_frame_at = frame_id;
         }
@@ -166,7 +166,7 @@ fn encode(publisher: &Publisher, stop: &AtomicBool, sent: &AtomicU64, rate_bps: 
         let bytes = rate_bps.load(Ordering::Relaxed) as f64 / 8.0 / RATE_HZ * share * spread;
         let stamp = FrameStamp { frame_id, captured_at: UnixTime::now(), pts: MediaTime(due.as_nanos() as u64) };
         let unit = AccessUnit { stamp, key_frame, data: Bytes::from(vec![frame_id as u8; bytes as usize]) };
-        publisher.send_access_unit(unit).expect("sent");
+        publisher.send_access_unit(0, &unit).expect("sent");
         sent.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -12,8 +12,9 @@ use bevy::math::UVec2;
 use hang::catalog::{
     AAC, AudioCodec as HangAudioCodec, AudioConfig, Catalog, Container, VideoCodec as HangCodec, VideoCodecKind, VideoConfig,
 };
+use std::collections::BTreeMap;
 use studio_frame::prelude::*;
-use wire::{Extension, Immersive, ImmersiveAudio, ImmersiveMotion, ImmersiveVideo};
+use wire::{Extension, Immersive, ImmersiveAudio, ImmersiveMotion, ImmersiveVideo, SpelledCatalog};
 
 /// Largest catalog read, in bytes.
 pub const MAX_CATALOG_BYTES: usize = 64 * 1024;
@@ -60,15 +61,16 @@ pub enum CatalogError {
 pub struct StreamCatalog {
     /// Chosen anew at each start of the publisher: frame numbers of two sessions do not compare.
     pub session: u64,
-    /// The video, once its encoder has said what it makes.
-    pub video: Option<VideoTrack>,
+    /// The same pictures in every quality there is, once their encoders have said what they make. The first is what the studio
+    /// itself prefers; all cover the sphere, and have their eyes' pictures and their colours, in the same way.
+    pub renditions: Vec<VideoTrack>,
     /// The sound, once its encoder has said what it makes.
     pub audio: Option<AudioTrack>,
     /// The motion fields, if any are sent.
     pub motion: Option<MotionTracks>,
 }
 
-/// A track of video.
+/// A track of video: one rendition of the pictures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VideoTrack {
     /// The track's name.
@@ -167,7 +169,7 @@ impl StreamCatalog {
         let mut catalog = Catalog::<Extension>::default();
         let session = format!("{:016x}", self.session);
         let mut immersive = Immersive { version: VERSION, session, video: None, audio: None, motion: None };
-        if let Some(VideoTrack { track, info }) = &self.video {
+        for VideoTrack { track, info } in &self.renditions {
             check_track(track)?;
             check_info(info)?;
             // Written as it is: parsing and printing it again might spell it differently.
@@ -181,6 +183,8 @@ impl StreamCatalog {
             config.optimize_for_latency = Some(true);
             config.container = Container::Loc;
             catalog.video.insert(track, config)?;
+        }
+        if let Some(VideoTrack { track, info }) = self.renditions.first() {
             immersive.video = Some(ImmersiveVideo {
                 track: track.clone(),
                 codec: info.codec_string.clone(),
@@ -228,10 +232,10 @@ impl StreamCatalog {
             return Err(CatalogError::Version(immersive.version));
         }
         let session = u64::from_str_radix(&immersive.session, 16).map_err(|_| CatalogError::Range("the session"))?;
-        let video = immersive.video.map(|video| {
-            let config = catalog.video.renditions.get(&video.track).ok_or(CatalogError::Range("the video's track"))?;
-            parse_video(video, config)
-        });
+        let renditions = match immersive.video {
+            Some(video) => parse_renditions(video, &catalog.video.renditions, json)?,
+            None => Vec::new(),
+        };
         let audio = immersive.audio.map(|audio| {
             let config = catalog.audio.renditions.get(&audio.track).ok_or(CatalogError::Range("the sound's track"))?;
             parse_audio(audio, config)
@@ -245,12 +249,42 @@ impl StreamCatalog {
             };
             check_motion(&motion).map(|()| motion)
         });
-        Ok(Self { session, video: video.transpose()?, audio: audio.transpose()?, motion: motion.transpose()? })
+        Ok(Self { session, renditions, audio: audio.transpose()?, motion: motion.transpose()? })
     }
 }
 
-fn parse_video(video: ImmersiveVideo, config: &VideoConfig) -> Result<VideoTrack, CatalogError> {
-    check_track(&video.track)?;
+/// The renditions, that on `video`'s track first. One of another codec than are decoded here is left out, unless it is that one.
+fn parse_renditions(
+    video: ImmersiveVideo,
+    configs: &BTreeMap<String, VideoConfig>,
+    json: &[u8],
+) -> Result<Vec<VideoTrack>, CatalogError> {
+    let preferred = configs.get(&video.track).ok_or(CatalogError::Range("the video's track"))?;
+    let mut renditions = vec![parse_video(&video.track, &video.codec, &video, preferred)?];
+    if configs.len() > 1 {
+        // As it was written: hang's own spelling may differ.
+        let spelled: SpelledCatalog = serde_json::from_slice(json).map_err(|_| CatalogError::Range("a rendition"))?;
+        for (track, config) in configs.iter().filter(|(track, _)| **track != video.track) {
+            let codec = spelled.video.renditions.get(track).map_or("", |rendition| rendition.codec.as_str());
+            let codec = if ["h264", "h265", "av1"].contains(&codec) { "" } else { codec };
+            match parse_video(track, codec, &video, config) {
+                Ok(rendition) => renditions.push(rendition),
+                Err(CatalogError::Codec(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(renditions)
+}
+
+/// The rendition on `track`, which shows what `video` says of all of them.
+fn parse_video(
+    track: &str,
+    codec_string: &str,
+    video: &ImmersiveVideo,
+    config: &VideoConfig,
+) -> Result<VideoTrack, CatalogError> {
+    check_track(track)?;
     let spelled = config.codec.to_string();
     let codec = match (config.codec.kind(), spelled.as_str()) {
         (VideoCodecKind::H264, _) | (VideoCodecKind::Unknown, "h264") => VideoCodec::H264,
@@ -258,13 +292,13 @@ fn parse_video(video: ImmersiveVideo, config: &VideoConfig) -> Result<VideoTrack
         (VideoCodecKind::AV1, _) | (VideoCodecKind::Unknown, "av1") => VideoCodec::Av1,
         _ => return Err(CatalogError::Codec(spelled.chars().take(40).collect())),
     };
-    let plain = video.codec.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
-    if !plain || video.codec.len() > MAX_TRACK_NAME_BYTES {
+    let plain = codec_string.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+    if !plain || codec_string.len() > MAX_TRACK_NAME_BYTES {
         return Err(CatalogError::Range("the codec's name"));
     }
     let info = StreamInfo {
         codec,
-        codec_string: video.codec,
+        codec_string: codec_string.to_owned(),
         size: UVec2::new(config.coded_width.unwrap_or(0), config.coded_height.unwrap_or(0)),
         frame_rate_hz: config.framerate.unwrap_or(0.0) as f32,
         color: video.color.into(),
@@ -273,7 +307,7 @@ fn parse_video(video: ImmersiveVideo, config: &VideoConfig) -> Result<VideoTrack
         bitrate_bps: config.bitrate.unwrap_or(0).min(u64::from(u32::MAX)) as u32,
     };
     check_info(&info)?;
-    Ok(VideoTrack { track: video.track, info })
+    Ok(VideoTrack { track: track.to_owned(), info })
 }
 
 fn parse_audio(audio: ImmersiveAudio, config: &AudioConfig) -> Result<AudioTrack, CatalogError> {

@@ -58,14 +58,21 @@ fn any_catalog() -> impl Strategy<Value = StreamCatalog> {
             bitrate_bps,
             config: config.into(),
         });
-    (any::<u64>(), prop::option::of(info), prop::option::of(sound), prop::option::of(motion)).prop_map(
-        |(session, info, sound, motion)| StreamCatalog {
+    (any::<u64>(), prop::collection::vec(info, 0..5), prop::option::of(sound), prop::option::of(motion)).prop_map(
+        |(session, infos, sound, motion)| StreamCatalog {
             session,
-            video: info.map(|info| VideoTrack { track: "video.0".into(), info }),
+            renditions: renditions(&infos),
             audio: sound.map(|info| AudioTrack { track: "audio.0".into(), info }),
             motion,
         },
     )
+}
+
+/// Renditions that differ in what they may differ in. The names are in the order that they are read in.
+fn renditions(infos: &[StreamInfo]) -> Vec<VideoTrack> {
+    let shown = infos.first().map(|info| (info.projection, info.stereo, info.color)).unwrap_or_default();
+    let alike = |info: &StreamInfo| StreamInfo { projection: shown.0, stereo: shown.1, color: shown.2, ..info.clone() };
+    infos.iter().enumerate().map(|(at, info)| VideoTrack { track: format!("video.{at}"), info: alike(info) }).collect()
 }
 
 proptest! {
@@ -93,7 +100,7 @@ fn other_players_can_read_it() {
     let sound = AudioStreamInfo { bitrate_bps: 128_000, config: (&b"OpusHead"[..]).into(), ..Default::default() };
     let catalog = StreamCatalog {
         session: 1,
-        video: Some(VideoTrack { track: "video.0".into(), info }),
+        renditions: vec![VideoTrack { track: "video.0".into(), info }],
         audio: Some(AudioTrack { track: "audio.0".into(), info: sound }),
         motion: None,
     };
@@ -146,4 +153,36 @@ fn hostile_values_are_refused() {
     assert!(matches!(refused(audio("mp4a.40.5", "48000", "2", "")), CatalogError::Codec(_)));
     assert!(matches!(refused(format!(r#"{{"immersive":{{{head},"audio":{{"track":"b"}}}}}}"#)), CatalogError::Range(_)));
     assert!(matches!(StreamCatalog::parse(&vec![b' '; MAX_CATALOG_BYTES + 1]), Err(CatalogError::TooLarge(_))));
+}
+
+#[test]
+fn renditions_of_strangers_are_read_as_far_as_they_can_be_shown() {
+    let small = StreamInfo {
+        codec_string: "avc1.42c01e".into(),
+        size: UVec2::new(640, 320),
+        bitrate_bps: 1_000_000,
+        ..Default::default()
+    };
+    let large = StreamInfo {
+        codec_string: "av01.0.08M.08".into(),
+        codec: VideoCodec::Av1,
+        size: UVec2::new(3840, 1920),
+        ..Default::default()
+    };
+    let tracks = [("video.1", large), ("video.0", small)].map(|(track, info)| VideoTrack { track: track.into(), info });
+    let catalog = StreamCatalog { session: 1, renditions: tracks.to_vec(), ..Default::default() };
+    let json = String::from_utf8(catalog.to_json().expect("in range")).expect("text");
+    let read = StreamCatalog::parse(json.as_bytes()).expect("read");
+    assert_eq!(read.renditions, catalog.renditions, "the preferred one first, each spelled as it was");
+    let other = json.replace("avc1.42c01e", "vp09.00.10.08");
+    let read = StreamCatalog::parse(other.as_bytes()).expect("the other one can be shown");
+    assert_eq!(read.renditions.iter().map(|track| track.track.as_str()).collect::<Vec<_>>(), ["video.1"]);
+    assert!(matches!(
+        StreamCatalog::parse(json.replace("av01.0.08M.08", "vp09.00.10.08").as_bytes()),
+        Err(CatalogError::Codec(_))
+    ));
+    assert!(matches!(StreamCatalog::parse(json.replace("640", "64000000").as_bytes()), Err(CatalogError::Range(_))));
+    let many: String = (0..64).map(|at| format!(r#""v{at}":{{"codec":"h264","codedWidth":2,"codedHeight":2}},"#)).collect();
+    let many = json.replacen(r#""video.0":{"#, &format!(r#"{many}"video.0":{{"#), 1);
+    assert!(matches!(StreamCatalog::parse(many.as_bytes()), Err(CatalogError::Format(_))));
 }

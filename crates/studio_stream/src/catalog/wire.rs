@@ -1,12 +1,32 @@
 //! How the `immersive` section is spelled.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use studio_frame::prelude::*;
 
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 pub(super) struct Extension {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) immersive: Option<Immersive>,
+}
+
+/// The codecs of the renditions as they are spelled.
+#[derive(Deserialize, Default)]
+pub(super) struct SpelledCatalog {
+    #[serde(default)]
+    pub(super) video: SpelledVideo,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct SpelledVideo {
+    #[serde(default)]
+    pub(super) renditions: BTreeMap<String, SpelledRendition>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct SpelledRendition {
+    #[serde(default)]
+    pub(super) codec: String,
 }
 
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]

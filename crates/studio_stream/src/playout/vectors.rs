@@ -1,36 +1,18 @@
 //! Sequences of pictures and of moments, and what is chosen: read by the page's tests too.
 //!
-//! `NEURAL_STUDIO_BLESS=1 cargo test -p studio_stream --lib vectors` writes `web/test/vectors/pace.json`. In each case `events`
-//! are, in order, `["ready", ptsMs, nowMs]` or `["ask", nowMs, steps, mayGenerate, choice]`, where `choice` is `null` or
+//! `web/test/vectors/pace.json`, see [`vectors`](crate::vectors). In each case `events` are, in order, `["ready", ptsMs, nowMs]` or `["ask", nowMs, steps, mayGenerate, choice]`, where `choice` is `null` or
 //! `[previousPts, currentPts, phase]` with `null` for no previous one. Every picture that was ready is still there to choose from.
 //! After the last event `jitterMs`, `intervalMs` and, for a display of 60 Hz, `steps` are what is given. A case with a
 //! `targetMs` is for viewers that have such a setting.
 
 use super::pace::{Choice, Pace, choose};
+use crate::vectors::{Chance, check_vectors, rounded};
 use serde_json::{Value, json};
-use std::{env, fs, path::Path};
-
-/// The same chance each time (xorshift).
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
 
 struct Case {
     pace: Pace,
     pictures: Vec<f64>,
     events: Vec<Value>,
-}
-
-/// Thousandths: text is exact then.
-fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }
 
 impl Case {
@@ -121,14 +103,7 @@ fn the_pages_vectors_are_what_is_chosen_here() {
         stream("15 pictures a second, drift of 0.1 %", None, 60, 1000.0 / 15.0, |frame| Some(50.0 + f64::from(frame) * 0.0667)),
         stream("a wanted delay of 100 ms", Some(100.0), 90, 1000.0 / 30.0, |_| Some(30.0 + jitter(20.0))),
     ];
-    let lines: Vec<String> = cases.iter().map(Value::to_string).collect();
-    let json = format!("{{\"cases\":[\n{}\n]}}\n", lines.join(",\n"));
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/test/vectors/pace.json");
-    if env::var_os("NEURAL_STUDIO_BLESS").is_some() {
-        fs::write(&path, &json).expect("written");
-    }
-    let there = fs::read_to_string(&path).unwrap_or_default();
-    assert!(there == json, "{} is old: NEURAL_STUDIO_BLESS=1 cargo test -p studio_stream --lib vectors", path.display());
+    let json = check_vectors("pace.json", &cases);
     // The vectors say something: all kinds of choices are among them.
     for wanted in [",null]", "0.5]", "[null,", "false,"] {
         assert!(json.contains(wanted), "{wanted}");

@@ -9,6 +9,7 @@ mod page;
 mod rate;
 mod server;
 mod tracks;
+mod video;
 mod viewers;
 
 use crate::{
@@ -34,6 +35,7 @@ use tokio::runtime::{Builder, Runtime};
 use tracks::Tracks;
 
 pub use rate::RateLimit;
+pub use video::MAX_RENDITIONS;
 pub use viewers::{ViewerLog, ViewerPath, ViewerRecord, ViewerStatus};
 
 /// Threads that move bytes. Encryption of some tens of megabits takes a fraction of one.
@@ -131,6 +133,14 @@ pub enum PublishError {
     /// An access unit came before the stream was described.
     #[error("an access unit came before its stream was described; call set_stream_info or set_audio_info first")]
     NotDescribed,
+    /// There is no rendition of this number.
+    #[error("there is no rendition {0}: they are counted from 0 to {last}", last = MAX_RENDITIONS - 1)]
+    NoRendition(usize),
+    /// Renditions stand in for each other, so they have to show the same.
+    #[error(
+        "rendition {number} has another projection, stereo layout or colour than those before it; make all of them from one picture", number = .0 + 1
+    )]
+    RenditionsDiffer(usize),
     /// An access unit is too large.
     #[error("an access unit of {0} bytes is larger than {max}; lower the bit rate", max = crate::wire::unit::MAX_UNIT_BYTES)]
     UnitTooLarge(usize),
@@ -279,19 +289,35 @@ impl Publisher {
         Ok(self.has_page.then_some(page))
     }
 
-    /// Says what the stream is. Asks for a key frame where viewers need a new decoder.
+    /// Says what a rendition of the picture is, from 0 to [`MAX_RENDITIONS`] - 1. Asks for a key frame of it where viewers need a
+    /// new decoder.
     ///
-    /// Fails if a value is out of range.
-    pub fn set_stream_info(&self, info: StreamInfo) -> Result<(), PublishError> {
-        self.tracks.set_stream_info(info)
+    /// Most streams have one rendition, 0. Further ones are the same pictures, with the same stamps, at other sizes and bit rates;
+    /// each viewer receives one of them, and the one with the lowest number unless it has reason for another.
+    ///
+    /// Fails if a value is out of range, or the rendition covers the sphere, or has its eyes' pictures or its colours, in another
+    /// way than those before it.
+    pub fn set_stream_info(&self, rendition: usize, info: StreamInfo) -> Result<(), PublishError> {
+        self.tracks.set_stream_info(rendition, info)
     }
 
-    /// Publishes a coded picture. Never waits; may be called from any thread.
+    /// Publishes a coded picture of a rendition. Never waits; may be called from any thread. Only viewers that receive the
+    /// rendition are sent it.
     ///
-    /// Units before the first key frame are dropped and counted. Fails if the stream was not described yet or the unit is
+    /// Units before the first key frame are dropped and counted. Fails if the rendition was not described yet or the unit is
     /// too large.
-    pub fn send_access_unit(&self, unit: AccessUnit) -> Result<(), PublishError> {
-        self.tracks.send_access_unit(unit)
+    pub fn send_access_unit(&self, rendition: usize, unit: &AccessUnit) -> Result<(), PublishError> {
+        self.tracks.send_access_unit(rendition, unit)
+    }
+
+    /// Takes a rendition away. Its viewers go on with another one.
+    pub fn remove_rendition(&self, rendition: usize) -> Result<(), PublishError> {
+        self.tracks.remove_rendition(rendition)
+    }
+
+    /// Whether anybody receives a rendition.
+    pub fn is_watched(&self, rendition: usize) -> bool {
+        self.tracks.is_watched(rendition)
     }
 
     /// Says what the sound is. A stream may have pictures, sound, or both; either may come first.
@@ -314,11 +340,11 @@ impl Publisher {
         self.tracks.send_motion(field.clone());
     }
 
-    /// Whether a key frame is needed, since a viewer joined or a group grew too long. Reset by the call.
+    /// Whether a key frame of a rendition is needed, since a viewer joined or a group grew too long. Reset by the call.
     ///
     /// True at most some times a second, however many viewers join.
-    pub fn take_key_frame_request(&self) -> bool {
-        self.tracks.key_frames().take()
+    pub fn take_key_frame_request(&self, rendition: usize) -> bool {
+        self.tracks.renditions().key_frames(rendition).is_some_and(|wishes| wishes.take())
     }
 
     /// The viewers that are here: how their packets fare, and what they last said of themselves.
@@ -326,10 +352,10 @@ impl Publisher {
         self.server.viewers()
     }
 
-    /// What the viewer that can take least believes it can take, in bits a second; none where none says. Reports older than some
-    /// seconds do not count.
-    pub fn wanted_bitrate_bps(&self) -> Option<u64> {
-        self.server.said().wanted_bps()
+    /// What the viewer of a rendition that can take least believes it can take, in bits a second; none where none says. Reports
+    /// older than some seconds do not count.
+    pub fn wanted_bitrate_bps(&self, rendition: usize) -> Option<u64> {
+        self.server.said().wanted_bps(rendition)
     }
 
     /// Where viewers look now: a look counts half after ten seconds.

@@ -110,7 +110,7 @@ impl Server {
         settings.quic_config_mut().max_incoming(MAX_INCOMING);
         Ok(Self {
             endpoint: Endpoint::server(settings).map_err(PublishError::Start)?,
-            viewers: Viewers::new(served.key_frames.clone()),
+            viewers: Viewers::new(served.renditions.clone()),
             served,
             name: config.name.clone(),
             token: config.token.clone(),
@@ -290,7 +290,8 @@ impl Server {
         let handshake = timeout(HANDSHAKE_TIMEOUT, server.accept(Instant::now(), link));
         let (session, driver) = handshake.await.map_err(|_| moq_net::Error::Timeout)??;
         count(&self.sessions_total);
-        self.served.key_frames.request();
+        // Most begin with the one that is preferred; those that do not ask for theirs.
+        self.served.renditions.request_key_frame(None);
         let ended = tokio::select! {
             ended = moq_net::time::run(driver) => ended,
             ended = moq_net::time::run(viewer_driver) => ended,

@@ -1,14 +1,17 @@
-//! The broadcast: its catalog, the video groups, the sound, the motion tracks.
+//! The broadcast: its catalog, the renditions of the picture, the sound, the motion tracks.
 
-use super::{PublishError, PublisherConfig, PublisherStats};
+use super::{
+    PublishError, PublisherConfig, PublisherStats,
+    video::{MAX_RENDITIONS, Renditions, Video, Written},
+};
 use crate::{
     catalog::{AudioTrack, MotionTracks, StreamCatalog, VideoTrack},
-    wire::unit::{MAX_AUDIO_UNIT_BYTES, MAX_UNIT_BYTES, encode_unit},
+    wire::unit::{MAX_AUDIO_UNIT_BYTES, encode_unit},
 };
 use bytes::Bytes;
 use core::time::Duration;
 use hang::catalog::{Catalog, PRIORITY};
-use moq_net::{Timescale, Timestamp, broadcast, cache, group, origin, track};
+use moq_net::{Timescale, Timestamp, broadcast, cache, origin, track};
 use parking_lot::Mutex;
 use std::{
     hash::{BuildHasher, RandomState},
@@ -25,12 +28,6 @@ use tokio::sync::Notify;
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// How long a group that nobody reads is kept.
 const CACHE_EXPIRY: Duration = Duration::from_secs(3);
-/// A group longer than this gets a key frame asked for: late joiners must catch up with all of it.
-const LONG_GROUP_FRAMES: usize = 600;
-/// Likewise by size; the protocol's own limit is twice this.
-const LONG_GROUP_BYTES: usize = 16 * 1024 * 1024;
-/// Key frames are not asked for more often than this.
-const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(250);
 /// Motion fields waiting to be coded.
 const MOTION_QUEUE: usize = 2;
 /// Tracks that a field's tiles are spread over. The protocol keeps 64 datagrams a track for readers that lag.
@@ -38,44 +35,29 @@ const TILE_TRACKS: usize = 2;
 /// The coarse copy is small and fills gaps in what is shown next, so it goes before the video.
 const COARSE_PRIORITY: u8 = PRIORITY.video + 10;
 
-/// Asks for key frames, not too often.
-#[derive(Default)]
-pub(super) struct KeyFrames(Mutex<(bool, Option<Instant>)>);
-
-impl KeyFrames {
-    pub(super) fn request(&self) {
-        self.0.lock().0 = true;
-    }
-
-    pub(super) fn take(&self) -> bool {
-        let mut state = self.0.lock();
-        let (wanted, last) = &mut *state;
-        let now = Instant::now();
-        let take = *wanted && last.is_none_or(|last| now - last >= KEY_FRAME_INTERVAL);
-        if take {
-            (*wanted, *last) = (false, Some(now));
-        }
-        take
-    }
-}
-
 struct State {
     catalog: StreamCatalog,
     catalog_track: track::Producer,
     generation: u32,
-    video: Option<Video>,
+    renditions: [Option<Rendition>; MAX_RENDITIONS],
     audio: Option<track::Producer>,
 }
 
-struct Video {
-    track: track::Producer,
-    group: Option<Group>,
+struct Rendition {
+    described: VideoTrack,
+    video: Video,
 }
 
-struct Group {
-    producer: group::Producer,
-    frames: usize,
-    bytes: usize,
+impl State {
+    /// Lists the renditions: the first is the one that viewers begin with, and those that show the sphere in another way than it
+    /// does cannot stand in for it.
+    fn list_renditions(&mut self) {
+        let described = || self.renditions.iter().flatten().map(|rendition| &rendition.described);
+        let preferred = described().next().map(|track| track.info.clone());
+        let listed =
+            described().filter(|track| preferred.as_ref().is_some_and(|preferred| shows_the_same(&track.info, preferred)));
+        self.catalog.renditions = listed.cloned().collect();
+    }
 }
 
 #[derive(Default)]
@@ -102,7 +84,8 @@ pub(super) struct Tracks {
     motion_in: QueueSender<MotionField>,
     motion_out: QueueReceiver<MotionField>,
     motion_ready: Arc<Notify>,
-    key_frames: Arc<KeyFrames>,
+    renditions: Arc<Renditions>,
+    runtime: tokio::runtime::Handle,
     counters: Counters,
 }
 
@@ -116,7 +99,7 @@ fn add(counter: &AtomicU64, value: usize) {
     counter.fetch_add(value as u64, Ordering::Relaxed);
 }
 
-fn timestamp(micros: u64) -> Result<Timestamp, moq_net::Error> {
+pub(super) fn timestamp(micros: u64) -> Result<Timestamp, moq_net::Error> {
     Timestamp::from_micros(micros).map_err(|_| moq_net::Error::TimestampMismatch)
 }
 
@@ -145,13 +128,14 @@ impl Tracks {
             broadcast,
             started: Instant::now(),
             max_age: config.max_age,
-            state: Mutex::new(State { catalog, catalog_track, generation: 0, video: None, audio: None }),
+            state: Mutex::new(State { catalog, catalog_track, generation: 0, renditions: Default::default(), audio: None }),
             tiles: Mutex::new(tiles),
             coarse,
             motion_in,
             motion_out,
             motion_ready,
-            key_frames: Arc::default(),
+            renditions: Arc::default(),
+            runtime: tokio::runtime::Handle::current(),
             counters: Counters::default(),
         };
         tracks.write_catalog(&tracks.state.lock())?;
@@ -160,11 +144,11 @@ impl Tracks {
     }
 
     pub(super) fn origin(&self) -> ServedOrigin {
-        ServedOrigin { origin: self.origin.consume(), key_frames: self.key_frames.clone() }
+        ServedOrigin { origin: self.origin.consume(), renditions: self.renditions.clone() }
     }
 
-    pub(super) fn key_frames(&self) -> &KeyFrames {
-        &self.key_frames
+    pub(super) fn renditions(&self) -> &Renditions {
+        &self.renditions
     }
 
     fn write_catalog(&self, state: &State) -> Result<(), PublishError> {
@@ -174,74 +158,78 @@ impl Tracks {
         Ok(())
     }
 
-    pub(super) fn set_stream_info(&self, info: StreamInfo) -> Result<(), PublishError> {
+    pub(super) fn set_stream_info(&self, rendition: usize, info: StreamInfo) -> Result<(), PublishError> {
+        let key_frames = self.renditions.key_frames(rendition).ok_or(PublishError::NoRendition(rendition))?.clone();
         let mut state = self.state.lock();
-        let known = state.catalog.video.as_ref().map(|video| &video.info);
-        if known == Some(&info) {
+        let known = state.renditions[rendition].as_ref().map(|rendition| &rendition.described);
+        if known.is_some_and(|known| known.info == info) {
             return Ok(());
         }
+        if let Some(first) = state.renditions[..rendition].iter().flatten().next()
+            && !shows_the_same(&info, &first.described.info)
+        {
+            return Err(PublishError::RenditionsDiffer(rendition));
+        }
         // What a decoder does not care about changes on the same track.
-        let same_decoder = known.is_some_and(|known| {
-            StreamInfo { bitrate_bps: info.bitrate_bps, frame_rate_hz: info.frame_rate_hz, ..known.clone() } == info
+        let same = known.filter(|known| {
+            StreamInfo { bitrate_bps: info.bitrate_bps, frame_rate_hz: info.frame_rate_hz, ..known.info.clone() } == info
         });
-        let before = state.catalog.clone();
-        let track = match &before.video {
-            Some(video) if same_decoder => video.track.clone(),
-            _ => format!("video.{}", state.generation),
-        };
-        state.catalog.video = Some(VideoTrack { track: track.clone(), info });
-        if let Err(error) = state.catalog.to_json() {
-            state.catalog = before;
-            return Err(error.into());
-        }
-        if !same_decoder {
-            let producer = self.broadcast.create_track(track, self.track_info(PRIORITY.video))?;
+        let track = same.map_or_else(|| format!("video.{}", state.generation), |known| known.track.clone());
+        let same_decoder = same.is_some();
+        let described = VideoTrack { track: track.clone(), info };
+        // Refused before anything is changed.
+        StreamCatalog { renditions: vec![described.clone()], ..Default::default() }.to_json()?;
+        if same_decoder && let Some(present) = &mut state.renditions[rendition] {
+            present.described = described;
+        } else {
+            let video =
+                Video::create(&self.broadcast, track.clone(), self.track_info(PRIORITY.video), key_frames, &self.runtime)?;
             state.generation += 1;
-            if let Some(old) = state.video.replace(Video { track: producer, group: None }) {
-                old.finish();
+            self.renditions.set_track(rendition, Some(&track));
+            if let Some(old) = state.renditions[rendition].replace(Rendition { described, video }) {
+                old.video.finish();
             }
-            self.key_frames.request();
         }
+        state.list_renditions();
         self.write_catalog(&state)
     }
 
-    pub(super) fn send_access_unit(&self, unit: AccessUnit) -> Result<(), PublishError> {
-        if unit.data.len() > MAX_UNIT_BYTES {
-            return Err(PublishError::UnitTooLarge(unit.data.len()));
-        }
-        let frame = encode_unit(&unit, UnixTime::now());
+    pub(super) fn remove_rendition(&self, rendition: usize) -> Result<(), PublishError> {
         let mut state = self.state.lock();
-        let video = state.video.as_mut().ok_or(PublishError::NotDescribed)?;
-        if unit.key_frame {
-            if let Some(old) = video.group.take() {
-                // The group may have been evicted already; then nobody waits for its end.
-                let _ = old.producer.finish();
-            }
-            video.group = Some(Group { producer: video.track.append_group()?, frames: 0, bytes: 0 });
-            add(&self.counters.groups, 1);
-        }
-        let Some(group) = &mut video.group else {
-            add(&self.counters.access_units_dropped, 1);
-            self.key_frames.request();
-            return Ok(());
-        };
-        let bytes = frame.len();
-        if let Err(error) = group.producer.write_frame(timestamp(unit.stamp.pts.as_micros())?, frame) {
-            // Without this unit the rest of the group cannot be decoded.
-            video.group = None;
-            add(&self.counters.access_units_dropped, 1);
-            self.key_frames.request();
-            return Err(error.into());
-        }
-        group.frames += 1;
-        group.bytes += bytes;
-        if group.frames >= LONG_GROUP_FRAMES || group.bytes >= LONG_GROUP_BYTES {
-            self.key_frames.request();
-        }
+        let Some(old) = state.renditions.get_mut(rendition).and_then(Option::take) else { return Ok(()) };
+        self.renditions.set_track(rendition, None);
+        state.list_renditions();
+        // First the catalog, then the end: viewers know where to go on.
+        let written = self.write_catalog(&state);
+        old.video.finish();
+        written
+    }
+
+    pub(super) fn send_access_unit(&self, rendition: usize, unit: &AccessUnit) -> Result<(), PublishError> {
+        let mut state = self.state.lock();
+        let slot = state.renditions.get_mut(rendition).ok_or(PublishError::NoRendition(rendition))?;
+        let written = slot.as_mut().ok_or(PublishError::NotDescribed)?.video.send(unit);
         drop(state);
-        add(&self.counters.access_units, 1);
-        add(&self.counters.access_unit_bytes, bytes);
-        Ok(())
+        match written {
+            Ok(Written::Bytes { bytes, begins_group }) => {
+                add(&self.counters.access_units, 1);
+                add(&self.counters.access_unit_bytes, bytes);
+                add(&self.counters.groups, begins_group.into());
+                Ok(())
+            }
+            Ok(Written::Dropped) => {
+                add(&self.counters.access_units_dropped, 1);
+                Ok(())
+            }
+            Err(error) => {
+                add(&self.counters.access_units_dropped, 1);
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn is_watched(&self, rendition: usize) -> bool {
+        self.state.lock().renditions.get(rendition).is_some_and(|slot| slot.as_ref().is_some_and(|slot| slot.video.is_watched()))
     }
 
     fn track_info(&self, priority: u8) -> track::Info {
@@ -359,8 +347,8 @@ impl Tracks {
     /// Ends the tracks and the broadcast.
     pub(super) fn close(&self) {
         let mut state = self.state.lock();
-        if let Some(video) = state.video.take() {
-            video.finish();
+        for rendition in state.renditions.iter_mut().filter_map(Option::take) {
+            rendition.video.finish();
         }
         if let Some(audio) = state.audio.take() {
             let _ = audio.finish();
@@ -370,36 +358,14 @@ impl Tracks {
     }
 }
 
-impl Video {
-    fn finish(self) {
-        // Errors say that the track ended by itself.
-        if let Some(group) = self.group {
-            let _ = group.producer.finish();
-        }
-        let _ = self.track.finish();
-    }
+/// Whether one picture may be shown for the other.
+fn shows_the_same(one: &StreamInfo, other: &StreamInfo) -> bool {
+    (one.projection, one.stereo, one.color) == (other.projection, other.stereo, other.color)
 }
 
 /// What the server needs of the tracks: the broadcasts to announce to viewers, and whom to tell that one joined.
 #[derive(Clone)]
 pub(super) struct ServedOrigin {
     pub(super) origin: origin::Consumer,
-    pub(super) key_frames: Arc<KeyFrames>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_crowd_of_joining_viewers_asks_for_one_key_frame() {
-        let key_frames = KeyFrames::default();
-        assert!(!key_frames.take());
-        (0..100).for_each(|_| key_frames.request());
-        assert!(key_frames.take());
-        key_frames.request();
-        assert!(!key_frames.take(), "not so soon after the one before");
-        std::thread::sleep(KEY_FRAME_INTERVAL);
-        assert!(key_frames.take(), "but not forgotten");
-    }
+    pub(super) renditions: Arc<Renditions>,
 }

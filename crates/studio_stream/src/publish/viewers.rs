@@ -3,7 +3,7 @@
 //! Nothing here trusts a viewer. Reports are bounded in size and rate, and only their sender's are read from its session: a
 //! viewer speaks for itself alone.
 
-use super::tracks::KeyFrames;
+use super::video::Renditions;
 use crate::report::{GazeMap, MAX_REPORT_BYTES, REPORT_TRACK, VIEWERS_PREFIX, ViewerId, ViewerReport};
 use core::time::Duration;
 use moq_net::{Error, Pattern, Patterns, broadcast, cache, origin, track};
@@ -116,11 +116,11 @@ struct State {
 /// Collects what viewers say. Shared by the sessions' tasks.
 pub(super) struct Viewers {
     state: Mutex<State>,
-    key_frames: Arc<KeyFrames>,
+    renditions: Arc<Renditions>,
 }
 
 impl Viewers {
-    pub(super) fn new(key_frames: Arc<KeyFrames>) -> Self {
+    pub(super) fn new(renditions: Arc<Renditions>) -> Self {
         let map = GazeMap::new(MAP_CELLS.0, MAP_CELLS.1);
         let state = State {
             present: BTreeMap::new(),
@@ -131,7 +131,7 @@ impl Viewers {
             faded_at: Instant::now(),
             ever: map,
         };
-        Self { state: Mutex::new(state), key_frames }
+        Self { state: Mutex::new(state), renditions }
     }
 
     pub(super) fn join(&self, connection: u64, address: SocketAddr) {
@@ -168,12 +168,16 @@ impl Viewers {
         self.state.lock().present.values().cloned().collect()
     }
 
-    /// What the viewer that can take least can take.
-    pub(super) fn wanted_bps(&self) -> Option<u64> {
+    /// What the viewer of a rendition that can take least can take.
+    pub(super) fn wanted_bps(&self, rendition: usize) -> Option<u64> {
         let now = UnixTime::now();
         let state = self.state.lock();
         let fresh = state.present.values().filter(|status| status.reported_at.is_some_and(|at| now.since(at) < FRESH));
-        fresh.filter_map(|status| status.report.as_ref()?.wanted_bps).map(|bps| bps as u64).min()
+        let wanted = fresh.filter_map(|status| {
+            let report = status.report.as_ref()?;
+            report.wanted_bps.filter(|_| self.renditions.meant(report.video.as_deref()) == Some(rendition))
+        });
+        wanted.map(|bps| bps as u64).min()
     }
 
     /// Where viewers look now: the last seconds count most.
@@ -287,7 +291,7 @@ impl Viewers {
                 Ok(report) => {
                     let wanted = report.key_frame_requests.unwrap_or(0);
                     if wanted > requests {
-                        self.key_frames.request();
+                        self.renditions.request_key_frame(report.video.as_deref());
                     }
                     requests = wanted;
                     let looks = looks.take(report.gaze.len() as u32) as usize;

@@ -4,6 +4,7 @@ use super::{
     SubscribeError, SubscriberConfig, ViewerEvent,
     inbox::Outbox,
     report::Reporter,
+    selection::Selection,
     session::{self, Served},
 };
 use crate::{
@@ -48,13 +49,20 @@ pub(super) struct Client {
     config: SubscriberConfig,
     outbox: Arc<Outbox>,
     reporter: Reporter,
+    selection: Arc<Selection>,
     endpoint: Option<Endpoint<endpoint_side::Client>>,
     sessions: u64,
 }
 
 impl Client {
-    pub(super) fn new(link: ViewerLink, config: SubscriberConfig, outbox: Outbox, reporter: Reporter) -> Self {
-        Self { link, config, outbox: Arc::new(outbox), reporter, endpoint: None, sessions: 0 }
+    pub(super) fn new(
+        link: ViewerLink,
+        config: SubscriberConfig,
+        outbox: Outbox,
+        reporter: Reporter,
+        selection: Arc<Selection>,
+    ) -> Self {
+        Self { link, config, outbox: Arc::new(outbox), reporter, selection, endpoint: None, sessions: 0 }
     }
 
     pub(super) fn config(&self) -> &SubscriberConfig {
@@ -142,6 +150,7 @@ impl Client {
             config: &self.config,
             outbox: &self.outbox,
             reporter: &self.reporter,
+            selection: &self.selection,
             round_trip: &round_trip,
             connected: &connected,
         };

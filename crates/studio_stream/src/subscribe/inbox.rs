@@ -134,6 +134,7 @@ mod tests {
     fn unit(frame_id: u64, key_frame: bool) -> ReceivedUnit {
         ReceivedUnit {
             unit: AccessUnit { stamp: FrameStamp { frame_id, ..Default::default() }, key_frame, data: bytes::Bytes::new() },
+            track: Arc::from("video.0"),
             info: Arc::default(),
             session: 1,
             sent_at: UnixTime(0),

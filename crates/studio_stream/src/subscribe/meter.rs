@@ -15,8 +15,8 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// Arrivals remembered for it at most; older ones are forgotten first.
 const ARRIVALS: usize = 4096;
 
-#[derive(Default)]
 struct State {
+    began: Instant,
     stats: SubscriberStats,
     arrivals: VecDeque<(Instant, u64)>,
     clock: ClockEstimator,
@@ -24,8 +24,20 @@ struct State {
 }
 
 /// Counters that the thread writes and anybody reads.
-#[derive(Default)]
 pub(super) struct Meter(Mutex<State>);
+
+impl Default for Meter {
+    fn default() -> Self {
+        let state = State {
+            began: Instant::now(),
+            stats: SubscriberStats::default(),
+            arrivals: VecDeque::new(),
+            clock: ClockEstimator::default(),
+            rate: WantedRate::default(),
+        };
+        Self(Mutex::new(state))
+    }
+}
 
 impl Meter {
     /// Changes the counters.
@@ -47,7 +59,7 @@ impl Meter {
     pub(super) fn travelled(&self, sent_at: UnixTime, arrived_at: UnixTime) {
         let mut state = self.0.lock();
         state.clock.note(sent_at, arrived_at, Instant::now());
-        state.rate.note(sent_at, arrived_at);
+        state.rate.note((i128::from(arrived_at.0) - i128::from(sent_at.0)) as f64 / 1e6);
     }
 
     /// Notes the network's round trip.
@@ -57,12 +69,18 @@ impl Meter {
         state.clock.note_round_trip(round_trip);
     }
 
-    /// What the viewer believes that it can take, in bits a second; to be asked once a second. `waiting` coded pictures wait for
-    /// the decoder.
-    pub(super) fn wanted_bps(&self, waiting: u64) -> Option<f64> {
+    /// Estimates what the viewer can take; to be called once a second. `waiting` coded pictures wait for the decoder.
+    pub(super) fn estimate(&self, waiting: u64) {
         let stats = self.stats();
         let seen = Seen { received_bps: stats.bitrate_bps as f64, groups_skipped: stats.groups_skipped, waiting };
-        self.0.lock().rate.update(seen, Instant::now())
+        let mut state = self.0.lock();
+        let now_s = state.began.elapsed().as_secs_f64();
+        state.rate.update(seen, now_s);
+    }
+
+    /// What the viewer believes that it can take, in bits a second; none where it has no opinion.
+    pub(super) fn wanted_bps(&self) -> Option<f64> {
+        self.0.lock().rate.wanted_bps()
     }
 
     /// Forgets the clock and the path: another session begins.

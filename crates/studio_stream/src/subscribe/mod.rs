@@ -8,11 +8,16 @@ mod connect;
 mod inbox;
 mod meter;
 mod motion;
+mod quality;
 mod rate;
 mod report;
+mod selection;
 mod session;
 mod sound;
+mod splice;
+mod video;
 
+use crate::catalog::VideoTrack;
 use crate::{
     catalog::CatalogError,
     clock::ClockEstimate,
@@ -24,6 +29,7 @@ use connect::Client;
 use core::time::Duration;
 use inbox::Outbox;
 use meter::Meter;
+use selection::Selection;
 use std::{
     io,
     net::SocketAddr,
@@ -34,7 +40,9 @@ use studio_frame::prelude::*;
 use tokio::{runtime::Builder, sync::Notify};
 
 pub use inbox::UnitReceiver;
+pub use quality::{Offer, QualityChooser, QualityRoom, StreamQuality};
 pub use report::{Reporter, percentiles_ms};
+pub use selection::Rendition;
 
 /// Events waiting to be read.
 const EVENTS: usize = 64;
@@ -66,6 +74,8 @@ pub struct SubscriberConfig {
     pub last_retry: Duration,
     /// Whether the publisher is told how the viewer fares and where it looks. Without, it cannot ask for key frames.
     pub report: bool,
+    /// Which rendition to begin with; [`Subscriber::set_quality`] changes it.
+    pub quality: StreamQuality,
     /// Loss and delay added on purpose.
     pub conditions: Conditions,
 }
@@ -84,6 +94,7 @@ impl Default for SubscriberConfig {
             first_retry: Duration::from_millis(100),
             last_retry: Duration::from_secs(3),
             report: true,
+            quality: StreamQuality::Auto,
             conditions: Conditions::default(),
         }
     }
@@ -186,6 +197,8 @@ pub enum ViewerEvent {
 pub struct ReceivedUnit {
     /// The access unit.
     pub unit: AccessUnit,
+    /// The name of the track that it came on: the rendition.
+    pub track: Arc<str>,
     /// What the stream is: set the decoder up anew when this changes.
     pub info: Arc<StreamInfo>,
     /// The publisher's session.
@@ -271,6 +284,7 @@ pub struct Subscriber {
     motion: QueueReceiver<ReceivedMotion>,
     meter: Arc<Meter>,
     reporter: Reporter,
+    selection: Arc<Selection>,
     stop: Arc<Notify>,
     thread: Option<JoinHandle<()>>,
 }
@@ -289,14 +303,15 @@ impl Subscriber {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(SubscribeError::Start)?;
         let outbox = Outbox { events: event_in, units: unit_in, audio: audio_in, motion: motion_in, meter: meter.clone() };
         let reporter = Reporter::new();
-        let client = Client::new(link, config, outbox, reporter.clone());
+        let selection = Arc::new(Selection::new(config.quality.clone()));
+        let client = Client::new(link, config, outbox, reporter.clone(), selection.clone());
         let stopped = stop.clone();
         let run = move || {
             runtime.block_on(run(client, stopped));
             runtime.shutdown_background();
         };
         let thread = thread::Builder::new().name("studio subscriber".into()).spawn(run).map_err(SubscribeError::Start)?;
-        Ok(Self { events, units, audio, motion, meter, reporter, stop, thread: Some(thread) })
+        Ok(Self { events, units, audio, motion, meter, reporter, selection, stop, thread: Some(thread) })
     }
 
     /// What happens to the connection.
@@ -322,6 +337,32 @@ impl Subscriber {
     /// What the publisher is told of this viewer.
     pub fn reporter(&self) -> &Reporter {
         &self.reporter
+    }
+
+    /// Receives another rendition from its next key frame on; until then the one before goes on.
+    pub fn set_quality(&self, quality: StreamQuality) {
+        self.selection.set_wanted(quality);
+    }
+
+    /// Says how many pixels across the view needs of the whole picture; none where that is not known. No rendition is taken by
+    /// itself that shows no more than a smaller one.
+    pub fn set_view_width_px(&self, width_px: Option<f64>) {
+        self.selection.set_wanted_px(width_px);
+    }
+
+    /// Says that a rendition's track cannot be decoded here: it is left for another one where there is one.
+    pub fn cannot_decode(&self, track: &str) {
+        self.selection.cannot_decode(track);
+    }
+
+    /// The rendition that is received now.
+    pub fn rendition(&self) -> Option<Rendition> {
+        self.selection.received()
+    }
+
+    /// The renditions that there are, that which the studio prefers first.
+    pub fn renditions(&self) -> Vec<VideoTrack> {
+        self.selection.offered()
     }
 
     /// What was received so far.

@@ -8,9 +8,7 @@
 //! the shape of the delay-based controllers for interactive media (Google Congestion Control, draft-ietf-rmcat-gcc-02; RFC 8298),
 //! with thresholds of whole milliseconds instead of a filter, since units and not packets are seen here.
 
-use core::time::Duration;
-use std::{collections::VecDeque, time::Instant};
-use studio_frame::prelude::*;
+use std::collections::VecDeque;
 
 /// Queueing that is too much.
 const QUEUE_HIGH_MS: f64 = 60.0;
@@ -23,7 +21,7 @@ const UP: f64 = 1.08;
 /// So many times what comes are no limit any more.
 const NO_LIMIT: f64 = 4.0;
 /// After it was lowered, the queue gets so long to empty.
-const PATIENCE: Duration = Duration::from_millis(1500);
+const PATIENCE_S: f64 = 1.5;
 /// Seconds that the fastest unit is remembered.
 const BASELINE_SECONDS: usize = 30;
 /// Units of a second that are looked at, at most.
@@ -50,21 +48,26 @@ pub(super) struct WantedRate {
     delays_ms: Vec<f64>,
     fastest_ms: VecDeque<f64>,
     wanted_bps: Option<f64>,
-    lowered_at: Option<Instant>,
+    lowered_at_s: Option<f64>,
     groups_skipped: u64,
     seconds: u32,
 }
 
 impl WantedRate {
     /// Notes a unit's time on the way; the clocks' difference may be in it.
-    pub(super) fn note(&mut self, sent_at: UnixTime, arrived_at: UnixTime) {
+    pub(super) fn note(&mut self, delay_ms: f64) {
         if self.delays_ms.len() < UNITS {
-            self.delays_ms.push((i128::from(arrived_at.0) - i128::from(sent_at.0)) as f64 / 1e6);
+            self.delays_ms.push(delay_ms);
         }
     }
 
-    /// The estimate, once a second. None where there is no reason to believe in a limit.
-    pub(super) fn update(&mut self, seen: Seen, now: Instant) -> Option<f64> {
+    /// The estimate as it is.
+    pub(super) fn wanted_bps(&self) -> Option<f64> {
+        self.wanted_bps
+    }
+
+    /// The estimate, once a second, `now_s` by one steady clock. None where there is no reason to believe in a limit.
+    pub(super) fn update(&mut self, seen: Seen, now_s: f64) -> Option<f64> {
         let skipped = seen.groups_skipped > self.groups_skipped;
         self.groups_skipped = seen.groups_skipped;
         self.delays_ms.sort_unstable_by(f64::total_cmp);
@@ -84,10 +87,10 @@ impl WantedRate {
             return None;
         }
         let wanted = self.wanted_bps.unwrap_or(seen.received_bps);
-        let waits = self.lowered_at.is_some_and(|at| now.duration_since(at) < PATIENCE);
+        let waits = self.lowered_at_s.is_some_and(|at_s| now_s - at_s < PATIENCE_S);
         let behind = seen.waiting > DECODER_BEHIND;
         if (skipped || behind || queue_ms > QUEUE_HIGH_MS) && !waits {
-            self.lowered_at = Some(now);
+            self.lowered_at_s = Some(now_s);
             self.wanted_bps = Some(wanted.min(seen.received_bps * DOWN).max(LEAST_BPS));
         } else if self.wanted_bps.is_some() && queue_ms < QUEUE_LOW_MS && !skipped && !behind && !waits {
             self.wanted_bps = Some(wanted * UP).filter(|wanted| *wanted < seen.received_bps * NO_LIMIT);
@@ -99,59 +102,115 @@ impl WantedRate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vectors::{Chance, check_vectors, rounded};
+    use serde_json::json;
 
     /// Seconds of a path that carries `carries_bps`, with a sender that follows what is wanted.
-    fn run(
-        rate: &mut WantedRate,
-        start: Instant,
-        seconds: core::ops::Range<u64>,
-        carries_bps: f64,
-        queue_ms: &mut f64,
-        sends: &mut f64,
-    ) {
+    fn run(rate: &mut WantedRate, seconds: core::ops::Range<u32>, carries_bps: f64, queue_ms: &mut f64, sends: &mut f64) {
         for second in seconds {
             *queue_ms = (*queue_ms + (*sends / carries_bps - 1.0) * 1000.0).clamp(0.0, 400.0);
             for unit in 0..30 {
-                let sent = second * 1_000_000_000 + unit * 33_000_000;
-                let late_ms = 40.0 + *queue_ms + if unit % 7 == 0 { 80.0 } else { 0.0 };
-                rate.note(UnixTime(sent), UnixTime(sent + (late_ms * 1e6) as u64));
+                rate.note(40.0 + *queue_ms + if unit % 7 == 0 { 80.0 } else { 0.0 });
             }
             let seen = Seen { received_bps: sends.min(carries_bps), ..Default::default() };
-            *sends = rate.update(seen, start + Duration::from_secs(second)).unwrap_or(8e6).min(8e6);
+            *sends = rate.update(seen, f64::from(second)).unwrap_or(8e6).min(8e6);
         }
     }
 
     #[test]
     fn a_path_that_becomes_narrow_is_followed_down_and_up_again() {
-        let (mut rate, start) = (WantedRate::default(), Instant::now());
+        let mut rate = WantedRate::default();
         let (mut queue_ms, mut sends) = (0.0, 4e6);
-        run(&mut rate, start, 0..10, 20e6, &mut queue_ms, &mut sends);
+        run(&mut rate, 0..10, 20e6, &mut queue_ms, &mut sends);
         assert!(sends == 8e6, "there is room for all: {sends}");
-        run(&mut rate, start, 10..25, 2e6, &mut queue_ms, &mut sends);
+        run(&mut rate, 10..25, 2e6, &mut queue_ms, &mut sends);
         assert!((1e6..2.4e6).contains(&sends) && queue_ms < 150.0, "{sends} with a queue of {queue_ms} ms");
-        run(&mut rate, start, 25..60, 20e6, &mut queue_ms, &mut sends);
+        run(&mut rate, 25..60, 20e6, &mut queue_ms, &mut sends);
         assert!(sends > 6e6, "and back: {sends}");
     }
 
     #[test]
     fn chance_losses_alone_are_no_reason() {
-        let (mut rate, start) = (WantedRate::default(), Instant::now());
+        let mut rate = WantedRate::default();
         let (mut queue_ms, mut sends) = (0.0, 4e6);
-        run(&mut rate, start, 0..30, 1e9, &mut queue_ms, &mut sends);
+        run(&mut rate, 0..30, 1e9, &mut queue_ms, &mut sends);
         assert!(rate.wanted_bps.is_none(), "{:?}", rate.wanted_bps);
     }
 
     #[test]
     fn a_decoder_that_is_behind_and_skipped_groups_lower_it() {
         for seen in [Seen { waiting: 40, ..Default::default() }, Seen { groups_skipped: 1, ..Default::default() }] {
-            let (mut rate, start) = (WantedRate::default(), Instant::now());
+            let mut rate = WantedRate::default();
             let mut wanted = None;
             for second in 0..4 {
-                rate.note(UnixTime(0), UnixTime(40_000_000));
+                rate.note(40.0);
                 let now = if second == 3 { seen } else { Seen::default() };
-                wanted = rate.update(Seen { received_bps: 4e6, ..now }, start + Duration::from_secs(second));
+                wanted = rate.update(Seen { received_bps: 4e6, ..now }, f64::from(second));
             }
             assert_eq!(wanted, Some(4e6 * DOWN));
+        }
+    }
+
+    #[test]
+    fn the_vectors_are_what_is_estimated_here() {
+        let mut chance = Chance(0x0a11_0f17);
+        let mut case = |name: &str, seconds: u32, of: &mut dyn FnMut(u32, &mut Chance) -> (Vec<f64>, Seen)| {
+            let (mut rate, mut steps) = (WantedRate::default(), Vec::new());
+            for second in 0..seconds {
+                let (delays_ms, seen) = of(second, &mut chance);
+                let delays_ms: Vec<f64> = delays_ms.into_iter().map(rounded).collect();
+                delays_ms.iter().for_each(|delay_ms| rate.note(*delay_ms));
+                let Seen { received_bps, groups_skipped, waiting } = seen;
+                // A little more and less than a second, as timers have it.
+                let now_s = rounded(50.0 + f64::from(second) * 1.01);
+                let wanted_bps = rate.update(seen, now_s);
+                steps.push(json!([now_s, delays_ms, received_bps, groups_skipped, waiting, wanted_bps]));
+            }
+            json!({ "name": name, "steps": steps })
+        };
+        let even = |count: u32, base_ms: f64, chance: &mut Chance| (0..count).map(|_| base_ms + chance.next() * 6.0).collect();
+        let (mut queue_ms, mut sends_bps) = (0.0, 4e6);
+        let cases = [
+            case("an even path", 8, &mut |_, chance| (even(30, 40.0, chance), Seen { received_bps: 4e6, ..Default::default() })),
+            case("chance losses", 8, &mut |_, chance| {
+                let late = |index: usize, delay_ms: f64| if index % 5 == 0 { delay_ms + 90.0 } else { delay_ms };
+                let delays: Vec<f64> = even(30, 40.0, chance);
+                (
+                    delays.into_iter().enumerate().map(|(index, ms)| late(index, ms)).collect(),
+                    Seen { received_bps: 4e6, ..Default::default() },
+                )
+            }),
+            case("narrow for 8 s", 40, &mut |second, chance| {
+                let carries_bps = if (6..14).contains(&second) { 1.5e6 } else { 20e6 };
+                queue_ms = rounded((queue_ms + (sends_bps / carries_bps - 1.0) * 700.0_f64).clamp(0.0, 400.0));
+                let received_bps = rounded(f64::min(sends_bps, carries_bps));
+                // The studio follows with the second after.
+                sends_bps = if (7..16).contains(&second) { 1.2e6 } else { 4e6 };
+                (even(30, 35.0 + queue_ms, chance), Seen { received_bps, ..Default::default() })
+            }),
+            case("groups that are skipped, a decoder that is behind", 16, &mut |second, chance| {
+                let groups_skipped = u64::from(second / 5);
+                let waiting = if second == 13 { 40 } else { 2 };
+                (even(15, 20.0, chance), Seen { received_bps: 3e6, groups_skipped, waiting })
+            }),
+            case("nothing comes for a while", 14, &mut |second, chance| {
+                let silent = (5..9).contains(&second);
+                let received_bps = if silent { 0.0 } else { 2e6 };
+                let late_ms = if second == 9 { 120.0 } else { 0.0 };
+                let delays = if silent { Vec::new() } else { even(30, 30.0 + late_ms, chance) };
+                (delays, Seen { received_bps, groups_skipped: u64::from(second > 8), ..Default::default() })
+            }),
+            case("the fastest of half a minute ago counts no more", 50, &mut |second, chance| {
+                let base_ms = if second < 5 { 30.0 } else { 130.0 };
+                (even(4, base_ms, chance), Seen { received_bps: 1e6, ..Default::default() })
+            }),
+            case("almost nothing", 6, &mut |second, chance| {
+                (even(2, if second < 3 { 10.0 } else { 500.0 }, chance), Seen { received_bps: 9_000.0, ..Default::default() })
+            }),
+        ];
+        let json = check_vectors("rate.json", &cases);
+        for wanted in [",null]", ",50000.0]"] {
+            assert!(json.contains(wanted), "{wanted}");
         }
     }
 }

@@ -129,7 +129,6 @@ impl Reports {
     ) -> Result<(), Error> {
         let meter = &outbox.meter;
         let mut asked = reporter.key_frame_requests();
-        let (mut wanted_bps, mut wanted_at) = (None, tokio::time::Instant::now());
         let mut last = tokio::time::Instant::now() - EVERY;
         loop {
             // A wish may have come while the last report was written: the counter tells, the notice only wakes.
@@ -140,17 +139,13 @@ impl Reports {
             let stats = meter.stats();
             let rtt = round_trip();
             meter.round_trip(rtt);
-            if last >= wanted_at {
-                wanted_bps = meter.wanted_bps(outbox.units.waiting());
-                wanted_at = last + EVERY;
-            }
             let report = reporter.take(|report| {
                 report.session = Some(format!("{session:016x}"));
                 report.video = video();
                 report.round_trip_ms = Some(rtt.as_secs_f64() * 1000.0);
                 report.clock_offset_ms = stats.clock.map(|clock| clock.offset_ms);
                 report.received_bps = Some(stats.bitrate_bps as f64);
-                report.wanted_bps = wanted_bps;
+                report.wanted_bps = meter.wanted_bps();
                 report.pictures = Some(stats.access_units);
                 report.pictures_lost = Some(stats.access_units_dropped);
                 report.groups_skipped = Some(stats.groups_skipped);

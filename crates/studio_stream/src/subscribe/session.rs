@@ -1,23 +1,24 @@
 //! One connection's protocol: the catalog, and the tracks that it names.
 
 use super::{
-    ReceivedUnit, SubscribeError, SubscriberConfig, ViewerEvent,
+    SubscribeError, SubscriberConfig, ViewerEvent,
     inbox::Outbox,
     motion::motions,
     report::{Reporter, Reports},
+    selection::Selection,
     sound::sounds,
+    video::videos,
 };
 use crate::{
-    catalog::{MAX_CATALOG_BYTES, StreamCatalog, VideoTrack},
+    catalog::{MAX_CATALOG_BYTES, StreamCatalog},
     link::Link,
     publish::versions,
-    wire::{WireError, unit::decode_unit},
+    wire::WireError,
 };
 use core::time::Duration;
-use hang::catalog::{Catalog, PRIORITY};
-use moq_net::{Error, broadcast, cache, origin, track};
+use hang::catalog::Catalog;
+use moq_net::{Error, cache, origin};
 use std::{sync::Arc, time::Instant};
-use studio_frame::prelude::*;
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -39,6 +40,7 @@ pub(super) struct Served<'a> {
     pub(super) config: &'a SubscriberConfig,
     pub(super) outbox: &'a Arc<Outbox>,
     pub(super) reporter: &'a Reporter,
+    pub(super) selection: &'a Arc<Selection>,
     /// The network's round trip now.
     pub(super) round_trip: &'a (dyn Fn() -> Duration + Sync),
     /// Called with the publisher's session number when the stream stands.
@@ -90,7 +92,7 @@ async fn follow(origin: &origin::Producer, said: &origin::Producer, served: Serv
 async fn try_follow(
     origin: &origin::Producer,
     said: &origin::Producer,
-    Served { name, config, outbox, reporter, round_trip, connected }: Served<'_>,
+    Served { name, config, outbox, reporter, selection, round_trip, connected }: Served<'_>,
 ) -> Result<(), SubscribeError> {
     let silent = |_| SubscribeError::Silent(name.to_owned());
     let consumer = origin.consume();
@@ -98,7 +100,7 @@ async fn try_follow(
     let catalog = broadcast.track(Catalog::DEFAULT_NAME).map_err(lost)?;
     let subscribed = timeout(CATALOG_TIMEOUT, catalog.subscribe(Catalog::default_subscription())).await;
     let mut catalogs = subscribed.map_err(silent)?.map_err(lost)?.ordered();
-    let (video_in, video) = watch::channel(None);
+    let (video_in, video) = watch::channel(Vec::new());
     let (audio_in, audio) = watch::channel(None);
     let (motion_in, motion) = watch::channel(None);
     // Tasks of this session end with it: the set aborts them when it goes.
@@ -133,7 +135,8 @@ async fn try_follow(
         if known.is_none() {
             connected(catalog.session);
             let session = catalog.session;
-            let to = Receiving { session, config: config.clone(), outbox: outbox.clone(), reporter: reporter.clone() };
+            let (selection, reporter) = (selection.clone(), reporter.clone());
+            let to = Receiving { session, config: config.clone(), outbox: outbox.clone(), reporter, selection };
             tasks.spawn(videos(broadcast.clone(), video.clone(), to.clone()));
             if config.audio {
                 tasks.spawn(sounds(broadcast.clone(), audio.clone(), to.clone()));
@@ -141,19 +144,20 @@ async fn try_follow(
             if config.motion {
                 tasks.spawn(motions(broadcast.clone(), motion.clone(), to));
             }
-            let playing = video.clone();
-            let playing = move || playing.borrow().as_ref().map(|video: &VideoTrack| video.track.clone());
-            reports = Some(Box::pin(report(said, config.report, reporter, outbox, session, playing, round_trip)));
         }
-        let info = catalog.video.as_ref().map(|video| Arc::new(video.info.clone()));
-        if let Some(info) = info.filter(|_| known.as_ref().map(|known| &known.video) != Some(&catalog.video)) {
+        if reports.is_none() {
+            let session = catalog.session;
+            reports = Some(Box::pin(report(said, config.report, reporter, outbox, session, || selection.target(), round_trip)));
+        }
+        let info = catalog.renditions.first().map(|video| Arc::new(video.info.clone()));
+        if let Some(info) = info.filter(|_| known.as_ref().map(|known| &known.renditions) != Some(&catalog.renditions)) {
             outbox.events.send(ViewerEvent::Described(info));
         }
         let info = catalog.audio.as_ref().map(|audio| Arc::new(audio.info.clone()));
         if let Some(info) = info.filter(|_| known.as_ref().map(|known| &known.audio) != Some(&catalog.audio)) {
             outbox.events.send(ViewerEvent::AudioDescribed(info));
         }
-        video_in.send_replace(catalog.video.clone());
+        video_in.send_replace(catalog.renditions.clone());
         audio_in.send_replace(catalog.audio.clone());
         motion_in.send_replace(catalog.motion.clone());
         known = Some(catalog);
@@ -189,6 +193,7 @@ pub(super) struct Receiving {
     pub(super) config: SubscriberConfig,
     pub(super) outbox: Arc<Outbox>,
     pub(super) reporter: Reporter,
+    pub(super) selection: Arc<Selection>,
 }
 
 impl Receiving {
@@ -201,17 +206,6 @@ impl Receiving {
 /// A track as the catalog describes it.
 pub(super) trait NamedTrack: Clone + Send + Sync {
     fn name(&self) -> &str;
-}
-
-impl NamedTrack for VideoTrack {
-    fn name(&self) -> &str {
-        &self.track
-    }
-}
-
-/// Receives the video track that the catalog names, whichever that is at the time.
-async fn videos(broadcast: broadcast::Consumer, wanted: watch::Receiver<Option<VideoTrack>>, to: Receiving) {
-    follow_track(wanted, |name, described| receive_video(broadcast.clone(), name, described, to.clone())).await;
 }
 
 /// Runs `receive` for the track that the catalog names, whichever that is at the time.
@@ -243,76 +237,4 @@ async fn replaced<T: NamedTrack>(wanted: &mut watch::Receiver<Option<T>>, name: 
         return core::future::pending().await;
     }
     sleep(TRACK_LINGER).await;
-}
-
-async fn receive_video(
-    broadcast: broadcast::Consumer,
-    name: String,
-    described: watch::Receiver<Option<VideoTrack>>,
-    to: Receiving,
-) -> Result<(), Error> {
-    // A late joiner starts with the newest group; only from then on may one be as late as the settings allow.
-    let wish = track::Subscription::default().with_priority(PRIORITY.video);
-    let subscriber = broadcast.track(&name)?.subscribe(wish.clone()).await?;
-    let control = subscriber.control();
-    let mut groups = subscriber.ordered();
-    let mut info: Arc<StreamInfo> = Arc::default();
-    let (mut last_group, mut gap): (Option<u64>, bool) = (None, true);
-    while let Some(mut group) = groups.next_group().await? {
-        let sequence = group.sequence;
-        if last_group.is_none() {
-            control.update(wish.clone().with_max_age(to.config.max_age))?;
-        }
-        let skipped = last_group.map_or(0, |last| sequence.saturating_sub(last + 1));
-        gap |= skipped > 0;
-        last_group = Some(sequence);
-        to.outbox.meter.count(|stats| {
-            stats.groups += 1;
-            stats.groups_skipped += skipped;
-        });
-        loop {
-            let frame = match group.read_frame().await {
-                Ok(Some(frame)) => frame.payload,
-                Ok(None) => break,
-                Err(error) => {
-                    // Too old, or lost on the way; the next group starts afresh.
-                    tracing::debug!(%error, sequence, "a group broke off");
-                    to.outbox.meter.count(|stats| stats.groups_skipped += 1);
-                    gap = true;
-                    to.reporter.request_key_frame();
-                    break;
-                }
-            };
-            let arrived_at = UnixTime::now();
-            to.outbox.meter.arrived(frame.len());
-            let unit = match decode_unit(&frame) {
-                Ok(unit) => unit,
-                Err(error) => {
-                    to.garbage(error);
-                    gap = true;
-                    to.reporter.request_key_frame();
-                    continue;
-                }
-            };
-            if gap && !unit.unit.key_frame {
-                to.outbox.meter.count(|stats| stats.access_units_dropped += 1);
-                continue;
-            }
-            if let Some(video) = described.borrow().as_ref().filter(|video| video.track == name && video.info != *info) {
-                info = Arc::new(video.info.clone());
-            }
-            to.outbox.meter.count(|stats| stats.access_units += 1);
-            to.outbox.meter.travelled(unit.sent_at, arrived_at);
-            let received = ReceivedUnit {
-                unit: unit.unit,
-                info: info.clone(),
-                session: to.session,
-                sent_at: unit.sent_at,
-                arrived_at,
-                after_gap: core::mem::take(&mut gap),
-            };
-            to.outbox.units.send(received);
-        }
-    }
-    Ok(())
 }

@@ -135,7 +135,8 @@ mod tests {
         let outbox = Arc::new(Outbox { events, units: inbox(1).0, audio, motion, meter: meter.clone() });
         let described = AudioTrack { track: "audio.0".into(), info: AudioStreamInfo { bitrate_bps: 7, ..Default::default() } };
         let (_catalog, wanted) = watch::channel(Some(described));
-        let to = Receiving { session: 1, config: SubscriberConfig::default(), outbox, reporter: Reporter::new() };
+        let selection = Arc::default();
+        let to = Receiving { session: 1, config: SubscriberConfig::default(), outbox, reporter: Reporter::new(), selection };
         let task = tokio::spawn(receive_sound(consumer, "audio.0".into(), wanted, to));
         let unit = AccessUnit { stamp: FrameStamp { frame_id: 5, ..Default::default() }, key_frame: true, data: Bytes::new() };
         let sized = |bytes: usize| encode_unit(&AccessUnit { data: vec![0; bytes].into(), ..unit.clone() }, UnixTime(1));

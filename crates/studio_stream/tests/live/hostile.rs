@@ -31,10 +31,10 @@ pub(crate) async fn raw(publisher: &Publisher) -> Connection {
 
 /// Publishes for a while and checks that `viewer` gets all of it; returns the number of the next frame.
 pub(crate) fn undisturbed(publisher: &Publisher, viewer: &Subscriber, first: u64, frames: u64) -> u64 {
-    publisher.send_access_unit(unit(first, true)).expect("sent");
+    publisher.send_access_unit(0, &unit(first, true)).expect("sent");
     while next(viewer).unit.stamp.frame_id != first {}
     for frame_id in first + 1..first + frames {
-        publisher.send_access_unit(unit(frame_id, frame_id % 10 == 0)).expect("sent");
+        publisher.send_access_unit(0, &unit(frame_id, frame_id % 10 == 0)).expect("sent");
         let received = next(viewer);
         assert_eq!((received.unit.stamp.frame_id, received.after_gap), (frame_id, false));
         let delay = received.arrived_at.since(received.sent_at);

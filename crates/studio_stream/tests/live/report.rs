@@ -26,7 +26,7 @@ fn until(publisher: &Publisher, wanted: impl Fn(&[ViewerStatus]) -> bool) -> Vec
 
 fn until_key_frame_is_wanted(publisher: &Publisher) {
     let deadline = Instant::now() + PATIENCE;
-    while !publisher.take_key_frame_request() {
+    while !publisher.take_key_frame_request(0) {
         assert!(Instant::now() < deadline, "no key frame was asked for: {:?}", publisher.viewers());
         thread::sleep(TICK);
     }
@@ -64,7 +64,7 @@ fn the_studio_hears_how_a_viewer_fares_and_where_it_looks() {
     assert_eq!((log.viewers.len(), log.gaze.samples()), (2, 1));
     assert_eq!(log.viewers.iter().filter(|viewer| viewer.left_at.is_some() && viewer.path.packets_sent > 0).count(), 1);
     assert!(log.records.len() >= 2 && log.records.is_sorted_by_key(|record| record.at), "{}", log.records.len());
-    publisher.send_access_unit(unit(frame_id, true)).expect("the others go on");
+    publisher.send_access_unit(0, &unit(frame_id, true)).expect("the others go on");
 }
 
 fn viewer_id(viewers: &[ViewerStatus]) -> ViewerId {
@@ -77,16 +77,16 @@ fn a_viewer_that_cannot_decode_gets_a_key_frame_and_a_crowd_of_them_no_more_than
     let viewers: Vec<_> = (0..4).map(|_| view(link(&publisher))).collect();
     let mut frame_id = until_seen(&publisher, &viewers.iter().collect::<Vec<_>>(), 0);
     until(&publisher, |viewers| viewers.len() == 4 && viewers.iter().all(|viewer| viewer.reports > 0));
-    while publisher.take_key_frame_request() {}
+    while publisher.take_key_frame_request(0) {}
     viewers[0].reporter().request_key_frame();
     until_key_frame_is_wanted(&publisher);
     let began = Instant::now();
     let mut asked = 0;
     while began.elapsed().as_secs() < 2 {
         viewers.iter().for_each(|viewer| viewer.reporter().request_key_frame());
-        publisher.send_access_unit(unit(frame_id, frame_id.is_multiple_of(10))).expect("sent");
+        publisher.send_access_unit(0, &unit(frame_id, frame_id.is_multiple_of(10))).expect("sent");
         frame_id += 1;
-        asked += u32::from(publisher.take_key_frame_request());
+        asked += u32::from(publisher.take_key_frame_request(0));
         thread::sleep(TICK * 5);
     }
     assert!((1..=9).contains(&asked), "{asked} key frames in 2 s");

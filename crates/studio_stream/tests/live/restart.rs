@@ -39,11 +39,11 @@ fn child_that_publishes_until_killed() {
     let identity = Identity::load_or_create(directory).expect("an identity");
     let publisher =
         Publisher::start(PublisherConfig::new(loopback(port.parse().expect("a port")), "live", identity)).expect("a publisher");
-    publisher.set_stream_info(info(1280)).expect("sound");
+    publisher.set_stream_info(0, info(1280)).expect("sound");
     eprintln!("{}", publisher.viewer_link("127.0.0.1").expect("a link"));
     let began = Instant::now();
     for frame_id in 0.. {
-        publisher.send_access_unit(unit(frame_id, frame_id % 10 == 0)).expect("sent");
+        publisher.send_access_unit(0, &unit(frame_id, frame_id % 10 == 0)).expect("sent");
         thread::sleep(Duration::from_millis(10));
         assert!(began.elapsed() < Duration::from_secs(60), "nobody killed this publisher");
     }

@@ -102,7 +102,7 @@ fn sound_goes_on_beside_pictures_and_after_they_stop() {
         }
         // Pictures for two thirds of the time.
         if round < 100 {
-            publisher.send_access_unit(unit(frame, frame.is_multiple_of(15))).expect("sent");
+            publisher.send_access_unit(0, &unit(frame, frame.is_multiple_of(15))).expect("sent");
             frame += 1;
         }
         thread::sleep(Duration::from_millis(5));
