@@ -7,8 +7,6 @@ import type { Catalog, VideoTrack } from "./receive/catalog";
 import type { ReceiveFigures } from "./receive/messages";
 import type { ConnectionState } from "./receive/session";
 
-/** Clocks that differ by less, in milliseconds, are taken for the same: the way there may be longer than the way back. */
-const SAME_CLOCK_MS = 100;
 /** Ages of pictures in a report are those of so long. */
 const RECENT_MS = 1100;
 
@@ -67,13 +65,6 @@ export interface Watched {
   displayMs: number;
 }
 
-/** How far this machine's clock is ahead of the studio's: the fastest picture came in half a round trip. */
-function clockAheadMs({ fastestMs, roundTripMs }: ReceiveFigures): number {
-  if (fastestMs === undefined) return 0;
-  const ahead = fastestMs - (roundTripMs ?? 0) / 2;
-  return Math.abs(ahead) < SAME_CLOCK_MS ? 0 : ahead;
-}
-
 /** Counts over time. */
 export class Figures {
   private readonly rates = {
@@ -85,8 +76,7 @@ export class Figures {
     const now = performance.now();
     const { counts } = received;
     const { generated } = player.renderer.counts;
-    const ahead = clockAheadMs(received);
-    const ages = player.ages.map(({ ageMs }) => ageMs - ahead);
+    const ages = player.ages.map(({ ageMs }) => ageMs);
     return {
       connection: connection.kind,
       session: catalog?.session,
@@ -118,7 +108,7 @@ export class Figures {
       fields: counts.fields,
       tiles: counts.tiles,
       tilesLost: counts.tilesLost,
-      clockAheadMs: ahead,
+      clockAheadMs: player.clockAheadMs,
       groupsSkipped: counts.groupsSkipped,
       keyFrameRequests: received.keyFrameRequests,
       garbage: counts.garbage,
@@ -131,9 +121,9 @@ export class Figures {
 }
 
 /** How old the pictures of the last second were when they were drawn; nothing where there were none. */
-export function recentAges(player: Player, clockAheadMs: number): { p50: number; p95: number } | undefined {
+export function recentAges(player: Player): { p50: number; p95: number } | undefined {
   const since = performance.now() - RECENT_MS;
-  const ages = player.ages.filter(({ at }) => at >= since).map(({ ageMs }) => ageMs - clockAheadMs);
+  const ages = player.ages.filter(({ at }) => at >= since).map(({ ageMs }) => ageMs);
   const [p50, p95] = [percentile(ages, 0.5), percentile(ages, 0.95)];
   return p50 === undefined || p95 === undefined ? undefined : { p50, p95 };
 }

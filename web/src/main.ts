@@ -3,6 +3,7 @@
 import type { Stats } from "./figures";
 import { LinkError, parseLink } from "./link";
 import { RenderError } from "./render/gl";
+import { Stream } from "./receive/stream";
 import { missing, NO_WEBGL, type Trouble } from "./support";
 import { Viewer } from "./viewer";
 
@@ -30,9 +31,12 @@ function start(): Viewer | undefined {
     say(trouble);
     return undefined;
   }
+  let stream: Stream | undefined;
   try {
     const link = parseLink(location.href);
     document.title = `${link.name} – Neural Studio`;
+    // First: connecting takes longer than all that follows here.
+    stream = new Stream(link);
     const canvas = document.getElementById("picture") as HTMLCanvasElement;
     // A picture that covers all needs neither depth nor blending.
     const options: WebGLContextAttributes = { alpha: false, antialias: false, depth: false, powerPreference: "high-performance" };
@@ -40,8 +44,9 @@ function start(): Viewer | undefined {
     if (!gl) throw new RenderError("no WebGL 2");
     // A GPU that was lost comes back with a page that is loaded again.
     canvas.addEventListener("webglcontextlost", () => setTimeout(() => location.reload(), 1000));
-    return new Viewer(link, gl);
+    return new Viewer(stream, gl);
   } catch (error) {
+    stream?.close();
     if (error instanceof LinkError) say({ title: error.message, help: "The link looks like https://HOST:PORT/NAME#sha256=…" });
     else if (error instanceof RenderError) say(NO_WEBGL);
     else throw error;

@@ -45,8 +45,10 @@ export class Player {
   readonly pictures: Pictures;
   readonly pace = new Pace();
   readonly counts = { shown: 0, repeated: 0 };
-  /** How old pictures were when they were drawn as they came, and when that was, by `performance.now()`. */
+  /** How old pictures were when they were drawn as they came, the clocks' difference taken out, and when, by `performance.now()`. */
   readonly ages: { ageMs: number; at: number }[] = [];
+  /** How far this machine's clock is ahead of the studio's, by the picture that is on. */
+  clockAheadMs = 0;
   between: Between = "generated";
   /** When the first picture was drawn. */
   firstAt: number | undefined;
@@ -108,19 +110,20 @@ export class Player {
   }
 
   /** Whether frames are made: there must be motion to make them from. */
-  private generates(track: VideoTrack | undefined, hasMotion: boolean): boolean {
-    return track !== undefined && hasMotion && this.between !== "none" && this.renderer.canGenerate;
+  private generates(hasMotion: boolean): boolean {
+    return hasMotion && this.between !== "none" && this.renderer.canGenerate;
   }
 
-  /** Draws what is on now. `displayMs` is the time between two frames of the display. */
-  frame(track: VideoTrack, hasMotion: boolean, layout: Layout, displayMs: number, { views, target, force }: Surface): void {
+  /** Draws what is on now, laid out as its track is. `displayMs` is the time between two frames of the display. */
+  frame(hasMotion: boolean, layoutOf: (track: VideoTrack) => Layout, displayMs: number, { views, target, force }: Surface): void {
     if (this.renderer.gl.isContextLost()) return;
-    const steps = this.generates(track, hasMotion) ? this.pace.steps(displayMs) : 1;
+    const steps = this.generates(hasMotion) ? this.pace.steps(displayMs) : 1;
     const next = this.held ? undefined : this.next(steps);
     const now = next ?? this.shown;
     if (!now) return;
     const isNew = this.shown?.picture !== now.picture || this.shown.phase !== now.phase;
     const split = this.between === "compare" ? SPLIT : 0;
+    const layout = layoutOf(now.picture.track);
     const key = JSON.stringify([layout, split, views.map(({ rotation, edges }) => [...rotation, ...edges])]);
     if (!isNew) this.counts.repeated += 1;
     // Nothing moved: what was drawn stays.
@@ -131,12 +134,13 @@ export class Player {
     this.shown = now;
     this.counts.shown += 1;
     this.firstAt ??= performance.now();
-    const { stamp, sentAtUs, arrivedAt, readyAt } = now.picture;
+    const { stamp, sentAtUs, arrivedAt, readyAt, clockAheadMs } = now.picture;
+    this.clockAheadMs = clockAheadMs;
     const capturedAt = stamp.capturedAtUs / 1000 - performance.timeOrigin;
     const ageMs = performance.now() - capturedAt;
     const agesMs = { sent: (sentAtUs - stamp.capturedAtUs) / 1000, arrived: arrivedAt - capturedAt, decoded: readyAt - capturedAt };
     if (!made) {
-      this.ages.push({ ageMs, at: performance.now() });
+      this.ages.push({ ageMs: ageMs - clockAheadMs, at: performance.now() });
       if (this.ages.length > AGES) this.ages.shift();
       now.picture.drawn = true;
     }
@@ -155,7 +159,9 @@ export class Player {
     const times = list.map((picture) => picture.stamp.ptsUs / 1000);
     const fieldOf = (previous: number, current: number): MotionField | undefined => {
       const field = this.fields.get(list[current]!.stamp.frameId);
-      return field?.previousFrameId === list[previous]!.stamp.frameId ? field : undefined;
+      // Pictures of two tracks may be laid out differently.
+      const alike = list[current]!.track.track === list[previous]!.track.track;
+      return alike && field?.previousFrameId === list[previous]!.stamp.frameId ? field : undefined;
     };
     const choice: Choice | undefined = choose(times, moment, steps, (previous, current) => fieldOf(previous, current) !== undefined);
     if (!choice) return undefined;

@@ -5,14 +5,13 @@ import { Controls, type Command } from "./controls";
 import { Figures, recentAges, rowsOf, type Stats } from "./figures";
 import { Gamepads } from "./gamepads";
 import { GazeLog } from "./gaze";
-import type { StreamLink } from "./link";
 import { Look } from "./look";
 import { Player, type Between, type Drawn } from "./player";
 import type { Catalog, VideoTrack } from "./receive/catalog";
 import type { DecodedPicture } from "./receive/messages";
 import { browserName } from "./receive/report";
 import type { ConnectionState } from "./receive/session";
-import { Stream, type StreamListener } from "./receive/stream";
+import type { Stream, StreamListener } from "./receive/stream";
 import type { MotionField } from "./receive/wire/assemble";
 import type { Unit } from "./receive/wire/unit";
 import { edgesOf, Renderer, widthFor, type EyeView, type Layout } from "./render/renderer";
@@ -43,7 +42,6 @@ export class Viewer implements StreamListener, HeadsetHost {
   private readonly gaze = new GazeLog();
   private readonly sound = new Sound();
   private readonly figures = new Figures();
-  private readonly stream: Stream;
   private readonly immersive: Immersive;
   private readonly name: string;
   private choices: Choices;
@@ -56,7 +54,10 @@ export class Viewer implements StreamListener, HeadsetHost {
   private newestAt: number | undefined;
   private wantedPx = 0;
 
-  constructor(link: StreamLink, gl: WebGL2RenderingContext) {
+  constructor(
+    private readonly stream: Stream,
+    gl: WebGL2RenderingContext,
+  ) {
     this.ui = new Ui(
       (action) => this.act(action),
       (choices) => this.applyChoices(choices),
@@ -81,7 +82,7 @@ export class Viewer implements StreamListener, HeadsetHost {
     navigator.xr?.addEventListener("devicechange", headset);
     document.addEventListener("visibilitychange", () => this.seen());
     addEventListener("online", () => this.stream.retryNow());
-    this.stream = new Stream(link, this.watching, this);
+    stream.listen(this);
     this.seen();
     setInterval(() => this.tell(), TELL_MS);
     requestAnimationFrame((now) => this.tick(now));
@@ -297,8 +298,8 @@ export class Viewer implements StreamListener, HeadsetHost {
     const layout = this.layout(track);
     if (layout.projection.kind !== "flat") this.gaze.note(gaze, performance.now());
     this.wantedPx = whole ? track.width : widthFor(first, layout);
-    const drawn: Layout = whole ? { projection: { kind: "flat" }, stereo: "mono" } : layout;
-    this.player.frame(track, this.described?.motion !== undefined, drawn, displayMs, { views, target, force });
+    const layoutOf = (shown: VideoTrack): Layout => (whole ? { projection: { kind: "flat" }, stereo: "mono" } : this.layout(shown));
+    this.player.frame(this.described?.motion !== undefined, layoutOf, displayMs, { views, target, force });
   }
 
   private drawn(drawn: Drawn): void {
@@ -319,7 +320,7 @@ export class Viewer implements StreamListener, HeadsetHost {
     const stats = this.stats();
     this.stream.tell({
       name: this.immersive.running ? `${this.name}, headset` : this.name,
-      latencyMs: recentAges(this.player, stats.clockAheadMs),
+      latencyMs: recentAges(this.player),
       clockOffsetMs: stats.clockAheadMs,
       displayHz: stats.displayHz,
       decodedHz: stats.decodedHz,

@@ -27,7 +27,7 @@ pub fn prepare(runner: &Runner, project: &Project, profile: &str, summary: &mut 
 
 /// Measures, one viewer after the other.
 pub fn measure(runner: &Runner, project: &Project, profile: &str) -> Result<Vec<Record>, String> {
-    let studio = web::studio(runner, project, profile)?;
+    let studio = web::program(runner, project, profile, "neural-studio")?;
     let mut records = Vec::new();
     let job = web::npm("run --silent bench", MEASURE).env("NEURAL_STUDIO", studio);
     runner.run_with(&job, |line| records.extend(record(line)))?;

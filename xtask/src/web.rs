@@ -53,9 +53,10 @@ pub fn steps(runner: &Runner, project: &Project, summary: &mut Summary) {
     step(summary, "page tests", &|| runner.run(&npm("run --silent test", TESTS)));
     step(summary, "browser tests", &|| {
         runner.run(&Job::new("cargo build --package neural_studio --bin neural-studio", STUDIO))?;
+        runner.run(&Job::new("cargo build --package studio_stream --example hostile_relay", STUDIO))?;
         let shots = project.root.join("out/web");
-        let studio = studio(runner, project, "dev")?;
-        let job = npm("run --silent test:browser", TESTS).env("NEURAL_STUDIO", studio);
+        let [studio, relay] = ["neural-studio", "examples/hostile_relay"].map(|name| program(runner, project, "dev", name));
+        let job = npm("run --silent test:browser", TESTS).env("NEURAL_STUDIO", studio?).env("NEURAL_STUDIO_RELAY", relay?);
         runner.run(&job.env("NEURAL_STUDIO_SHOTS", shots.to_string_lossy()))
     });
 }
@@ -140,21 +141,20 @@ fn page(runner: &Runner, project: &Project, check: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// Where cargo put the studio that it built with a profile.
-pub(crate) fn studio(runner: &Runner, project: &Project, profile: &str) -> Result<String, String> {
+/// Where cargo put a program that it built with a profile.
+pub(crate) fn program(runner: &Runner, project: &Project, profile: &str, name: &str) -> Result<String, String> {
     let target = match (&project.target_dir, std::env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty())) {
         (Some(folder), _) => folder.clone(),
         (None, Some(folder)) => project.root.join(folder),
         (None, None) => project.root.join("target"),
     };
     // The profile `dev` has a folder of another name.
-    let program = target
-        .join(if profile == "dev" { "debug" } else { profile })
-        .join(format!("neural-studio{}", std::env::consts::EXE_SUFFIX));
+    let program =
+        target.join(if profile == "dev" { "debug" } else { profile }).join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     if runner.dry_run || program.is_file() {
         return Ok(program.to_string_lossy().into_owned());
     }
-    Err(format!("the studio was built, but not to `{}`", program.display()))
+    Err(format!("{name} was built, but not to `{}`", program.display()))
 }
 
 #[cfg(test)]

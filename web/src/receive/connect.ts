@@ -64,34 +64,69 @@ function reasonOf(error: unknown, admission: Admission | undefined): string {
   return "The connection failed.";
 }
 
-/** Opens a session. Throws `Refused` where trying again would not help. */
-export async function openTransport(link: StreamLink): Promise<WebTransport> {
-  const admission = await ask(link);
-  if (admission?.status === 403) {
-    throw new Refused(
-      "The studio does not let you in with this link.",
-      "Its token is missing or wrong. Ask whoever streams for the whole link, with the part behind “token=”.",
-    );
+/** Throws what the studio itself says against letting us in. Whether its certificate is another than the link's. */
+function admit(link: StreamLink, admission: Admission | undefined): boolean {
+  switch (admission?.status) {
+    case 403:
+      throw new Refused(
+        "The studio does not let you in with this link.",
+        "Its token is missing or wrong. Ask whoever streams for the whole link, with the part behind “token=”.",
+      );
+    case 404:
+      throw new Refused(`There is no stream called “${link.name}” here.`, "Ask whoever streams for the link that the studio prints now.");
+    case 503:
+      throw new Error("The studio has as many viewers as it may.");
+    case 0:
+      throw new Error("The studio cannot be reached.");
   }
-  if (admission?.status === 404) {
-    throw new Refused(`There is no stream called “${link.name}” here.`, "Ask whoever streams for the link that the studio prints now.");
-  }
-  if (admission?.status === 503) throw new Error("The studio has as many viewers as it may.");
-  if (admission?.status === 0) throw new Error("The studio cannot be reached.");
-  const hashes: WebTransportHash[] = [];
+  const digits = admission?.sha256?.match(/../g);
+  if (!digits) return false;
   // A studio that was started again has signed another certificate. What vouches for it is where this page came from.
-  const renewed = admission?.sha256?.match(/../g);
-  const value = renewed ? Uint8Array.from(renewed, (pair) => Number.parseInt(pair, 16)) : link.sha256;
-  if (value) hashes.push({ algorithm: "sha-256", value });
+  const [now, before] = [Uint8Array.from(digits, (pair) => Number.parseInt(pair, 16)), link.sha256];
+  link.sha256 = now;
+  return before === undefined || now.some((byte, index) => byte !== before[index]);
+}
+
+function begin(link: StreamLink): WebTransport {
+  const hashes: WebTransportHash[] = link.sha256 ? [{ algorithm: "sha-256", value: link.sha256 }] : [];
   const options = { congestionControl: "low-latency", protocols: [PROTOCOL], serverCertificateHashes: hashes };
   const transport = new WebTransport(link.url, options as WebTransportOptions);
-  transport.closed.catch(() => {});
+  for (const promise of [transport.closed, transport.ready]) promise.catch(() => {});
   transport.datagrams.incomingHighWaterMark = WAITING_DATAGRAMS;
+  return transport;
+}
+
+const answered = (opened: Promise<unknown>): Promise<unknown> =>
+  within(CONNECT_MS, "The studio does not answer. Is its UDP port open in the firewall?", opened);
+
+/**
+ * Opens a session. Throws `Refused` where trying again would not help. With `hasty` the studio is not asked first whether it
+ * lets us in: not for later attempts, as browsers allow few sessions that fail.
+ */
+export async function openTransport(link: StreamLink, hasty: boolean): Promise<WebTransport> {
+  const asked = ask(link);
+  const begun = hasty ? begin(link) : undefined;
+  const renewed = asked.then((admission) => admit(link, admission));
+  if (begun) {
+    // A refusal ends the wait; that there is none does not.
+    const agreed = renewed.then((other) => (other ? Promise.reject(new Error("another certificate")) : begun.ready));
+    try {
+      await answered(Promise.race([begun.ready.catch(() => agreed), agreed]));
+      return begun;
+    } catch (error) {
+      begun.close();
+      if (!(await renewed)) throw new Error(reasonOf(error, await asked));
+    } finally {
+      agreed.catch(() => {});
+    }
+  }
+  await renewed;
+  const transport = begin(link);
   try {
-    await within(CONNECT_MS, "The studio does not answer. Is its UDP port open in the firewall?", transport.ready);
+    await answered(transport.ready);
   } catch (error) {
     transport.close();
-    throw new Error(reasonOf(error, admission));
+    throw new Error(reasonOf(error, await asked));
   }
   return transport;
 }

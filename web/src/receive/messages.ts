@@ -10,7 +10,7 @@ import type { Stamp, Unit } from "./wire/unit";
 /** What the page asks for. */
 export type Order =
   /** The first: what to receive, and when the page's clock began. */
-  | { kind: "start"; link: StreamLink; originMs: number; watching: boolean }
+  | { kind: "start"; link: StreamLink; originMs: number }
   /** Whether somebody looks. */
   | { kind: "watch"; watching: boolean }
   /** A rendition; nothing for the one that fits best. */
@@ -24,6 +24,8 @@ export type Order =
 
 /** A decoded picture on its way to the page. */
 export interface DecodedPicture {
+  /** The track that it came on, as the catalog described it then. */
+  track: VideoTrack;
   stamp: Stamp;
   frame: VideoFrame;
   /** When the studio handed it to the network, in microseconds since the Unix epoch. */
@@ -32,6 +34,8 @@ export interface DecodedPicture {
   arrivedAt: number;
   /** When it could be shown at the earliest, by `now()`: its arrival and the time of decoding. */
   readyAt: number;
+  /** How far this machine's clock is ahead of the studio's, in milliseconds; 0 where they cannot be told apart. */
+  clockAheadMs: number;
 }
 
 /** What the worker has counted and measured. */
@@ -42,8 +46,6 @@ export interface ReceiveFigures {
   /** Pictures that were received and never decoded. */
   skipped: number;
   decodeMs: { p50: number | undefined; p95: number | undefined };
-  /** What the fastest of the last pictures took from the studio's network to here by both clocks, in milliseconds. */
-  fastestMs: number | undefined;
   keyFrameRequests: number;
   wantedBps: number | undefined;
 }

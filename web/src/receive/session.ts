@@ -36,10 +36,10 @@ export interface SessionListener {
   state(state: ConnectionState): void;
   /** The catalog, whenever it changes. `fresh`: frame numbers and times do not compare with those before it. */
   catalog(catalog: Catalog, fresh: boolean): void;
-  /** A coded picture. `afterGap`: what came before it is not what it refers to. */
-  picture(unit: Unit, afterGap: boolean): void;
-  /** Something that pictures refer to is missing or damaged: only a key frame helps. */
-  pictureLost(): void;
+  /** A coded picture of a track. `afterGap`: what came before it is not what it refers to. */
+  coded(track: string, unit: Unit, afterGap: boolean): void;
+  /** Something that a track's pictures refer to is missing or damaged: only a key frame helps. */
+  pictureLost(track: string): void;
   soundUnit(unit: Unit): void;
   motion(field: MotionField): void;
 }
@@ -77,6 +77,9 @@ export class Session {
   private described: Catalog | undefined;
   private watching = true;
   private rendition: string | undefined;
+  /** The track of video that was followed last, and the one before it where that goes on until pictures of the new one are there. */
+  private followed: string | undefined;
+  private leaving: string | undefined;
   private readonly tracks = new Map<string, Track.Subscriber>();
   private wake: (() => void) | undefined;
   private reports: Track.Producer | undefined;
@@ -111,9 +114,15 @@ export class Session {
     return this.described?.renditions.find(({ track }) => track === this.rendition) ?? this.described?.video;
   }
 
-  /** Receives another rendition. */
+  /** Receives another rendition. The one before it goes on until `arrived`. */
   choose(track: string | undefined): void {
     this.rendition = track;
+    this.follow();
+  }
+
+  /** Pictures of the track that is followed are there: the one before it is not needed any more. */
+  arrived(): void {
+    this.leaving = undefined;
     this.follow();
   }
 
@@ -139,12 +148,13 @@ export class Session {
 
   async run(): Promise<void> {
     let retryMs = FIRST_RETRY_MS;
+    let hasty = true;
     while (!this.closed) {
       const started = now();
       this.listener.state({ kind: "connecting" });
       let reason: string;
       try {
-        await this.receive();
+        await this.receive(hasty);
         reason = "The studio ended the stream.";
       } catch (error) {
         if (error instanceof Refused || error instanceof CatalogError) {
@@ -156,6 +166,7 @@ export class Session {
         reason = error instanceof Error ? error.message : String(error);
       }
       this.end();
+      hasty = false;
       if (this.closed) return;
       if (now() - started > GOOD_SESSION_MS) retryMs = FIRST_RETRY_MS;
       // Spread over a quarter of the wait, so that not all viewers of a studio come back at once.
@@ -173,11 +184,12 @@ export class Session {
     this.connection = undefined;
     this.broadcast = undefined;
     this.described = undefined;
+    this.followed = this.leaving = undefined;
     this.reports = undefined;
   }
 
-  private async receive(): Promise<void> {
-    const transport = await openTransport(this.link);
+  private async receive(hasty: boolean): Promise<void> {
+    const transport = await openTransport(this.link, hasty);
     const connection = await Connection.connect(new URL(this.link.url), { transport });
     this.connection = connection;
     if (this.closed) return connection.close();
@@ -239,7 +251,11 @@ export class Session {
         receive(subscriber).catch((error: unknown) => console.debug(`track ${track} ended`, error));
       });
     };
-    if (this.video && this.watching) want(this.video.track, PRIORITY.video, (track) => this.pictures(track));
+    const video = this.watching ? this.video?.track : undefined;
+    if (video !== this.followed) this.leaving ??= this.followed;
+    if (video === undefined || this.leaving === video || !described.renditions.some(({ track }) => track === this.leaving)) this.leaving = undefined;
+    this.followed = video;
+    for (const name of [video, this.leaving]) if (name !== undefined) want(name, PRIORITY.video, (track) => this.pictures(track));
     if (described.audio) want(described.audio.track, PRIORITY.audio, (track) => this.sounds(track));
     if (described.motion && this.watching) {
       const assembler = new MotionAssembler(MOTION_DEADLINE_MS);
@@ -280,7 +296,12 @@ export class Session {
 
   private async pictures(track: Track.Subscriber): Promise<void> {
     let last: number | undefined;
+    let newest = -1;
     let gap = true;
+    const lost = (): void => {
+      gap = true;
+      this.listener.pictureLost(track.name);
+    };
     for (;;) {
       const group = await track.nextGroup();
       if (!group) return;
@@ -301,26 +322,32 @@ export class Session {
           this.counts.bytes += frame.payload.length;
           const good = this.understood(() => {
             const unit = decodeUnit(frame.payload, MAX_UNIT_BYTES);
+            const { frameId } = unit.stamp;
+            if (!unit.keyFrame && frameId < newest) throw new WireError("a picture came too late");
+            if (!unit.keyFrame && frameId === newest) {
+              // Nothing is missing for it.
+              this.counts.garbage += 1;
+              return;
+            }
+            newest = frameId;
             if (gap && !unit.keyFrame) {
               this.counts.picturesLost += 1;
-              return this.listener.pictureLost();
+              return lost();
             }
             this.counts.pictures += 1;
-            this.listener.picture(unit, gap);
+            this.listener.coded(track.name, unit, gap);
             gap = false;
           });
           if (good) continue;
-          gap = true;
           this.counts.picturesLost += 1;
-          this.listener.pictureLost();
+          lost();
         }
       } catch (error) {
         // Too old, or lost on the way; the next group starts afresh.
         if (!this.follows(track)) return;
         console.debug(`group ${group.sequence} broke off`, error);
         this.counts.groupsSkipped += 1;
-        gap = true;
-        this.listener.pictureLost();
+        lost();
       }
     }
   }

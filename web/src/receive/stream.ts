@@ -35,40 +35,44 @@ export class Stream {
     decoded: 0,
     skipped: 0,
     decodeMs: { p50: undefined, p95: undefined },
-    fastestMs: undefined,
     keyFrameRequests: 0,
     wantedBps: undefined,
   };
   private readonly worker = new Worker("/-/worker.js", { type: "module", name: "receiver" });
 
-  constructor(
-    link: StreamLink,
-    watching: boolean,
-    private readonly listener: StreamListener,
-  ) {
-    this.worker.onmessage = ({ data }: MessageEvent<Notice>) => this.hear(data);
+  /** Begins at once: whoever is to `listen` may need a while to be there. */
+  constructor(link: StreamLink) {
+    this.order({ kind: "start", link, originMs: performance.timeOrigin });
+  }
+
+  /** Tells all that came and comes. */
+  listen(listener: StreamListener): void {
+    this.worker.onmessage = ({ data }: MessageEvent<Notice>) => this.hear(listener, data);
     this.worker.onerror = ({ message }) => listener.broken(message || "The page's worker could not be loaded.");
-    this.order({ kind: "start", link, originMs: performance.timeOrigin, watching });
+  }
+
+  close(): void {
+    this.worker.terminate();
   }
 
   private order(order: Order): void {
     this.worker.postMessage(order);
   }
 
-  private hear(notice: Notice): void {
+  private hear(listener: StreamListener, notice: Notice): void {
     switch (notice.kind) {
       case "state":
-        return this.listener.state(notice.state);
+        return listener.state(notice.state);
       case "catalog":
-        return this.listener.catalog(notice.catalog, notice.track);
+        return listener.catalog(notice.catalog, notice.track);
       case "picture":
-        return this.listener.picture(notice.picture);
+        return listener.picture(notice.picture);
       case "sound":
-        return this.listener.soundUnit(notice.unit);
+        return listener.soundUnit(notice.unit);
       case "motion":
-        return this.listener.motion(notice.field);
+        return listener.motion(notice.field);
       case "undecodable":
-        return this.listener.undecodable(notice.track);
+        return listener.undecodable(notice.track);
       case "figures":
         this.figures = notice.figures;
         return;

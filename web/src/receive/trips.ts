@@ -2,24 +2,45 @@
 
 /** Pictures that are remembered. */
 const WINDOW = 100;
-/** A picture that takes so much longer than the fastest, in milliseconds, does not wait on the way: a clock was set. */
+/** A picture that takes so much longer or shorter than the fastest, in milliseconds, did not wait on the way: a clock was set. */
 const JUMP_MS = 5000;
+/** Clocks that differ by less, in milliseconds, are taken for the same: the way there may be longer than the way back. */
+const SAME_CLOCK_MS = 100;
 
 export class Trips {
   private readonly trips: number[] = [];
+  /** Those since the last look. */
+  private recent: number[] = [];
 
   note(tripMs: number): void {
-    if (tripMs > (this.fastestMs ?? tripMs) + JUMP_MS) this.restart();
+    if (Math.abs(tripMs - (this.fastestMs ?? tripMs)) > JUMP_MS) this.restart();
     this.trips.push(tripMs);
+    this.recent.push(tripMs);
     if (this.trips.length > WINDOW) this.trips.shift();
   }
 
   /** The fastest of the last pictures; nothing of none. */
-  get fastestMs(): number | undefined {
+  private get fastestMs(): number | undefined {
     return this.trips.length > 0 ? Math.min(...this.trips) : undefined;
+  }
+
+  /** How far this machine's clock is ahead of the studio's: the fastest picture came in half a round trip. 0 where they cannot be told apart. */
+  aheadMs(roundTripMs: number | undefined): number {
+    const { fastestMs } = this;
+    if (fastestMs === undefined) return 0;
+    const ahead = fastestMs - (roundTripMs ?? 0) / 2;
+    return Math.abs(ahead) < SAME_CLOCK_MS ? 0 : ahead;
+  }
+
+  /** What pictures since the last call took beyond the fastest: the middle of them, in milliseconds. */
+  takeQueueMs(): number {
+    const sorted = this.recent.sort((a, b) => a - b);
+    this.recent = [];
+    return sorted.length === 0 ? 0 : sorted[(sorted.length - 1) >> 1]! - this.fastestMs!;
   }
 
   restart(): void {
     this.trips.length = 0;
+    this.recent = [];
   }
 }

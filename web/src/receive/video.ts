@@ -11,6 +11,8 @@ export const DECODED_AHEAD = 6;
 const MAX_WAIT_MS = 500;
 /** Coded pictures that wait at most: a decoder that is further behind begins anew at the newest key frame. */
 const MAX_WAITING = 240;
+/** Pictures that a decoder has at once, at most: one that keeps more says nothing at all. */
+const MAX_PENDING = 64;
 /** Times of decoding that are remembered. */
 const TIMES = 120;
 
@@ -19,29 +21,37 @@ export function decoderConfig(track: VideoTrack): VideoDecoderConfig {
   return { codec: track.codec, codedWidth: track.width, codedHeight: track.height, optimizeForLatency: true };
 }
 
+/** A picture as it leaves the decoder. */
+export type DecoderPicture = Omit<DecodedPicture, "track" | "clockAheadMs">;
+
 /** Decodes one track at a time. */
 export class Video {
-  decoded = 0;
   /** Pictures that were received and never decoded. */
   skipped = 0;
   /** What the decoder took for each of the last pictures, in milliseconds. */
   readonly decodeMs: number[] = [];
   private decoder: VideoDecoder | undefined;
   private config: VideoDecoderConfig | undefined;
-  /** Pictures that were handed on and not closed yet. */
-  private outside = 0;
   /** Coded pictures that wait, and those in the decoder by their time. */
   private waiting: { unit: Unit; arrivedAt: number }[] = [];
   private readonly pending = new Map<number, { unit: Unit; arrivedAt: number; since: number }>();
 
   /**
-   * `decodedOne` is called with each picture, `failed` when the decoder gave up: then nothing is decoded until the next key
-   * frame.
+   * `decoded` is called with each picture, `swallowed` when the decoder kept one that was too damaged to itself, `failed` when it
+   * gave up: then nothing is decoded until the next key frame.
+   * `outside` says how many pictures are still drawn from.
    */
   constructor(
-    private readonly decodedOne: (picture: DecodedPicture) => void,
+    private readonly decoded: (picture: DecoderPicture) => void,
+    private readonly swallowed: () => void,
     private readonly failed: (error: Error) => void,
+    private readonly outside: () => number,
   ) {}
+
+  /** Whether all that came is decoded. */
+  get idle(): boolean {
+    return this.waiting.length === 0 && this.pending.size === 0;
+  }
 
   /** Sets the track. The same decoder goes on where it can. */
   configure(track: VideoTrack): void {
@@ -100,14 +110,15 @@ export class Video {
   }
 
   /** Gives the decoder what it may have. */
-  private feed(): void {
-    while (this.decoder?.state === "configured" && this.outside + this.decoder.decodeQueueSize < DECODED_AHEAD) {
+  feed(): void {
+    while (this.decoder?.state === "configured" && this.outside() + this.decoder.decodeQueueSize < DECODED_AHEAD) {
       const next = this.waiting.shift();
       if (!next) return;
       const { unit, arrivedAt } = next;
       // A decoder knows a picture by its time alone.
       const timestamp = unit.stamp.ptsUs;
       this.pending.set(timestamp, { unit, arrivedAt, since: now() });
+      if (this.pending.size > MAX_PENDING) this.pending.delete(this.pending.keys().next().value!);
       try {
         this.decoder.decode(new EncodedVideoChunk({ type: unit.keyFrame ? "key" : "delta", timestamp, data: unit.data }));
       } catch (error) {
@@ -120,19 +131,15 @@ export class Video {
     const pending = this.pending.get(frame.timestamp);
     if (!pending) return frame.close();
     this.pending.delete(frame.timestamp);
+    // Pictures leave in their order: of those before this one nothing comes any more.
+    const before = [...this.pending.keys()].filter((timestamp) => timestamp < frame.timestamp);
+    for (const timestamp of before) this.pending.delete(timestamp);
+    if (before.length > 0) this.swallowed();
     const decodeMs = now() - pending.since;
-    this.decoded += 1;
     this.decodeMs.push(decodeMs);
     if (this.decodeMs.length > TIMES) this.decodeMs.shift();
-    this.outside += 1;
     const { unit, arrivedAt } = pending;
-    this.decodedOne({ stamp: unit.stamp, frame, sentAtUs: unit.sentAtUs, arrivedAt, readyAt: arrivedAt + decodeMs });
-    this.feed();
-  }
-
-  /** Notes that so many pictures were closed where they were handed to. */
-  released(count: number): void {
-    this.outside = Math.max(this.outside - count, 0);
+    this.decoded({ stamp: unit.stamp, frame, sentAtUs: unit.sentAtUs, arrivedAt, readyAt: arrivedAt + decodeMs });
     this.feed();
   }
 

@@ -1,15 +1,17 @@
 // The page's worker: receives and decodes, so that neither waits while the page draws.
 
 import { follow, now } from "../clock";
-import { percentile, Rate } from "../rates";
+import { Rate } from "../rates";
+import type { StreamLink } from "../link";
 import type { Catalog, VideoTrack } from "./catalog";
 import { Estimate } from "./estimate";
-import type { Notice, Order, ReceiveFigures } from "./messages";
+import type { DecodedPicture, Notice, Order, ReceiveFigures } from "./messages";
 import { Quality } from "./quality";
 import { reportOf, viewerId, type ViewFigures } from "./report";
 import { Session, type ConnectionState, type SessionListener } from "./session";
 import { Trips } from "./trips";
-import { decoderConfig, Video } from "./video";
+import { Switching, type PictureListener } from "./switching";
+import { decoderConfig } from "./video";
 import type { MotionField } from "./wire/assemble";
 import type { Unit } from "./wire/unit";
 
@@ -35,34 +37,27 @@ function tell(notice: Notice, transfer: Transferable[] = []): void {
 }
 
 /** Receives one stream for the page. */
-class Receiver implements SessionListener {
+class Receiver implements SessionListener, PictureListener {
   private readonly session: Session;
-  private readonly video: Video;
+  private readonly switching = new Switching(this);
   private readonly estimate = new Estimate();
   private readonly quality = new Quality();
   private readonly bytes = new Rate();
   private readonly trips = new Trips();
-  /** What the last second's pictures took from studio to here by both clocks, in milliseconds. */
-  private recent: number[] = [];
-  private catalogNow: Catalog | undefined;
-  private track: VideoTrack | undefined;
+  private described: Catalog | undefined;
+  /** Renditions that this browser cannot decode. */
+  private readonly undecodable = new Set<string>();
   private automatic = true;
   private view: ViewFigures | undefined;
   private requests = 0;
   private requestedAt = -Infinity;
   private skippedBefore = 0;
-  private watching: boolean;
-  private picturesBefore = 0;
+  private watching = true;
+  private decodedBefore = 0;
   private stalledS = 0;
 
-  constructor({ link, watching }: Order & { kind: "start" }) {
-    this.video = new Video(
-      (picture) => tell({ kind: "picture", picture }, [picture.frame]),
-      (error) => this.decoderFailed(error),
-    );
+  constructor(link: StreamLink) {
     this.session = new Session(link, viewerId(), this);
-    this.watching = watching;
-    this.session.watch(watching);
     void this.session.run();
     setInterval(() => tell({ kind: "figures", figures: this.figures() }), FIGURES_MS);
     setInterval(() => this.second(), SECOND_MS);
@@ -75,7 +70,7 @@ class Receiver implements SessionListener {
       case "watch":
         this.watching = order.watching;
         this.session.watch(order.watching);
-        if (!order.watching) this.video.stop();
+        if (!order.watching) this.switching.stop();
         return;
       case "choose":
         this.automatic = order.track === undefined;
@@ -85,7 +80,7 @@ class Receiver implements SessionListener {
       case "retry":
         return this.session.retryNow();
       case "released":
-        return this.video.released(order.count);
+        return this.switching.released(order.count);
       case "figures":
         this.view = order.figures;
         return;
@@ -101,24 +96,25 @@ class Receiver implements SessionListener {
   catalog(catalog: Catalog, fresh: boolean): void {
     if (fresh) {
       this.trips.restart();
-      this.recent = [];
       this.estimate.restart();
       this.quality.restart();
       // Pictures of another session are no base for this one's.
-      this.video.stop();
+      this.switching.restart();
+      this.undecodable.clear();
     }
-    this.catalogNow = catalog;
-    this.retrack();
+    this.described = catalog;
+    this.followTrack();
+    tell({ kind: "catalog", catalog, track: this.switching.track });
   }
 
-  picture(unit: Unit, afterGap: boolean): void {
-    const trip = performance.timeOrigin + performance.now() - unit.sentAtUs / 1000;
-    this.trips.note(trip);
-    this.recent.push(trip);
-    this.video.push(unit, afterGap);
+  coded(track: string, unit: Unit, afterGap: boolean): void {
+    if (track === this.switching.track?.track) this.trips.note(performance.timeOrigin + performance.now() - unit.sentAtUs / 1000);
+    this.switching.push(track, unit, afterGap);
   }
 
-  pictureLost(): void {
+  pictureLost(track: string): void {
+    // One that is on its way out needs none.
+    if (track !== this.session.video?.track) return;
     const at = now();
     if (at - this.requestedAt < REQUEST_MS) return;
     this.requestedAt = at;
@@ -136,46 +132,61 @@ class Receiver implements SessionListener {
     tell({ kind: "motion", field }, [field.vectors.buffer as ArrayBuffer]);
   }
 
+  // What the decoders tell.
+
+  picture(picture: Omit<DecodedPicture, "clockAheadMs">): void {
+    tell({ kind: "picture", picture: { ...picture, clockAheadMs: this.trips.aheadMs(this.session.roundTripMs) } }, [picture.frame]);
+  }
+
+  switched(track: VideoTrack): void {
+    this.session.arrived();
+    if (this.described) tell({ kind: "catalog", catalog: this.described, track });
+  }
+
+  swallowed(track: VideoTrack): void {
+    this.pictureLost(track.track);
+  }
+
+  failed(track: VideoTrack, error: Error): void {
+    console.warn("the decoder gave up", error);
+    this.pictureLost(track.track);
+    const { decoded } = this.switching.counts;
+    // A studio that knows no reports sends no key frame before its time.
+    setTimeout(() => this.switching.counts.decoded === decoded && this.session.restartPictures(), RESTART_MS);
+  }
+
   /** Decodes what is received now, where this browser can. */
-  private retrack(): void {
-    const { catalogNow: catalog } = this;
+  private followTrack(): void {
+    const { described: catalog, session, switching } = this;
     if (!catalog) return;
-    const track = this.session.video;
-    this.track = track;
-    tell({ kind: "catalog", catalog, track });
+    const track = session.video;
+    switching.follow(track, (name) => catalog.renditions.some((each) => each.track === name));
     if (!track) return;
-    this.video.configure(track);
     const supported = VideoDecoder.isConfigSupported(decoderConfig(track)).then((answer) => answer.supported === true, () => false);
     void supported.then((can) => {
-      if (can || this.track !== track) return;
-      this.video.stop(true);
+      if (can || session.video !== track) return;
+      switching.refuse(track.track);
+      this.undecodable.add(track.track);
       tell({ kind: "undecodable", track });
+      // What is shown goes on.
+      if (switching.track && switching.track.track !== track.track) this.choose(switching.track.track);
     });
   }
 
   private choose(track: string | undefined): void {
     const before = this.session.video?.track;
     this.session.choose(track);
-    if (this.session.video?.track !== before) this.retrack();
-  }
-
-  private decoderFailed(error: Error): void {
-    console.warn("the decoder gave up", error);
-    this.pictureLost();
-    const { decoded } = this.video;
-    // A studio that knows no reports sends no key frame before its time.
-    setTimeout(() => this.video.decoded === decoded && this.session.restartPictures(), RESTART_MS);
+    if (this.session.video?.track !== before) this.followTrack();
   }
 
   private figures(): ReceiveFigures {
-    const { decodeMs } = this.video;
+    const { switching } = this;
     return {
       counts: { ...this.session.counts },
       roundTripMs: this.session.roundTripMs,
-      decoded: this.video.decoded,
-      skipped: this.video.skipped,
-      decodeMs: { p50: percentile(decodeMs, 0.5), p95: percentile(decodeMs, 0.95) },
-      fastestMs: this.trips.fastestMs,
+      decoded: switching.counts.decoded,
+      skipped: switching.skipped,
+      decodeMs: switching.decodeMs,
       keyFrameRequests: this.requests,
       wantedBps: this.estimate.wantedBps,
     };
@@ -185,36 +196,37 @@ class Receiver implements SessionListener {
   private second(): void {
     const { counts } = this.session;
     const receivedBps = this.bytes.note(counts.bytes, now()) * 8;
-    const rateHz = this.track?.frameRateHz ?? 0;
+    const rateHz = this.switching.track?.frameRateHz ?? 0;
     this.estimate.note({
       receivedBps,
-      queueMs: (percentile(this.recent, 0.5) ?? 0) - (this.trips.fastestMs ?? 0),
+      queueMs: this.trips.takeQueueMs(),
       groupsSkipped: counts.groupsSkipped - this.skippedBefore,
-      decodeMs: percentile(this.video.decodeMs, 0.5),
+      decodeMs: this.switching.decodeMs.p50,
       intervalMs: rateHz > 0 ? 1000 / rateHz : undefined,
     });
     this.skippedBefore = counts.groupsSkipped;
-    this.lookForStall(counts.pictures);
-    this.recent = [];
-    const { catalogNow: catalog } = this;
+    this.lookForStall();
+    const { described: catalog } = this;
     if (this.automatic && catalog && catalog.renditions.length > 1 && this.view) {
       const room = { wantedBps: this.estimate.wantedBps, wantedPx: this.view.wantedPx };
-      this.choose(this.quality.choose(catalog.renditions, catalog.video?.track, room, now() / 1000));
+      const able = catalog.renditions.filter(({ track }) => !this.undecodable.has(track));
+      this.choose(this.quality.choose(able, catalog.video?.track, room, now() / 1000));
     }
     this.report(receivedBps);
   }
 
-  /** A group that never goes on says nothing: what would come after it is asked for, once. */
-  private lookForStall(pictures: number): void {
-    const still = pictures === this.picturesBefore && this.watching && this.track !== undefined;
-    this.picturesBefore = pictures;
+  /** A group that never goes on says nothing, nor does a decoder that swallows what it is given: a key frame is asked for, once. */
+  private lookForStall(): void {
+    const { track, counts: { decoded } } = this.switching;
+    const still = decoded === this.decodedBefore && this.watching && track !== undefined && !this.undecodable.has(track.track);
+    this.decodedBefore = decoded;
     this.stalledS = still ? this.stalledS + 1 : 0;
-    if (this.stalledS === STALLED_S) this.pictureLost();
+    if (this.stalledS === STALLED_S) this.pictureLost(track!.track);
     else if (this.stalledS === DEAD_S) this.session.restartPictures();
   }
 
   private report(receivedBps = this.bytes.note(this.session.counts.bytes, now()) * 8): void {
-    const watched = { session: this.session.number, video: this.track?.track, receivedBps, now: now() };
+    const watched = { session: this.session.number, video: this.switching.track?.track, receivedBps, now: now() };
     this.session.report(reportOf(this.view, this.figures(), watched));
     // Told once.
     if (this.view) this.view.gaze = [];
@@ -225,7 +237,7 @@ let receiver: Receiver | undefined;
 scope.onmessage = ({ data }) => {
   if (data.kind === "start") {
     follow(data.originMs);
-    receiver = new Receiver(data);
+    receiver = new Receiver(data.link);
   } else {
     receiver?.obey(data);
   }

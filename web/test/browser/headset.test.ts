@@ -2,21 +2,12 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
-import type { Browser, Page } from "playwright-core";
+import { test } from "node:test";
+import type { Page } from "playwright-core";
 import { encodePng } from "./png";
-import { blueprint, context, freePort, launch, press, shot, sleep, stats, stopAll, studio, until, type Studio } from "./support";
+import { choose, open, press, shot, sleep, stats, studio, until, useBrowser, type Studio } from "./support";
 
-let browser: Browser;
-
-before(async () => {
-  browser = await launch();
-});
-
-after(async () => {
-  await browser.close();
-  await stopAll();
-});
+useBrowser();
 
 /** Blue of the left and the right eye's picture. */
 const BLUES = [40, 210] as const;
@@ -32,22 +23,20 @@ async function sphere(): Promise<Studio> {
     }
   }
   const still = `(kind: "StillInput", settings: (path: "eyes.png", picture: (rate_hz: Some(10.0))))`;
-  return studio(blueprint({ port: await freePort(), source: still, rateHz: 10, sound: "Sine" }), { "eyes.png": encodePng(width, height, source) });
+  return studio({ source: still, rateHz: 10, sound: "Sine" }, { "eyes.png": encodePng(width, height, source) });
 }
 
 /** A page in whose headset the stream is seen. */
 async function worn(link: string, layers: boolean): Promise<{ page: Page; errors: string[] }> {
-  const page = await (await context(browser, { viewport: { width: 800, height: 400 } })).newPage();
-  const errors: string[] = [];
-  page.on("pageerror", (error) => errors.push(error.stack ?? error.message));
-  if (!layers) await page.addInitScript(() => (globalThis.noLayers = true));
-  for (const part of ["headset", "eyes"]) await page.addInitScript({ content: readFileSync(`out/test/browser/${part}.js`, "utf8") });
-  await page.goto(link);
+  const { page, errors } = await open(link, {
+    viewport: { width: 800, height: 400 },
+    before: async (made) => {
+      if (!layers) await made.addInitScript(() => (globalThis.noLayers = true));
+      await made.addInitScript({ content: readFileSync("out/test/browser/headset.js", "utf8") });
+    },
+  });
   await until("a picture", async () => (await stats(page))?.shown > 3);
-  await press(page, "settings");
-  await page.selectOption('[name="projection"]', "equirectangular");
-  await page.selectOption('[name="stereo"]', "leftRight");
-  await press(page, "settings");
+  await choose(page, ["projection", "equirectangular"], ["stereo", "leftRight"]);
   await press(page, "headset");
   await until("a session", async () => page.evaluate(() => globalThis.headset.activeSession !== undefined));
   await sleep(1000);

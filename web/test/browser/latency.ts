@@ -8,9 +8,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Browser } from "playwright-core";
 import { percentile } from "../../src/rates";
-import { blueprint, freePort, launch, open, pattern, sleep, STUDIO, Studio, until } from "./support";
+import { browser, freePort, open, pattern, sleep, startBrowser, STUDIO, Studio, until } from "./support";
 
 const SECONDS = Number(process.env["NEURAL_STUDIO_SECONDS"] || 20);
 /** What is not measured: decoders and delays settle. */
@@ -39,8 +38,8 @@ function percentiles(name: string, ages: readonly number[]): [number, number] {
 }
 
 /** The page in the browser. */
-async function page(browser: Browser, studio: Studio, name: string): Promise<void> {
-  const { page: tab } = await open(browser, studio.link, { width: WIDTH, height: HEIGHT });
+async function page(studio: Studio, name: string): Promise<void> {
+  const { page: tab } = await open(studio.link, { viewport: { width: WIDTH, height: HEIGHT } });
   await until("a picture", async () => tab.evaluate(() => globalThis.eyes.stats()?.firstPictureMs));
   await sleep(SETTLE_MS);
   await tab.evaluate((every) => globalThis.eyes.watch(every), EVERY);
@@ -80,7 +79,7 @@ async function desktop(studio: Studio, name: string): Promise<void> {
 }
 
 /** The stock player, on a page that this machine serves. */
-async function stock(browser: Browser, studio: Studio): Promise<void> {
+async function stock(studio: Studio): Promise<void> {
   const server = createServer((_, answer) => answer.end("<!doctype html><title>stock player</title><body style='margin:0'>"));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const tab = await browser.newPage({ viewport: { width: WIDTH, height: HEIGHT } });
@@ -103,14 +102,14 @@ async function stock(browser: Browser, studio: Studio): Promise<void> {
   server.close();
 }
 
-const browser = await launch();
+await startBrowser();
 try {
   for (const motion of [false, true]) {
-    const studio = await Studio.start(blueprint({ port: await freePort(), source: pattern(WIDTH, HEIGHT, RATE_HZ), rateHz: RATE_HZ, motion }));
+    const studio = await Studio.start({ port: await freePort(), source: pattern(WIDTH, HEIGHT, RATE_HZ), rateHz: RATE_HZ, motion });
     const between = motion ? ", frames between," : "";
     await desktop(studio, `desktop${between}`);
-    await page(browser, studio, `Chromium${between}`);
-    if (!motion) await stock(browser, studio);
+    await page(studio, `Chromium${between}`);
+    if (!motion) await stock(studio);
     await studio.stop();
   }
 } finally {

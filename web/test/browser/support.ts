@@ -1,8 +1,10 @@
 // A studio and a browser for the tests, and the eyes to look at what they show.
 
+import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { after, before } from "node:test";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
@@ -10,7 +12,7 @@ import { chromium, type Browser, type BrowserContext, type BrowserContextOptions
 /** Longer than anything takes on a machine that does much else. */
 export const PATIENCE_MS = 60_000;
 
-function required(name: string): string {
+export function required(name: string): string {
   const value = process.env[name];
   if (!value) throw new Error(`${name} is not set: run \`cargo xtask web-test\``);
   return value;
@@ -56,13 +58,15 @@ export class Studio {
     /** The page's link, as the studio prints it. */
     readonly link: string,
     private readonly folder: string,
+    private source: Source,
   ) {}
 
-  static async start(blueprint: string, files: Record<string, Buffer> = {}): Promise<Studio> {
+  /** Starts one that streams a source. `files` lie beside its blueprint. */
+  static async start(source: Source, files: Record<string, Buffer> = {}): Promise<Studio> {
     const folder = mkdtempSync(join(tmpdir(), "neural-studio-web-"));
     for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes);
     const file = join(folder, "test.blueprint.ron");
-    writeFileSync(file, blueprint);
+    writeFileSync(file, blueprint(source));
     const child = spawn(STUDIO, ["run", file, "--headless"], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, RUST_LOG: "info,studio_stream=debug" } });
     let said = "";
     const link = await new Promise<string>((resolve, reject) => {
@@ -81,17 +85,20 @@ export class Studio {
         reject(new Error(`the studio ended with ${code}:\n${said}`));
       });
     });
-    return new Studio(child, () => said, link, folder);
+    return new Studio(child, () => said, link, folder, source);
   }
 
-  /** Saves another blueprint in the running one's place, which the studio follows. */
-  change(blueprint: string): void {
-    writeFileSync(join(this.folder, "test.blueprint.ron"), blueprint);
+  /** Saves a changed blueprint in the running one's place, which the studio follows. */
+  change(changes: Partial<Source>): void {
+    this.source = { ...this.source, ...changes };
+    writeFileSync(join(this.folder, "test.blueprint.ron"), blueprint(this.source));
   }
 
   async stop(): Promise<void> {
     const ended = new Promise((resolve) => this.process.once("exit", resolve));
-    if (this.process.exitCode === null) {
+    if (this.process.exitCode === null && this.process.signalCode === null) {
+      // One that a test has stopped hears of its end only when it goes on.
+      this.process.kill("SIGCONT");
       this.process.kill();
       await ended;
     }
@@ -116,11 +123,14 @@ export interface Source {
   /** Pictures from one key frame to the next, at most. */
   keyFrames?: number;
   /** The projection that the picture is brought to, of the sphere or flat. */
-  projection?: "Equirectangular" | "Rectilinear";
+  projection?: "Equirectangular" | "HalfEquirectangular" | "Rectilinear";
+  /** Where the eyes' pictures lie, and the size of both together, with a projection. */
+  stereo?: "Mono" | "TopBottom" | "LeftRight";
+  size?: readonly [number, number];
 }
 
 /** A blueprint that streams a source, with the mark in its pictures. */
-export function blueprint({ port, source, rateHz = 30, sound, motion = false, bitrateBps = 8_000_000, token, host, codec = "H264", keyFrames = 60, projection }: Source): string {
+function blueprint({ port, source, rateHz = 30, sound, motion = false, bitrateBps = 8_000_000, token, host, codec = "H264", keyFrames = 60, projection, stereo = "Mono", size = [640, 320] }: Source): string {
   const output = [`bind: "127.0.0.1:${port}"`];
   if (token) output.push(`token: Some("${token}")`);
   if (host) output.push(`host: "${host}"`);
@@ -130,7 +140,7 @@ export function blueprint({ port, source, rateHz = 30, sound, motion = false, bi
     `"encoder": (kind: "VideoEncoder", settings: (bitrate_bps: ${bitrateBps}, frame_rate_hz: ${rateHz.toFixed(1)}, codec: ${codec}, key_frame_interval_frames: ${keyFrames}))`,
     `"stream": (kind: "WebTransportOutput", settings: (${output.join(", ")}))`,
   ];
-  if (projection) nodes.push(`"eyes": (kind: "EyeView", settings: (projection: ${projection}, stereo: Mono, size: (640, 320)))`);
+  if (projection) nodes.push(`"eyes": (kind: "EyeView", settings: (projection: ${projection}, stereo: ${stereo}, size: (${size.join(", ")})))`);
   const coded = projection ? [`"colour.frame -> eyes.frame"`, `"eyes.eyes -> encoder.frame"`] : [`"colour.frame -> encoder.frame"`];
   const links = [`"source.frame -> colour.frame"`, ...coded, `"encoder.packets -> stream.packets"`];
   if (motion) {
@@ -152,7 +162,7 @@ export const pattern = (width: number, height: number, rateHz: number, flash = f
 export const ELSEWHERE = "studio.test";
 
 /** Starts a browser that has what it has on most machines, a GPU apart. */
-export function launch(): Promise<Browser> {
+function launch(): Promise<Browser> {
   return chromium.launch({
     executablePath: CHROMIUM,
     headless: true,
@@ -175,8 +185,8 @@ export function launch(): Promise<Browser> {
   });
 }
 
-/** Starts a browser's context, which is all that a test has of the browser. */
-export async function context(browser: Browser, options: BrowserContextOptions = {}): Promise<BrowserContext> {
+/** A context of the browser. */
+export async function context(options: BrowserContextOptions = {}): Promise<BrowserContext> {
   const made = await browser.newContext(options);
   if (PAGE) {
     for (const part of ["viewer.js", "worker.js", "viewer.css"]) {
@@ -187,11 +197,37 @@ export async function context(browser: Browser, options: BrowserContextOptions =
   return made;
 }
 
-/** Opens a page; what goes wrong on it fails the test that reads `errors`. */
-export async function open(browser: Browser, link: string, size = { width: 640, height: 320 }): Promise<{ page: Page; errors: string[] }> {
-  const page = await (await context(browser, { viewport: size })).newPage();
+/** The browser of the tests, once it is started. */
+export let browser: Browser;
+
+export async function startBrowser(): Promise<void> {
+  browser = await launch();
+}
+
+/** Gives the tests of a file a browser; it goes with the file, and so do studios that were not stopped. */
+export function useBrowser(): void {
+  before(startBrowser);
+  after(async () => {
+    await browser.close();
+    for (const each of running) await each.stop();
+  });
+}
+
+/** How a page is opened: a browser's context, and scripts of `out/test/browser` that run before its own. */
+export interface Opening extends BrowserContextOptions {
+  before?: (page: Page) => Promise<unknown>;
+}
+
+/** What the browser itself says where a studio is gone. */
+const NETWORK = /^Failed to (load resource|establish a connection)/;
+
+/** Opens a page that eyes look at; what goes wrong on it is in `errors`. */
+export async function open(link: string, { before: prepare, ...options }: Opening = {}): Promise<{ page: Page; errors: string[] }> {
+  const page = await (await context({ viewport: { width: 640, height: 320 }, ...options })).newPage();
   const errors: string[] = [];
   page.on("pageerror", (error) => errors.push(error.stack ?? error.message));
+  page.on("console", (message) => message.type() === "error" && !NETWORK.test(message.text()) && errors.push(message.text()));
+  await prepare?.(page);
   await page.addInitScript({ content: readFileSync("out/test/browser/eyes.js", "utf8") });
   await page.goto(link);
   return { page, errors };
@@ -208,18 +244,40 @@ export async function until<T>(what: string, look: () => Promise<T | undefined |
   }
 }
 
-/** The studios of a test file, for `stopAll` at its end. */
-const studios: Studio[] = [];
+/** What a test file started and has not stopped yet. */
+const running = new Set<{ stop(): Promise<void> }>();
 
-/** Starts a studio that is stopped with the test file, if not before. */
-export async function studio(...settings: Parameters<typeof Studio.start>): Promise<Studio> {
-  const started = await Studio.start(...settings);
-  studios.push(started);
+/** Notes what is to be stopped with the test file, if not before. */
+export function stopAfterwards<T extends { stop(): Promise<void> }>(started: T): T {
+  running.add(started);
   return started;
 }
 
-export async function stopAll(): Promise<void> {
-  for (const running of studios) await running.stop();
+/** Starts a studio that is stopped with the test file, if not before. On a free port, unless one is given. */
+export async function studio(source: Omit<Source, "port"> & { port?: number }, files?: Record<string, Buffer>): Promise<Studio> {
+  return stopAfterwards(await Studio.start({ port: await freePort(), ...source }, files));
+}
+
+/** A page, and what went wrong on it. */
+export interface Watched {
+  page: Page;
+  errors: string[];
+  studio: Studio;
+}
+
+/** Runs `look` on a page that watches a studio of its own and shows its pictures. Nothing may go wrong on the page. */
+export async function watching(
+  source: Parameters<typeof studio>[0],
+  look: (watched: Watched) => Promise<void>,
+  { files, link = ({ link }) => link, ...opening }: Opening & { files?: Record<string, Buffer>; link?: (studio: Studio) => string | Promise<string> } = {},
+): Promise<void> {
+  const started = await studio(source, files);
+  const { page, errors } = await open(await link(started), opening);
+  await until("a picture", async () => (await stats(page))?.shown > 3);
+  await look({ page, errors, studio: started });
+  assert.deepEqual(errors, []);
+  await page.context().close();
+  await started.stop();
 }
 
 /** Presses a button of the bar, which a move of the pointer brings back. */
@@ -232,6 +290,13 @@ export async function press(page: Page, action: string): Promise<void> {
 /** Leaves a picture of the page to be looked at. */
 export const shot = (page: Page, name: string): Promise<Buffer> => page.screenshot({ path: join(SHOTS, `${name}.png`) });
 export const stats = (page: Page) => page.evaluate(() => globalThis.eyes.stats()!);
+export const sights = (page: Page) => page.evaluate(() => globalThis.eyes.sights);
+/** Shows a flat picture as a whole sphere, or however else the menu can. */
+export async function choose(page: Page, ...choices: [name: "between" | "projection" | "stereo" | "quality", value: string][]): Promise<void> {
+  await press(page, "settings");
+  for (const [name, value] of choices) await page.selectOption(`[name="${name}"]`, value);
+  await press(page, "settings");
+}
 /** What the message over the picture says; nothing while there is none. */
 export const words = (page: Page) =>
   page.evaluate(() => {

@@ -4,10 +4,11 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import type { Case } from "./shaders";
-import { launch } from "./support";
+import { browser, useBrowser } from "./support";
+
+useBrowser();
 
 test("the synthesis in GLSL agrees with the studio's reference", { timeout: 60_000 }, async () => {
-  const browser = await launch();
   const page = await browser.newPage();
   await page.addScriptTag({ content: readFileSync("out/test/browser/shaders.js", "utf8") });
   const cases = JSON.parse(readFileSync("test/vectors/synthesis.json", "utf8")) as Case[];
@@ -22,5 +23,5 @@ test("the synthesis in GLSL agrees with the studio's reference", { timeout: 60_0
       assert.ok(share < 0.01 && mean < 0.1, `wraps ${example.wraps}, phase ${phase}: ${(share * 100).toFixed(1)} % off, mean ${mean.toFixed(2)}`);
     });
   }
-  await browser.close();
+  await page.close();
 });

@@ -1,29 +1,19 @@
-// What keeps a stream from being seen, and what a hostile network sends: said in clear words, and got over.
+// What keeps a stream from being seen: said in clear words, and got over.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
-import type { Browser } from "playwright-core";
-import { blueprint, context, ELSEWHERE, freePort, launch, open, pattern, shot, stats, stopAll, studio, until, words } from "./support";
+import { test } from "node:test";
+import { Relay } from "./relay";
+import { browser, context, ELSEWHERE, open, pattern, shot, stats, studio, until, useBrowser, words } from "./support";
 
-let browser: Browser;
-
-before(async () => {
-  browser = await launch();
-});
-
-after(async () => {
-  await browser.close();
-  await stopAll();
-});
+useBrowser();
 
 test("a wrong token is refused in clear words", { timeout: 120_000 }, async () => {
-  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10, token: "open sesame" }));
-  const good = await open(browser, running.link, { width: 320, height: 160 });
+  const running = await studio({ source: pattern(320, 160, 10), rateHz: 10, token: "open sesame" });
+  const good = await open(running.link, { viewport: { width: 320, height: 160 } });
   await until("a picture", async () => (await stats(good.page))?.shown > 2);
   const url = new URL(running.link);
   url.searchParams.set("token", "guess");
-  const { page } = await open(browser, url.href);
+  const { page } = await open(url.href);
   await until("a refusal", async () => /does not let you in/.test(await words(page)));
   assert.match(await words(page), /token is missing or wrong/);
   assert.equal((await stats(page)).connection, "refused");
@@ -41,7 +31,7 @@ test("a wrong token is refused in clear words", { timeout: 120_000 }, async () =
 });
 
 test("what the browser lacks is said, with what would help", { timeout: 60_000 }, async () => {
-  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 5), rateHz: 5 }));
+  const running = await studio({ source: pattern(320, 160, 5), rateHz: 5 });
   for (const [name, sentence] of [["WebTransport", /no WebTransport[\s\S]*Firefox/], ["VideoDecoder", /no WebCodecs[\s\S]*Safari/]] as const) {
     const page = await browser.newPage();
     await page.addInitScript((global) => delete (globalThis as Record<string, unknown>)[global], name);
@@ -53,29 +43,25 @@ test("what the browser lacks is said, with what would help", { timeout: 60_000 }
 });
 
 test("from another machine it takes a secure page, to which the other one leads", { timeout: 120_000 }, async () => {
-  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10, host: ELSEWHERE }));
+  const running = await studio({ source: pattern(320, 160, 10), rateHz: 10, host: ELSEWHERE });
   assert.ok(running.link.startsWith(`https://${ELSEWHERE}:`), running.link);
   // As one who goes on past the warning about the certificate.
-  const other = await context(browser, { viewport: { width: 640, height: 400 }, ignoreHTTPSErrors: true });
-  const page = await other.newPage();
-  await page.addInitScript({ content: readFileSync("out/test/browser/eyes.js", "utf8") });
-  await page.goto(running.link.replace("https:", "http:"));
+  const { page } = await open(running.link.replace("https:", "http:"), { viewport: { width: 640, height: 400 }, ignoreHTTPSErrors: true });
   await until("words", async () => /only on secure pages/.test(await words(page)));
   await shot(page, "insecure");
   assert.equal(await page.getAttribute("#message a", "href"), running.link);
   await page.click("#message a");
   await until("a picture", async () => (await stats(page))?.shown > 5);
-  await other.close();
+  await page.context().close();
   await running.stop();
 });
 
 test("a codec that the browser refuses is named, and another one is played after it", { timeout: 120_000 }, async () => {
-  const settings = { port: await freePort(), source: pattern(320, 160, 10), rateHz: 10 };
-  const running = await studio(blueprint({ ...settings, codec: "H265" }));
-  const { page, errors } = await open(browser, running.link);
+  const running = await studio({ source: pattern(320, 160, 10), rateHz: 10, codec: "H265" });
+  const { page, errors } = await open(running.link);
   await until("words", async () => /does not decode H\.265[\s\S]*Ask whoever streams/.test(await words(page)));
   await shot(page, "undecodable");
-  running.change(blueprint({ ...settings, codec: "H264" }));
+  running.change({ codec: "H264" });
   await until("pictures", async () => (await stats(page)).shown > 5);
   assert.equal(await words(page), "", "nothing stands over the picture");
   assert.deepEqual(errors, []);
@@ -84,12 +70,30 @@ test("a codec that the browser refuses is named, and another one is played after
 });
 
 test("an expired certificate is called one", { timeout: 120_000 }, async () => {
-  const running = await studio(blueprint({ port: await freePort(), source: pattern(320, 160, 10), rateHz: 10 }));
-  const page = await (await context(browser)).newPage();
+  const running = await studio({ source: pattern(320, 160, 10), rateHz: 10 });
+  const page = await (await context()).newPage();
   // What the studio says of a certificate that ran out while it streamed, which the browser then does not accept.
   await page.route("**/-/admission/**", (route) => route.fulfill({ json: { sha256: "00".repeat(32), expiresInS: -60 } }));
   await page.goto(running.link);
   await until("words", async () => /certificate has expired[\s\S]*Started again/.test(await words(page)));
+  await page.context().close();
+  await running.stop();
+});
+
+test("a certificate that ran out, and one that the link does not name, are refused", { timeout: 120_000 }, async () => {
+  const running = await studio({ source: pattern(320, 160, 10), rateHz: 10 });
+  const [good, expired] = [await Relay.start(running), await Relay.start(running, "expired")];
+  const mismatch = good.stream.replace(/[0-9a-f]{8}$/, "00000000");
+  for (const [what, link] of [["expired", expired.link], ["mismatch", Relay.page(running, mismatch)]] as const) {
+    const { page, errors } = await open(link);
+    await until(`words about ${what}`, async () => /connection failed[\s\S]*certificate/.test(await words(page)));
+    await shot(page, `certificate-${what}`);
+    assert.equal((await stats(page)).shown, 0);
+    assert.deepEqual(errors, []);
+    await page.context().close();
+  }
+  const { page } = await open(good.link);
+  await until("a picture", async () => (await stats(page))?.shown > 2);
   await page.context().close();
   await running.stop();
 });

@@ -42,7 +42,7 @@ pub fn steps(runner: &Runner, project: &Project, summary: &mut Summary) {
     let mut studio = None;
     summary.step("headset viewer", || {
         let built = runner.run(&Job::new("cargo build --package neural_studio --bin neural-studio", BUILD));
-        built.and_then(|()| web::studio(runner, project, "dev")).map(|program| studio = Some(program)).into()
+        built.and_then(|()| web::program(runner, project, "dev", "neural-studio")).map(|program| studio = Some(program)).into()
     });
     let Some(studio) = studio else { return };
     for (name, scene) in scenes::ALL {
