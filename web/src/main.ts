@@ -2,8 +2,9 @@
 
 import type { Stats } from "./figures";
 import { LinkError, parseLink } from "./link";
-import { RenderError } from "./render/gl";
+import { pass } from "./milestones";
 import { Stream } from "./receive/stream";
+import { RenderError } from "./render/gl";
 import { missing, NO_WEBGL, type Trouble } from "./support";
 import { Viewer } from "./viewer";
 
@@ -54,5 +55,6 @@ function start(): Viewer | undefined {
   }
 }
 
+pass("scripts run");
 const viewer = start();
 if (viewer) globalThis.neuralStudio = { stats: () => viewer.stats() };

@@ -20,6 +20,8 @@ export type Between = "generated" | "none" | "compare";
 
 /** What was drawn, told by the event `drawn` of the canvas right after it was drawn. */
 export interface Drawn {
+  /** The track that the picture came on. */
+  track: string;
   /** The picture, or the later one of the two that it was made from. */
   stamp: Stamp;
   /** The picture before it, where this one is made. */
@@ -145,7 +147,7 @@ export class Player {
       now.picture.drawn = true;
     }
     const { between } = now.shown;
-    this.drawn({ stamp, phase: now.phase, ageMs, agesMs, ...(made && between ? { previous: between.previous.stamp } : {}) });
+    this.drawn({ track: now.picture.track.track, stamp, phase: now.phase, ageMs, agesMs, ...(made && between ? { previous: between.previous.stamp } : {}) });
     // What lies before the two that are drawn from is not needed again.
     this.pictures.release(next.needed);
   }

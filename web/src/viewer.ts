@@ -6,6 +6,7 @@ import { Figures, recentAges, rowsOf, type Stats } from "./figures";
 import { Gamepads } from "./gamepads";
 import { GazeLog } from "./gaze";
 import { Look } from "./look";
+import { pass } from "./milestones";
 import { Player, type Between, type Drawn } from "./player";
 import type { Catalog, VideoTrack } from "./receive/catalog";
 import type { DecodedPicture } from "./receive/messages";
@@ -97,6 +98,7 @@ export class Viewer implements StreamListener, HeadsetHost {
         this.ui.setState(this.player.firstAt === undefined ? "connecting" : "connecting again", false);
         break;
       case "connected":
+        pass("connected");
         this.ui.say(undefined);
         break;
       case "waiting": {
@@ -129,6 +131,7 @@ export class Viewer implements StreamListener, HeadsetHost {
       this.sound.restart();
     }
     if (this.track?.track !== track?.track) this.ui.say(undefined);
+    pass("stream described");
     this.described = catalog;
     this.track = track;
     this.player.redraw();
@@ -142,6 +145,8 @@ export class Viewer implements StreamListener, HeadsetHost {
 
   picture(picture: DecodedPicture): void {
     this.newestAt = performance.now();
+    pass("first picture here", picture.arrivedAt);
+    pass("first picture decoded", picture.readyAt);
     if (this.watching) this.player.push(picture);
     else this.player.pictures.refuse(picture);
   }
@@ -303,6 +308,7 @@ export class Viewer implements StreamListener, HeadsetHost {
   }
 
   private drawn(drawn: Drawn): void {
+    pass("first picture drawn");
     if (!drawn.previous) this.sound.shown(drawn.ageMs);
     this.ui.canvas.dispatchEvent(new CustomEvent("drawn", { detail: drawn }));
   }

@@ -2,8 +2,9 @@
 
 import type { StreamLink } from "../link";
 import type { Catalog, VideoTrack } from "./catalog";
+import type { SessionCounts } from "./counts";
 import type { ViewFigures } from "./report";
-import type { ConnectionState, SessionCounts } from "./session";
+import type { ConnectionState } from "./session";
 import type { MotionField } from "./wire/assemble";
 import type { Stamp, Unit } from "./wire/unit";
 

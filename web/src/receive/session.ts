@@ -5,6 +5,7 @@ import { now } from "../clock";
 import type { StreamLink } from "../link";
 import { CatalogError, MAX_CATALOG_BYTES, parseCatalog, type Catalog, type VideoTrack } from "./catalog";
 import { CONNECT_MS, openTransport, Refused, within } from "./connect";
+import { noCounts } from "./counts";
 import { REPORT_TRACK, type Report } from "./report";
 import { MotionAssembler, type MotionField } from "./wire/assemble";
 import { WireError } from "./wire/reader";
@@ -44,31 +45,11 @@ export interface SessionListener {
   motion(field: MotionField): void;
 }
 
-/** What was received. */
-export interface SessionCounts {
-  bytes: number;
-  datagrams: number;
-  pictures: number;
-  /** Pictures known to be missing, of those that would have been decoded. */
-  picturesLost: number;
-  groupsSkipped: number;
-  sounds: number;
-  soundsLost: number;
-  tiles: number;
-  tilesLost: number;
-  fields: number;
-  garbage: number;
-  connections: number;
-}
-
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Receives a stream until it is closed. */
 export class Session {
-  readonly counts: SessionCounts = {
-    bytes: 0, datagrams: 0, pictures: 0, picturesLost: 0, groupsSkipped: 0, sounds: 0, soundsLost: 0, tiles: 0, tilesLost: 0, fields: 0, garbage: 0,
-    connections: 0,
-  };
+  readonly counts = noCounts();
   /** Round trip in milliseconds, where the browser or the studio tells. */
   roundTripMs: number | undefined;
   private closed = false;

@@ -2,6 +2,7 @@
 
 import type { StreamLink } from "../link";
 import type { Catalog, VideoTrack } from "./catalog";
+import { noCounts } from "./counts";
 import type { DecodedPicture, Notice, Order, ReceiveFigures } from "./messages";
 import type { ViewFigures } from "./report";
 import type { ConnectionState } from "./session";
@@ -27,10 +28,7 @@ export interface StreamListener {
 export class Stream {
   /** What the worker counted and measured, a quarter of a second old at most. */
   figures: ReceiveFigures = {
-    counts: {
-      bytes: 0, datagrams: 0, pictures: 0, picturesLost: 0, groupsSkipped: 0, sounds: 0, soundsLost: 0, tiles: 0, tilesLost: 0, fields: 0,
-      garbage: 0, connections: 0,
-    },
+    counts: noCounts(),
     roundTripMs: undefined,
     decoded: 0,
     skipped: 0,

@@ -21,7 +21,13 @@ export interface PictureListener {
 interface Reception {
   track: VideoTrack;
   readonly video: Video;
+  /** Whether it was given a picture, and whether none of it was handed on. */
+  begun: boolean;
+  fresh: boolean;
 }
+
+/** How long the first pictures of a track wait for the last ones of the track before, in milliseconds. */
+const OWED_MS = 120;
 
 /** Decodes the track that is shown and, for a moment, the one that is to follow it. */
 export class Switching {
@@ -29,13 +35,25 @@ export class Switching {
   readonly counts = { decoded: 0, skipped: 0 };
   private playing: Reception | undefined;
   private coming: Reception | undefined;
-  /** The newest picture that was handed on, and the one up to which the track before had come. */
+  /** The newest picture that was handed on. */
   private newestUs = -Infinity;
-  private floorUs = -Infinity;
+  /** First pictures of the track that comes, while the one before it still has earlier ones to give. */
+  private held: DecoderPicture[] = [];
+  private patience: ReturnType<typeof setTimeout> | undefined;
   /** Pictures that were handed on and not closed yet. */
   private outside = 0;
 
   constructor(private readonly listener: PictureListener) {}
+
+  /** Coded pictures that wait for the decoder. */
+  get waiting(): number {
+    return this.playing?.video.waitingCount ?? 0;
+  }
+
+  /** Whether a track is to follow the one that is shown. */
+  get changing(): boolean {
+    return this.coming !== undefined;
+  }
 
   /** The track whose pictures are handed on. */
   get track(): VideoTrack | undefined {
@@ -52,8 +70,7 @@ export class Switching {
   follow(wanted: VideoTrack | undefined, listed: (track: string) => boolean): void {
     const { playing } = this;
     if (!wanted || playing?.track.track === wanted.track) {
-      this.end(this.coming);
-      this.coming = undefined;
+      this.settle();
       if (wanted) this.describe(playing!, wanted);
       else this.restart();
       return;
@@ -61,17 +78,20 @@ export class Switching {
     if (this.coming?.track.track === wanted.track) {
       this.describe(this.coming, wanted);
     } else {
-      this.end(this.coming);
+      this.settle();
       this.coming = this.open(wanted);
     }
     if (playing && listed(playing.track.track) && this.newestUs > -Infinity) return;
-    this.floorUs = -Infinity;
+    // What was shown does not go on: its time line may not either.
+    this.newestUs = -Infinity;
     this.advance();
   }
 
   private open(track: VideoTrack): Reception {
     const reception: Reception = {
       track,
+      begun: false,
+      fresh: true,
       video: new Video(
         (picture) => this.decoded(reception, picture),
         () => this.listener.swallowed(reception.track),
@@ -96,31 +116,59 @@ export class Switching {
 
   /** The track that comes is the one that is shown. */
   private advance(): void {
+    clearTimeout(this.patience);
     this.end(this.playing);
     this.playing = this.coming;
     this.coming = undefined;
     if (this.playing) this.listener.switched(this.playing.track);
+    for (const picture of this.held.splice(0)) this.handOn(picture);
+  }
+
+  /** Nothing comes after what is shown. */
+  private settle(): void {
+    clearTimeout(this.patience);
+    this.end(this.coming);
+    this.coming = undefined;
+    for (const { frame } of this.held.splice(0)) frame.close();
   }
 
   /** Takes a coded picture of a track. `afterGap`: what came before it is not what it refers to. */
   push(track: string, unit: Unit, afterGap: boolean): void {
     const reception = [this.playing, this.coming].find((each) => each?.track.track === track);
-    reception?.video.push(unit, afterGap);
+    if (!reception) return;
+    const { ptsUs } = unit.stamp;
+    // What comes next is of use from a key frame on that was not seen yet, and what was before it up to there.
+    if (reception === this.coming && !reception.begun && !(unit.keyFrame && ptsUs > this.newestUs)) return;
+    if (reception === this.playing && ptsUs >= (this.held[0]?.stamp.ptsUs ?? Infinity)) return;
+    reception.begun = true;
+    reception.video.push(unit, afterGap);
   }
 
   private decoded(reception: Reception, picture: DecoderPicture): void {
-    const { ptsUs } = picture.stamp;
-    if (reception === this.coming && (ptsUs > this.newestUs || reception.video.idle)) {
-      this.floorUs = this.newestUs;
-      this.advance();
+    const { playing, coming, held } = this;
+    if (reception === coming) {
+      held.push(picture);
+      if (held.length === 1) this.patience = setTimeout(() => this.advance(), OWED_MS);
+      if (!playing || playing.video.idle) this.advance();
+    } else if (reception === playing) {
+      this.handOn(picture);
+      if (held.length > 0 && playing.video.idle) this.advance();
+    } else {
+      picture.frame.close();
     }
-    // What the track before has shown already is only what the later ones refer to.
-    if (reception !== this.playing || ptsUs <= this.floorUs) return picture.frame.close();
-    this.floorUs = -Infinity;
+  }
+
+  private handOn(picture: DecoderPicture): void {
+    const { playing, held } = this;
+    const { ptsUs } = picture.stamp;
+    // The track before may have come further.
+    const again = playing!.fresh && ptsUs <= this.newestUs;
+    if (again || ptsUs >= (held[0]?.stamp.ptsUs ?? Infinity)) return picture.frame.close();
+    playing!.fresh = false;
     this.newestUs = ptsUs;
     this.outside += 1;
     this.counts.decoded += 1;
-    this.listener.picture({ ...picture, track: reception.track });
+    this.listener.picture({ ...picture, track: playing!.track });
   }
 
   /** Notes that so many pictures were closed where they were handed to. */
@@ -137,24 +185,25 @@ export class Switching {
 
   /** Ends decoding until the next key frame. */
   stop(): void {
+    clearTimeout(this.patience);
+    for (const { frame } of this.held.splice(0)) frame.close();
     this.playing?.video.stop();
     this.coming?.video.stop();
-    [this.newestUs, this.floorUs] = [-Infinity, -Infinity];
+    this.newestUs = -Infinity;
   }
 
   /** Another session: no track goes on. */
   restart(): void {
+    this.settle();
     this.end(this.playing);
-    this.end(this.coming);
-    this.playing = this.coming = undefined;
-    [this.newestUs, this.floorUs] = [-Infinity, -Infinity];
+    this.playing = undefined;
+    this.newestUs = -Infinity;
   }
 
   /** A track that this browser cannot decode. */
   refuse(track: string): void {
     if (this.coming?.track.track === track) {
-      this.end(this.coming);
-      this.coming = undefined;
+      this.settle();
     } else if (this.playing?.track.track === track) {
       this.playing.video.stop(true);
     }

@@ -9,14 +9,14 @@ const SAME_CLOCK_MS = 100;
 
 export class Trips {
   private readonly trips: number[] = [];
-  /** Those since the last look. */
-  private recent: number[] = [];
 
-  note(tripMs: number): void {
-    if (Math.abs(tripMs - (this.fastestMs ?? tripMs)) > JUMP_MS) this.restart();
+  /** Notes what a picture took. Whether a clock was set: what was before does not compare. */
+  note(tripMs: number): boolean {
+    const jumped = Math.abs(tripMs - (this.fastestMs ?? tripMs)) > JUMP_MS;
+    if (jumped) this.restart();
     this.trips.push(tripMs);
-    this.recent.push(tripMs);
     if (this.trips.length > WINDOW) this.trips.shift();
+    return jumped;
   }
 
   /** The fastest of the last pictures; nothing of none. */
@@ -32,15 +32,7 @@ export class Trips {
     return Math.abs(ahead) < SAME_CLOCK_MS ? 0 : ahead;
   }
 
-  /** What pictures since the last call took beyond the fastest: the middle of them, in milliseconds. */
-  takeQueueMs(): number {
-    const sorted = this.recent.sort((a, b) => a - b);
-    this.recent = [];
-    return sorted.length === 0 ? 0 : sorted[(sorted.length - 1) >> 1]! - this.fastestMs!;
-  }
-
   restart(): void {
     this.trips.length = 0;
-    this.recent = [];
   }
 }

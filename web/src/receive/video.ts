@@ -48,6 +48,11 @@ export class Video {
     private readonly outside: () => number,
   ) {}
 
+  /** Coded pictures that wait for the decoder. */
+  get waitingCount(): number {
+    return this.waiting.length;
+  }
+
   /** Whether all that came is decoded. */
   get idle(): boolean {
     return this.waiting.length === 0 && this.pending.size === 0;

@@ -51,7 +51,6 @@ class Receiver implements SessionListener, PictureListener {
   private view: ViewFigures | undefined;
   private requests = 0;
   private requestedAt = -Infinity;
-  private skippedBefore = 0;
   private watching = true;
   private decodedBefore = 0;
   private stalledS = 0;
@@ -108,7 +107,11 @@ class Receiver implements SessionListener, PictureListener {
   }
 
   coded(track: string, unit: Unit, afterGap: boolean): void {
-    if (track === this.switching.track?.track) this.trips.note(performance.timeOrigin + performance.now() - unit.sentAtUs / 1000);
+    if (track === this.switching.track?.track) {
+      const trip = performance.timeOrigin + performance.now() - unit.sentAtUs / 1000;
+      if (this.trips.note(trip)) this.estimate.restart();
+      this.estimate.note(trip);
+    }
     this.switching.push(track, unit, afterGap);
   }
 
@@ -176,7 +179,11 @@ class Receiver implements SessionListener, PictureListener {
   private choose(track: string | undefined): void {
     const before = this.session.video?.track;
     this.session.choose(track);
-    if (this.session.video?.track !== before) this.followTrack();
+    const now = this.session.video?.track;
+    if (now === before || now === undefined) return;
+    this.followTrack();
+    // It goes over at a key frame: at once, not with the next that comes by itself.
+    if (this.switching.changing) this.pictureLost(now);
   }
 
   private figures(): ReceiveFigures {
@@ -196,15 +203,7 @@ class Receiver implements SessionListener, PictureListener {
   private second(): void {
     const { counts } = this.session;
     const receivedBps = this.bytes.note(counts.bytes, now()) * 8;
-    const rateHz = this.switching.track?.frameRateHz ?? 0;
-    this.estimate.note({
-      receivedBps,
-      queueMs: this.trips.takeQueueMs(),
-      groupsSkipped: counts.groupsSkipped - this.skippedBefore,
-      decodeMs: this.switching.decodeMs.p50,
-      intervalMs: rateHz > 0 ? 1000 / rateHz : undefined,
-    });
-    this.skippedBefore = counts.groupsSkipped;
+    this.estimate.update({ receivedBps, groupsSkipped: counts.groupsSkipped, waiting: this.switching.waiting }, now() / 1000);
     this.lookForStall();
     const { described: catalog } = this;
     if (this.automatic && catalog && catalog.renditions.length > 1 && this.view) {
@@ -226,7 +225,7 @@ class Receiver implements SessionListener, PictureListener {
   }
 
   private report(receivedBps = this.bytes.note(this.session.counts.bytes, now()) * 8): void {
-    const watched = { session: this.session.number, video: this.switching.track?.track, receivedBps, now: now() };
+    const watched = { session: this.session.number, video: this.session.video?.track, receivedBps, now: now() };
     this.session.report(reportOf(this.view, this.figures(), watched));
     // Told once.
     if (this.view) this.view.gaze = [];

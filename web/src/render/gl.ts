@@ -19,9 +19,11 @@ function compile(gl: WebGL2RenderingContext, kind: number, source: string): WebG
   return shader;
 }
 
-/** A fragment shader over a whole target. */
+/** A fragment shader over a whole target. It is compiled in the background, and waited for when it is used first. */
 export class Pass {
   private readonly program: WebGLProgram;
+  private readonly pixel: WebGLShader;
+  private linked = false;
   private readonly locations = new Map<string, WebGLUniformLocation | null>();
 
   constructor(
@@ -29,16 +31,21 @@ export class Pass {
     fragment: string,
     private readonly samplers: readonly string[],
   ) {
-    const [vertex, pixel] = [compile(gl, gl.VERTEX_SHADER, CORNERS), compile(gl, gl.FRAGMENT_SHADER, fragment)];
+    this.pixel = compile(gl, gl.FRAGMENT_SHADER, fragment);
     this.program = gl.createProgram();
-    gl.attachShader(this.program, vertex);
-    gl.attachShader(this.program, pixel);
+    gl.attachShader(this.program, compile(gl, gl.VERTEX_SHADER, CORNERS));
+    gl.attachShader(this.program, this.pixel);
     gl.linkProgram(this.program);
+  }
+
+  private link(): void {
+    const { gl } = this;
     if (!gl.getProgramParameter(this.program, gl.LINK_STATUS) && !gl.isContextLost()) {
-      throw new RenderError(`A shader does not compile: ${gl.getShaderInfoLog(pixel) ?? ""}${gl.getProgramInfoLog(this.program) ?? ""}`);
+      throw new RenderError(`A shader does not compile: ${gl.getShaderInfoLog(this.pixel) ?? ""}${gl.getProgramInfoLog(this.program) ?? ""}`);
     }
     gl.useProgram(this.program);
-    samplers.forEach((name, unit) => gl.uniform1i(this.at(name), unit));
+    this.samplers.forEach((name, unit) => gl.uniform1i(this.at(name), unit));
+    this.linked = true;
   }
 
   /** Where a uniform is; nothing if the shader does without it. */
@@ -51,9 +58,10 @@ export class Pass {
     return location;
   }
 
-  /** Makes this the pass that `draw` runs, reading from `textures` in the order of its samplers. */
+  /** Makes this the pass that `draw` runs, reading from `textures` in the order of its samplers. Throws `RenderError` the first time. */
   use(textures: readonly WebGLTexture[]): void {
     const { gl } = this;
+    if (!this.linked) this.link();
     gl.useProgram(this.program);
     this.samplers.forEach((_, unit) => {
       gl.activeTexture(gl.TEXTURE0 + unit);

@@ -4,7 +4,7 @@ import type { Mat3 } from "../look";
 import type { Picture } from "../pictures";
 import type { Edges, Projection, Stereo } from "../receive/catalog";
 import type { MotionField } from "../receive/wire/assemble";
-import { Pass, texture, wrapAcross } from "./gl";
+import { Pass, RenderError, texture, wrapAcross } from "./gl";
 import { Synthesis } from "./synthesis";
 import viewSource from "./view.glsl";
 
@@ -56,12 +56,16 @@ export class Renderer {
   /** Pictures uploaded, pictures made, views drawn. */
   readonly counts = { uploaded: 0, generated: 0, drawn: 0 };
   private readonly view: Pass;
-  private readonly synthesis: Synthesis | undefined;
+  private synthesis: Synthesis | undefined;
   private readonly ring: Uploaded[];
   private turn = 0;
 
   constructor(readonly gl: WebGL2RenderingContext) {
     this.view = new Pass(gl, viewSource, ["picture"]);
+    // Drivers finish a shader when it is drawn with: not only when the first picture is there.
+    this.view.use([]);
+    gl.viewport(0, 0, 1, 1);
+    this.view.draw();
     this.synthesis = Synthesis.make(gl);
     this.ring = Array.from({ length: UPLOADED }, () => ({ picture: undefined, texture: texture(gl, gl.LINEAR), width: 0, height: 0 }));
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
@@ -115,9 +119,15 @@ export class Renderer {
       if (previous.width === width && previous.height === height) {
         Synthesis.repeats(gl, [previous.texture, current.texture], between.field.wraps);
         const inputs = { previous: previous.texture, current: current.texture, width, height, phase: between.phase };
-        source = this.synthesis.make(inputs, between.field);
-        received = previous.texture;
-        this.counts.generated += 1;
+        try {
+          source = this.synthesis.make(inputs, between.field);
+          received = previous.texture;
+          this.counts.generated += 1;
+        } catch (error) {
+          if (!(error instanceof RenderError)) throw error;
+          console.warn("no frames are made here", error);
+          this.synthesis = undefined;
+        }
       }
     }
     for (const each of new Set([source, received])) wrapAcross(gl, each, whole && layout.stereo !== "leftRight");

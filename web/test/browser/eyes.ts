@@ -7,6 +7,7 @@ import { readMark } from "./mark";
 /** What the eyes saw in one drawn picture. */
 export interface Sight {
   frameId: number;
+  track: string;
   previousFrameId: number | undefined;
   phase: number;
   ageMs: number;
@@ -88,6 +89,7 @@ globalThis.eyes = {
       const mark = readMark(width, height, (top, rows) => read(top, rows).rgba);
       sights.push({
         frameId: drawn.stamp.frameId,
+        track: drawn.track,
         previousFrameId: drawn.previous?.frameId,
         phase: drawn.phase,
         ageMs: drawn.ageMs,

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import type { Page } from "playwright-core";
 import { Relay, type Harm } from "./relay";
-import { pattern, shot, sights, sleep, stats, until, useBrowser, watching, words } from "./support";
+import { forget, longestMs, pattern, shot, sights, sleep, stats, until, useBrowser, watching, words } from "./support";
 
 useBrowser();
 
@@ -27,15 +27,6 @@ function browserBytes(): number {
   });
   const below = (id: string): number => processes.filter(({ parent }) => parent === id).reduce((sum, each) => sum + each.pages * 4096 + below(each.id), 0);
   return below(String(process.pid));
-}
-
-/** Forgets what was seen. */
-const forget = (page: Page): Promise<number> => page.evaluate(() => (globalThis.eyes.sights.length = 0));
-
-/** The longest that one picture stood since `forget`, in milliseconds. */
-async function longestMs(page: Page): Promise<number> {
-  const times = (await sights(page)).map(({ at }) => at);
-  return Math.max(...times.map((at, index) => at - (times[index - 1] ?? at)), (await page.evaluate(() => performance.now())) - times.at(-1)!);
 }
 
 let relay: Relay;

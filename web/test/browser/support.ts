@@ -127,22 +127,33 @@ export interface Source {
   /** Where the eyes' pictures lie, and the size of both together, with a projection. */
   stereo?: "Mono" | "TopBottom" | "LeftRight";
   size?: readonly [number, number];
+  /** The same pictures once more, at another size; takes a projection. */
+  smaller?: { size: readonly [number, number]; bitrateBps: number };
 }
 
 /** A blueprint that streams a source, with the mark in its pictures. */
-function blueprint({ port, source, rateHz = 30, sound, motion = false, bitrateBps = 8_000_000, token, host, codec = "H264", keyFrames = 60, projection, stereo = "Mono", size = [640, 320] }: Source): string {
+function blueprint({ port, source, rateHz = 30, sound, motion = false, bitrateBps = 8_000_000, token, host, codec = "H264", keyFrames = 60, projection, stereo = "Mono", size = [640, 320], smaller }: Source): string {
   const output = [`bind: "127.0.0.1:${port}"`];
   if (token) output.push(`token: Some("${token}")`);
   if (host) output.push(`host: "${host}"`);
+  if (smaller) output.push("renditions: 2");
+  const encoder = (bps: number): string =>
+    `(kind: "VideoEncoder", settings: (bitrate_bps: ${bps}, frame_rate_hz: ${rateHz.toFixed(1)}, codec: ${codec}, key_frame_interval_frames: ${keyFrames}))`;
+  const eyes = (pictures: readonly [number, number]): string =>
+    `(kind: "EyeView", settings: (projection: ${projection}, stereo: ${stereo}, size: (${pictures.join(", ")})))`;
   const nodes = [
     `"source": ${source}`,
     `"colour": (kind: "ColorConvert")`,
-    `"encoder": (kind: "VideoEncoder", settings: (bitrate_bps: ${bitrateBps}, frame_rate_hz: ${rateHz.toFixed(1)}, codec: ${codec}, key_frame_interval_frames: ${keyFrames}))`,
+    `"encoder": ${encoder(bitrateBps)}`,
     `"stream": (kind: "WebTransportOutput", settings: (${output.join(", ")}))`,
   ];
-  if (projection) nodes.push(`"eyes": (kind: "EyeView", settings: (projection: ${projection}, stereo: ${stereo}, size: (${size.join(", ")})))`);
+  if (projection) nodes.push(`"eyes": ${eyes(size)}`);
   const coded = projection ? [`"colour.frame -> eyes.frame"`, `"eyes.eyes -> encoder.frame"`] : [`"colour.frame -> encoder.frame"`];
   const links = [`"source.frame -> colour.frame"`, ...coded, `"encoder.packets -> stream.packets"`];
+  if (smaller) {
+    nodes.push(`"small eyes": ${eyes(smaller.size)}`, `"small encoder": ${encoder(smaller.bitrateBps)}`);
+    links.push(`"colour.frame -> small eyes.frame"`, `"small eyes.eyes -> small encoder.frame"`, `"small encoder.packets -> stream.packets 2"`);
+  }
   if (motion) {
     nodes.push(`"flow": (kind: "OpticalFlow", settings: (cell_px: 16))`);
     links.push(`"colour.frame -> flow.frame"`, `"flow.motion -> stream.motion"`);
@@ -219,7 +230,7 @@ export interface Opening extends BrowserContextOptions {
 }
 
 /** What the browser itself says where a studio is gone. */
-const NETWORK = /^Failed to (load resource|establish a connection)/;
+const NETWORK = /^(Failed to (load resource|establish a connection)|fatal error running connection WebTransportError)/;
 
 /** Opens a page that eyes look at; what goes wrong on it is in `errors`. */
 export async function open(link: string, { before: prepare, ...options }: Opening = {}): Promise<{ page: Page; errors: string[] }> {
@@ -291,6 +302,15 @@ export async function press(page: Page, action: string): Promise<void> {
 export const shot = (page: Page, name: string): Promise<Buffer> => page.screenshot({ path: join(SHOTS, `${name}.png`) });
 export const stats = (page: Page) => page.evaluate(() => globalThis.eyes.stats()!);
 export const sights = (page: Page) => page.evaluate(() => globalThis.eyes.sights);
+/** Forgets what was seen. */
+export const forget = (page: Page): Promise<number> => page.evaluate(() => (globalThis.eyes.sights.length = 0));
+
+/** The longest that one picture stood since `forget`, in milliseconds. */
+export async function longestMs(page: Page): Promise<number> {
+  const times = (await sights(page)).map(({ at }) => at);
+  return Math.max(...times.map((at, index) => at - (times[index - 1] ?? at)), (await page.evaluate(() => performance.now())) - times.at(-1)!);
+}
+
 /** Shows a flat picture as a whole sphere, or however else the menu can. */
 export async function choose(page: Page, ...choices: [name: "between" | "projection" | "stereo" | "quality", value: string][]): Promise<void> {
   await press(page, "settings");
