@@ -229,15 +229,15 @@ export interface Opening extends BrowserContextOptions {
   before?: (page: Page) => Promise<unknown>;
 }
 
-/** What the browser itself says where a studio is gone. */
-const NETWORK = /^(Failed to (load resource|establish a connection)|fatal error running connection WebTransportError)/;
+/** What the browser and its Media over QUIC say where a studio is gone, and an emulated headset's layers in their first frame. */
+const NOISE = /^(Failed to (load resource|establish a connection)|fatal error running connection WebTransportError|TypeError: .*'isEnabled'\))/;
 
 /** Opens a page that eyes look at; what goes wrong on it is in `errors`. */
 export async function open(link: string, { before: prepare, ...options }: Opening = {}): Promise<{ page: Page; errors: string[] }> {
   const page = await (await context({ viewport: { width: 640, height: 320 }, ...options })).newPage();
   const errors: string[] = [];
   page.on("pageerror", (error) => errors.push(error.stack ?? error.message));
-  page.on("console", (message) => message.type() === "error" && !NETWORK.test(message.text()) && errors.push(message.text()));
+  page.on("console", (message) => message.type() === "error" && !NOISE.test(message.text()) && errors.push(message.text()));
   await prepare?.(page);
   await page.addInitScript({ content: readFileSync("out/test/browser/eyes.js", "utf8") });
   await page.goto(link);
