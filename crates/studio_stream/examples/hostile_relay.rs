@@ -6,6 +6,7 @@
 //! | order | what happens |
 //! |---|---|
 //! | `TRACK HARM COUNT` | the next `COUNT` messages of a track are harmed; `TRACK` is `pictures`, `tiles`, `coarse`, `sound` or `catalog` |
+//! | `rate BPS` | the way to the viewer carries so many bits a second; 0: all there is |
 //! | `shift MS` | capture and sending of pictures and sound are told as so much later, as by a clock that was set |
 //!
 //! `HARM` is `flip` (some bytes in the middle), `head` (bytes of the header), `cut` (half of it), `empty`, `noise`, `twice` or
@@ -22,7 +23,10 @@ use std::{
 };
 use studio_frame::prelude::*;
 use studio_stream::{
-    link::{OFFERED_PROTOCOLS_HEADER, PROTOCOLS, SELECTED_PROTOCOL_HEADER, WebTransportLink, offer, select},
+    link::{
+        OFFERED_PROTOCOLS_HEADER, PROTOCOLS, PathConditions, SELECTED_PROTOCOL_HEADER, UdpRelay, WebTransportLink, offer, select,
+        transport_config,
+    },
     prelude::*,
     wire::unit::{decode_unit, encode_unit},
 };
@@ -56,6 +60,7 @@ struct Orders {
     harms: Vec<(String, Harm, u64)>,
     shift_ms: i64,
     random: u64,
+    path: Option<UdpRelay>,
 }
 
 #[derive(Clone, Default)]
@@ -73,6 +78,11 @@ impl Hostile {
             let shift_ms = words.next()?.parse().ok()?;
             self.with(|orders| orders.shift_ms = shift_ms);
             return Some(());
+        }
+        if first == "rate" {
+            let rate_bps = words.next()?.parse().ok()?;
+            let conditions = PathConditions { rate_bps: Some(rate_bps).filter(|bps| *bps > 0), ..Default::default() };
+            return self.with(|orders| Some(orders.path.as_ref()?.set_conditions(conditions)));
         }
         let harm = match words.next()? {
             "flip" => Harm::Flip,
@@ -241,8 +251,13 @@ async fn relay(link: ViewerLink, expired: bool, hostile: Hostile) -> Result<(), 
     let identity = made.not_before(begin).validity_days(if expired { 9 } else { 13 }).build()?;
     let sha256 = identity.certificate_chain().as_slice()[0].hash().fmt(Sha256DigestFmt::DottedHex).replace(':', "");
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let port = socket.local_addr()?.port();
-    let endpoint = Endpoint::server(ServerConfig::builder().with_bind_socket(socket).with_identity(identity).build())?;
+    let path = UdpRelay::start(socket.local_addr()?, PathConditions::default())?;
+    let port = path.address().port();
+    hostile.with(|orders| orders.path = Some(path));
+    let tls = wtransport::tls::server::build_default_tls_config(identity);
+    let settings =
+        ServerConfig::builder().with_bind_socket(socket).with_custom_tls_and_transport(tls, transport_config()).build();
+    let endpoint = Endpoint::server(settings)?;
     println!("relay: https://127.0.0.1:{port}/{}#sha256={sha256}", link.name());
     let tracks = async {
         while let Ok(request) = requests.requested_track().await {

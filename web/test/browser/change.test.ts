@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Page } from "playwright-core";
+import { Relay } from "./relay";
 import { choose, forget, longestMs, pattern, shot, sights, sleep, stats, until, useBrowser, watching, words } from "./support";
 
 useBrowser();
@@ -87,3 +88,34 @@ test("the rendition that the view has pixels for is received, by itself", { time
     },
     { viewport: { width: 50, height: 100 } },
   ));
+
+test("on a narrow way the smaller rendition is received, and the larger one again when it is wide", { timeout: 300_000 }, async () => {
+  let relay: Relay;
+  const link = async (studio: Parameters<typeof Relay.start>[0]): Promise<string> => (relay = await Relay.start(studio)).link;
+  // Snow takes all the bits that it may have.
+  const snow = `(kind: "CameraInput", settings: (device: "gst:videotestsrc is-live=true pattern=snow ! video/x-raw,width=640,height=320,framerate=15/1"))`;
+  await watching(
+    { ...TWO, source: snow, bitrateBps: 3_000_000, smaller: { size: [320, 160], bitrateBps: 300_000 } },
+    async ({ page }) => {
+      await page.evaluate(() => globalThis.eyes.watch());
+      await until("the larger one", async () => (await stats(page)).width === 640);
+      await sleep(5000);
+      const { bitrateBps, width } = await stats(page);
+      console.log(`without a limit ${(bitrateBps / 1e6).toFixed(2)} Mbit/s`);
+      assert.ok(width === 640 && bitrateBps > 1e6, `${width} px, ${bitrateBps.toFixed(0)} bit/s`);
+      relay.narrow(800_000);
+      await until("the smaller one", async () => (await stats(page)).width === 320);
+      await sleep(2000);
+      await forget(page);
+      await sleep(3000);
+      const longest = await longestMs(page);
+      console.log(`on 0.8 Mbit/s a picture stood for ${longest.toFixed(0)} ms at most`);
+      assert.ok(longest < 1000, `${longest.toFixed(0)} ms`);
+      relay.narrow(undefined);
+      await until("the larger one again", async () => (await stats(page)).width === 640, 120_000);
+      assert.equal((await stats(page)).connections, 1, "in one session");
+      assert.equal(await words(page), "");
+    },
+    { link },
+  );
+});

@@ -50,6 +50,11 @@ export class Relay {
     this.process.stdin!.write(`${track} ${harm} ${count}\n`);
   }
 
+  /** Makes the way to the page so narrow, or as wide as before. */
+  narrow(bps: number | undefined): void {
+    this.process.stdin!.write(`rate ${bps ?? 0}\n`);
+  }
+
   /** Sets the studio's clock forwards. */
   shift(ms: number): void {
     this.process.stdin!.write(`shift ${ms}\n`);
