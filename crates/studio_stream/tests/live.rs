@@ -7,6 +7,8 @@ mod hostile;
 mod page;
 #[path = "live/path.rs"]
 mod path;
+#[path = "live/renditions.rs"]
+mod renditions;
 #[path = "live/report.rs"]
 mod report;
 #[path = "live/restart.rs"]

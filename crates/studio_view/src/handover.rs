@@ -5,7 +5,11 @@
 
 use crate::playing::Decoded;
 use parking_lot::Mutex;
-use std::{collections::BTreeSet, sync::Arc, thread};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+    thread,
+};
 use studio_frame::prelude::*;
 use studio_media::decode::VideoDecoder;
 
@@ -17,7 +21,12 @@ struct State {
     /// Decoders that are not over, oldest first.
     open: BTreeSet<u64>,
     waiting: Vec<(u64, Decoded)>,
+    /// Frames that later ones refer to and that were shown already.
+    decode_only: VecDeque<u64>,
 }
+
+/// Frames that are decoded and not shown, at most.
+const DECODE_ONLY: usize = 64;
 
 /// Lets the pictures of the oldest decoder through. Clones share it.
 #[derive(Clone)]
@@ -28,7 +37,7 @@ pub(crate) struct DecoderGate {
 
 impl DecoderGate {
     pub fn new(frames: QueueSender<Decoded>) -> Self {
-        let state = State { next: 0, open: BTreeSet::new(), waiting: Vec::new() };
+        let state = State { next: 0, open: BTreeSet::new(), waiting: Vec::new(), decode_only: VecDeque::new() };
         Self { state: Arc::new(Mutex::new(state)), frames }
     }
 
@@ -41,10 +50,25 @@ impl DecoderGate {
         turn
     }
 
+    /// Notes a frame that is about to be decoded again, and is not to be shown again.
+    pub fn decode_only(&self, frame_id: u64) {
+        let mut state = self.state.lock();
+        if state.decode_only.len() == DECODE_ONLY {
+            state.decode_only.pop_front();
+        }
+        state.decode_only.push_back(frame_id);
+    }
+
     /// Takes a picture of a decoder.
     pub fn send(&self, turn: u64, decoded: Decoded) {
         let mut state = self.state.lock();
         if !state.open.contains(&turn) {
+            return;
+        }
+        let newest = state.open.last() == Some(&turn);
+        let frame_id = decoded.frame.stamp.frame_id;
+        if newest && let Some(at) = state.decode_only.iter().position(|only| *only == frame_id) {
+            state.decode_only.remove(at);
             return;
         }
         state.waiting.push((turn, decoded));
@@ -135,6 +159,8 @@ mod tests {
         gate.send(old, decoded(9));
         assert_eq!(seen(), [4, 5]);
         let newest = gate.next_turn();
+        gate.decode_only(5);
+        gate.send(newest, decoded(5));
         (10..30).for_each(|frame_id| gate.send(newest, decoded(frame_id)));
         assert_eq!(seen(), (10..30).collect::<Vec<_>>());
         gate.send(new, decoded(6));

@@ -283,7 +283,7 @@ impl Pump {
     }
 
     fn take(&mut self, received: ReceivedUnit) {
-        let ReceivedUnit { unit, track, info, session, sent_at, arrived_at, after_gap } = received;
+        let ReceivedUnit { unit, track, info, session, sent_at, arrived_at, after_gap, decode_only } = received;
         self.ledger.record(unit.stamp.frame_id, Stage::NETWORK, arrived_at.since(sent_at));
         if self.session != Some(session) {
             self.session = Some(session);
@@ -314,6 +314,9 @@ impl Pump {
         }
         self.bus.set_info(PacketInfo::Video(info));
         self.bus.publish(&unit);
+        if decode_only {
+            self.gate.decode_only(unit.stamp.frame_id);
+        }
         let Some(open) = &self.decoder else { return };
         if after_gap {
             open.decoder.discontinuity();

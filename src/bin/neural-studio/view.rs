@@ -90,7 +90,7 @@ pub struct ViewArgs {
     /// Hold pictures for so many milliseconds to show them evenly, 0 to 400 [default: as long as their jitter wants]
     #[arg(long, value_name = "MS")]
     target_delay: Option<f32>,
-    /// Which rendition to receive: auto, low, high, or one by its size such as 1280x640 (or by its track's name)
+    /// Which rendition to receive: auto (with --record high), low, high, or one by its size such as 1280x640
     #[arg(long, default_value = "auto", value_parser = parse_quality)]
     quality: StreamQuality,
     /// Print no figures at the end
@@ -167,11 +167,13 @@ pub fn run(args: ViewArgs) -> Result<(), Failure> {
         Generate::SideBySide => SynthesisMode::SideBySide,
     };
     let split = if mode == SynthesisMode::SideBySide { 0.5 } else { 0.0 };
+    // A file has pictures of one size.
+    let stays = args.record.is_some() && args.quality == StreamQuality::Auto;
     let input = StreamInput {
         link: link.to_string(),
         datagram_loss: args.simulate_loss.clamp(0.0, 1.0),
         target_delay_ms: args.target_delay,
-        quality: args.quality.clone(),
+        quality: if stays { StreamQuality::High } else { args.quality.clone() },
         projection: args.projection.map(Into::into),
         stereo: args.stereo.map(Into::into),
         ..default()

@@ -1,9 +1,13 @@
 //! A stream over a bad path: real publisher, QUIC, viewer and jitter buffer; a relay that loses and delays packets between them.
 
+#[path = "studio.rs"]
+mod studio;
+
 use bevy::math::UVec2;
 use bytes::Bytes;
 use std::{
     net::Ipv4Addr,
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,6 +15,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use studio::Studio;
 use studio_frame::prelude::*;
 use studio_stream::{
     link::{PathConditions, UdpRelay},
@@ -56,8 +61,14 @@ pub struct Outcome {
     pub sent_bps: f64,
     /// The bit rate that the stream had at the end, in bits a second.
     pub final_bps: u64,
+    /// The lowest that it had.
+    pub lowest_bps: u64,
     /// The network's round trip as the studio saw it in the end, in milliseconds.
     pub round_trip_ms: f64,
+    /// The widths of the renditions that were shown, each as often as it was gone over to.
+    pub widths_px: Vec<u32>,
+    /// Pictures that were shown after a later one.
+    pub out_of_order: u64,
 }
 
 /// Streams for `watched` over a path. The bit rate is `bitrate_bps`, or with `adapts` what the viewer wants of it. `during` is
@@ -69,28 +80,75 @@ pub fn stream(
     adapts: bool,
     mut during: impl FnMut(&UdpRelay, Duration),
 ) -> Outcome {
-    let identity = Identity::self_signed(["studio.test"]).expect("a certificate");
-    let config = PublisherConfig::new((Ipv4Addr::LOCALHOST, 0).into(), "live", identity.clone());
-    let publisher = Arc::new(Publisher::start(config).expect("a publisher"));
+    let (publisher, identity) = publisher();
     let info =
         StreamInfo { codec_string: "avc1.42c01f".into(), size: UVec2::new(1280, 640), frame_rate_hz: 30.0, ..Default::default() };
     publisher.set_stream_info(0, info).expect("a sound description");
-    let relay = UdpRelay::start(publisher.local_addr(), conditions).expect("a relay");
-    let link = ViewerLink::new("127.0.0.1", relay.address().port(), "live", None, Some(identity.sha256())).expect("a link");
     let (stop, sent, rate) =
         (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(bitrate_bps)));
     let encoder = {
         let (publisher, stop, sent, rate) = (publisher.clone(), stop.clone(), sent.clone(), rate.clone());
         thread::spawn(move || encode(&publisher, &stop, &sent, &rate))
     };
+    let mut adapted = Instant::now();
+    let follow = |publisher: &Publisher| {
+        if adapts && adapted.elapsed() > Duration::from_secs(1) {
+            adapted = Instant::now();
+            let wanted = publisher.wanted_bitrate_bps(0).map_or(bitrate_bps, |wanted| wanted.clamp(300_000, bitrate_bps));
+            rate.store(wanted, Ordering::Relaxed);
+        }
+        rate.load(Ordering::Relaxed)
+    };
+    let outcome = watch(&publisher, &identity, &sent, conditions, watched, follow, |relay, _, since| {
+        during(relay, since);
+        ControlFlow::Continue(())
+    });
+    stop.store(true, Ordering::Release);
+    encoder.join().expect("the encoder's thread ends");
+    outcome
+}
+
+/// The same with x264, in `renditions` of these sizes and bit rates, which follow the viewer as the stream output has them do.
+/// `final_bps` and `lowest_bps` are the first one's. `during` may end it before its time.
+pub fn stream_x264(
+    conditions: PathConditions,
+    watched: Duration,
+    renditions: &[(UVec2, u32)],
+    during: impl FnMut(&UdpRelay, &Subscriber, Duration) -> ControlFlow<()>,
+) -> Outcome {
+    let (publisher, identity) = publisher();
+    let studio = Studio::start(&publisher, renditions);
+    let rate = studio.rates_bps[0].clone();
+    let follow = |_: &Publisher| u64::from(rate.load(Ordering::Relaxed));
+    watch(&publisher, &identity, &studio.sent, conditions, watched, follow, during)
+}
+
+fn publisher() -> (Arc<Publisher>, Identity) {
+    let identity = Identity::self_signed(["studio.test"]).expect("a certificate");
+    let config = PublisherConfig::new((Ipv4Addr::LOCALHOST, 0).into(), "live", identity.clone());
+    (Arc::new(Publisher::start(config).expect("a publisher")), identity)
+}
+
+/// Watches a stream of `sent` pictures over a path. `follow` has the encoder follow the viewer, and tells its bit rate.
+fn watch(
+    publisher: &Publisher,
+    identity: &Identity,
+    sent: &AtomicU64,
+    conditions: PathConditions,
+    watched: Duration,
+    mut follow: impl FnMut(&Publisher) -> u64,
+    mut during: impl FnMut(&UdpRelay, &Subscriber, Duration) -> ControlFlow<()>,
+) -> Outcome {
+    let relay = UdpRelay::start(publisher.local_addr(), conditions).expect("a relay");
+    let link = ViewerLink::new("127.0.0.1", relay.address().port(), "live", None, Some(identity.sha256())).expect("a link");
     let viewer = Subscriber::connect(link, SubscriberConfig::default()).expect("a viewer");
 
-    let mut playout: Playout<(FrameStamp, bool)> = Playout::new(64);
-    let mut outcome = Outcome::default();
+    let mut playout: Playout<(FrameStamp, u32, bool)> = Playout::new(64);
+    let mut outcome = Outcome { lowest_bps: u64::MAX, ..Default::default() };
     let mut latencies_ms: Vec<f64> = Vec::new();
     let (mut joined, mut last_shown): (Option<Instant>, Option<(u64, Instant)>) = (None, None);
     let (mut sent_before, mut requests_before, mut skipped_before) = (0, 0, 0);
-    let (mut display, started, mut adapted) = (Instant::now(), Instant::now(), Instant::now());
+    let (mut display, started) = (Instant::now(), Instant::now());
     loop {
         let now = Instant::now();
         if joined.is_none_or(|joined| now < joined + JOINING) {
@@ -101,26 +159,33 @@ pub fn stream(
             break;
         }
         assert!(joined.is_some() || started.elapsed() < PATIENCE, "nothing came: {:?}", viewer.events().try_recv());
-        during(&relay, joined.map_or(Duration::ZERO, |joined| joined.elapsed()));
+        if during(&relay, &viewer, joined.map_or(Duration::ZERO, |joined| joined.elapsed())).is_break() {
+            break;
+        }
         if let Ok(received) = viewer.units().recv_timeout(display.saturating_duration_since(now)) {
             joined.get_or_insert_with(Instant::now);
-            playout.push((received.unit.stamp, false), received.unit.stamp.pts.as_duration(), Instant::now());
+            if received.decode_only {
+                continue;
+            }
+            let picture = (received.unit.stamp, received.info.size.x, false);
+            playout.push(picture, received.unit.stamp.pts.as_duration(), Instant::now());
             continue;
         }
         display += DISPLAY;
-        if adapts && adapted.elapsed() > Duration::from_secs(1) {
-            adapted = Instant::now();
-            let wanted = publisher.wanted_bitrate_bps(0).map_or(bitrate_bps, |wanted| wanted.clamp(300_000, bitrate_bps));
-            rate.store(wanted, Ordering::Relaxed);
-        }
+        outcome.final_bps = follow(publisher);
+        outcome.lowest_bps = outcome.lowest_bps.min(outcome.final_bps);
         let now = Instant::now();
         let Some(chosen) = playout.choose(now, 1, |_, _| false) else { continue };
-        let (stamp, shown) = chosen.current;
+        let (stamp, width_px, shown) = chosen.current;
         if !core::mem::replace(shown, true) {
-            if let Some((_, since)) = last_shown
+            if outcome.widths_px.last() != Some(width_px) {
+                outcome.widths_px.push(*width_px);
+            }
+            if let Some((last, since)) = last_shown
                 && joined.is_some_and(|joined| now > joined + JOINING)
             {
                 outcome.shown += 1;
+                outcome.out_of_order += u64::from(stamp.frame_id <= last);
                 outcome.longest_stall_ms = outcome.longest_stall_ms.max((now - since).as_secs_f64() * 1000.0);
                 latencies_ms.push(UnixTime::now().since(stamp.captured_at).as_secs_f64() * 1000.0);
             }
@@ -135,13 +200,10 @@ pub fn stream(
     outcome.target_delay_ms = playout.pace().jitter_ms();
     outcome.groups_skipped = viewer.stats().groups_skipped - skipped_before;
     outcome.key_frame_requests = viewer.reporter().key_frame_requests() - requests_before;
-    outcome.final_bps = rate.load(Ordering::Relaxed);
     let (relayed, stats) = (relay.stats(), publisher.stats());
     outcome.packets_lost = relayed.lost as f64 / (relayed.lost + relayed.passed).max(1) as f64;
     outcome.sent_bps = stats.bytes_sent as f64 * 8.0 / started.elapsed().as_secs_f64();
     outcome.round_trip_ms = publisher.viewers().first().map_or(0.0, |viewer| viewer.path.round_trip.as_secs_f64() * 1000.0);
-    stop.store(true, Ordering::Release);
-    encoder.join().expect("the encoder's thread ends");
     outcome
 }
 

@@ -20,8 +20,9 @@ const LOSS_SHARE: f64 = 0.15;
 const LOSS_BYTES: u64 = 48 * 1200;
 /// How long the fastest round trip counts.
 const BASE: Duration = Duration::from_secs(10);
-/// Packets in flight that are always allowed, and those at the start: a key frame of a small stream.
-const LEAST_PACKETS: u64 = 32;
+/// Packets in flight that are always allowed: on a path of a megabit they wait for a tenth of a second. And those at the start: a
+/// key frame of a small stream.
+const LEAST_PACKETS: u64 = 10;
 const FIRST_PACKETS: u64 = 48;
 /// A round trip lasts at least this long here, so that it has some packets.
 const LEAST_ROUND: Duration = Duration::from_millis(10);
@@ -45,10 +46,13 @@ struct LiveControl {
     round_fastest: Option<Duration>,
     sent: u64,
     lost: u64,
+    /// Bytes whose fate this round told, and those of them that were lost.
+    told: u64,
+    round_lost: u64,
     /// Whether too much was lost when it was looked at last.
     lossy: bool,
-    /// Numbers of the packets on their way, and when they left.
-    sent_at: VecDeque<(u64, Instant)>,
+    /// Numbers of the packets on their way, when they left, and their bytes.
+    sent_at: VecDeque<(u64, Instant, u64)>,
     /// Whether the window, and not the sender, ended what was sent in this round.
     window_limited: bool,
     /// Until the first sign of a full path.
@@ -77,6 +81,8 @@ impl LiveControl {
             round_fastest: None,
             sent: 0,
             lost: 0,
+            told: 0,
+            round_lost: 0,
             lossy: false,
             sent_at: VecDeque::new(),
             window_limited: false,
@@ -110,10 +116,20 @@ impl LiveControl {
         if looked_at_loss {
             self.lossy = self.lost as f64 > self.sent as f64 * LOSS_SHARE;
         }
-        // A window that holds nothing back is not what makes others wait; and a busy machine answers late, too.
-        if self.window_limited && (queue > target || (looked_at_loss && self.lossy)) {
+        let full = looked_at_loss && self.lossy;
+        // A window that holds nothing back is not what makes others wait; and a busy machine answers late, too. But where so much
+        // is lost, the window may well be so large that a full path never fills it: what is lost is sent again and again. What
+        // came through says how much there is room for.
+        if full || (self.window_limited && queue > target) {
             self.at_first = false;
             self.scale(DOWN);
+            if full {
+                let lasted = now.saturating_duration_since(self.round_since).max(LEAST_ROUND);
+                let came = self.told.saturating_sub(self.round_lost);
+                let room = came as f64 * (fastest + target).as_secs_f64() / lasted.as_secs_f64();
+                self.window = self.window.min(room as u64);
+                self.scale(1.0);
+            }
         } else if self.window_limited && !self.lossy {
             self.scale(if self.at_first { UP_AT_FIRST } else { UP });
         }
@@ -121,6 +137,7 @@ impl LiveControl {
             (self.sent, self.lost) = (0, 0);
         }
         (self.round_since, self.round_fastest, self.window_limited) = (now, None, false);
+        (self.told, self.round_lost) = (0, 0);
     }
 
     fn scale(&mut self, by: f64) {
@@ -131,22 +148,22 @@ impl LiveControl {
 impl Controller for LiveControl {
     fn on_sent(&mut self, now: Instant, bytes: u64, last_packet_number: u64) {
         self.sent += bytes;
-        if self.sent_at.back().is_some_and(|(last, _)| *last >= last_packet_number) {
+        if self.sent_at.back().is_some_and(|(last, ..)| *last >= last_packet_number) {
             // Numbers begin anew with each of the handshake's steps.
             self.sent_at.clear();
         }
         if self.sent_at.len() == SENT_KEPT {
             self.sent_at.pop_front();
         }
-        self.sent_at.push_back((last_packet_number, now));
+        self.sent_at.push_back((last_packet_number, now, bytes));
     }
 
     fn on_end_acks(&mut self, now: Instant, _in_flight: u64, app_limited: bool, largest: Option<u64>) {
         self.window_limited |= !app_limited;
         let Some(largest) = largest else { return };
-        let at = self.sent_at.partition_point(|(number, _)| *number < largest);
-        if let Some((_, sent)) = self.sent_at.get(at).copied().filter(|(number, _)| *number == largest) {
-            self.sent_at.drain(..=at);
+        let at = self.sent_at.partition_point(|(number, ..)| *number < largest);
+        if let Some((_, sent, _)) = self.sent_at.get(at).copied().filter(|(number, ..)| *number == largest) {
+            self.told += self.sent_at.drain(..=at).map(|(.., bytes)| bytes).sum::<u64>();
             self.note(now.saturating_duration_since(sent), now);
             self.end_round(now);
         }
@@ -154,6 +171,7 @@ impl Controller for LiveControl {
 
     fn on_congestion_event(&mut self, _now: Instant, _sent: Instant, persistent: bool, lost_bytes: u64) {
         self.lost += lost_bytes;
+        self.round_lost += lost_bytes;
         if persistent {
             // Nothing came through for a while. What was known of the path is old.
             self.at_first = true;

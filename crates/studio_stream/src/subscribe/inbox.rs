@@ -140,6 +140,7 @@ mod tests {
             sent_at: UnixTime(0),
             arrived_at: UnixTime(0),
             after_gap: false,
+            decode_only: false,
         }
     }
 

@@ -14,6 +14,8 @@ use studio_frame::prelude::*;
 const WINDOW: Duration = Duration::from_secs(1);
 /// Arrivals remembered for it at most; older ones are forgotten first.
 const ARRIVALS: usize = 4096;
+/// Times on the way of two units that follow each other do not differ by more than this, in milliseconds, unless a clock was set.
+const CLOCK_SET_MS: f64 = 5000.0;
 
 struct State {
     began: Instant,
@@ -21,6 +23,9 @@ struct State {
     arrivals: VecDeque<(Instant, u64)>,
     clock: ClockEstimator,
     rate: WantedRate,
+    passed_over: u64,
+    /// The last unit's time on the way, the clocks' difference in it.
+    delay_ms: Option<f64>,
 }
 
 /// Counters that the thread writes and anybody reads.
@@ -34,6 +39,8 @@ impl Default for Meter {
             arrivals: VecDeque::new(),
             clock: ClockEstimator::default(),
             rate: WantedRate::default(),
+            passed_over: 0,
+            delay_ms: None,
         };
         Self(Mutex::new(state))
     }
@@ -59,7 +66,12 @@ impl Meter {
     pub(super) fn travelled(&self, sent_at: UnixTime, arrived_at: UnixTime) {
         let mut state = self.0.lock();
         state.clock.note(sent_at, arrived_at, Instant::now());
-        state.rate.note((i128::from(arrived_at.0) - i128::from(sent_at.0)) as f64 / 1e6);
+        let delay_ms = (i128::from(arrived_at.0) - i128::from(sent_at.0)) as f64 / 1e6;
+        // A clock was set: what was learnt by the old one says nothing, and is no queue.
+        if state.delay_ms.replace(delay_ms).is_some_and(|before| (delay_ms - before).abs() > CLOCK_SET_MS) {
+            state.rate = WantedRate::default();
+        }
+        state.rate.note(delay_ms);
     }
 
     /// Notes the network's round trip.
@@ -69,13 +81,21 @@ impl Meter {
         state.clock.note_round_trip(round_trip);
     }
 
-    /// Estimates what the viewer can take; to be called once a second. `waiting` coded pictures wait for the decoder.
-    pub(super) fn estimate(&self, waiting: u64) {
+    /// Notes groups that were left on purpose, to catch up: they tell nothing of the path that is not known.
+    pub(super) fn passed_over(&self, groups: u64) {
+        self.0.lock().passed_over += groups;
+    }
+
+    /// Estimates what the viewer can take; to be called once a second. `waiting` coded pictures wait for the decoder. Returns how
+    /// long units waited on the way, in milliseconds.
+    pub(super) fn estimate(&self, waiting: u64) -> f64 {
         let stats = self.stats();
-        let seen = Seen { received_bps: stats.bitrate_bps as f64, groups_skipped: stats.groups_skipped, waiting };
         let mut state = self.0.lock();
+        let groups_skipped = stats.groups_skipped.saturating_sub(state.passed_over);
+        let seen = Seen { received_bps: stats.bitrate_bps as f64, groups_skipped, waiting };
         let now_s = state.began.elapsed().as_secs_f64();
         state.rate.update(seen, now_s);
+        state.rate.queue_ms()
     }
 
     /// What the viewer believes that it can take, in bits a second; none where it has no opinion.
@@ -86,7 +106,7 @@ impl Meter {
     /// Forgets the clock and the path: another session begins.
     pub(super) fn restart(&self) {
         let mut state = self.0.lock();
-        (state.clock, state.rate) = Default::default();
+        (state.clock, state.rate, state.delay_ms) = Default::default();
     }
 
     /// The counters now.
@@ -95,5 +115,26 @@ impl Meter {
         let recent: u64 = state.arrivals.iter().filter(|(at, _)| now.duration_since(*at) <= WINDOW).map(|(_, bytes)| bytes).sum();
         let bitrate_bps = recent * 8 * 1000 / WINDOW.as_millis() as u64;
         SubscriberStats { bitrate_bps, clock: state.clock.estimate(), ..state.stats }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_is_no_queue() {
+        let meter = Meter::default();
+        for second in 0..8_u64 {
+            // The viewer's clock is put forward by ten minutes.
+            let ahead = if second < 4 { 0 } else { 600_000_000_000 };
+            for unit in 0..30 {
+                let sent = second * 1_000_000_000 + unit * 33_000_000;
+                meter.arrived(10_000);
+                meter.travelled(UnixTime(sent), UnixTime(sent + 40_000_000 + ahead));
+            }
+            meter.estimate(0);
+            assert_eq!(meter.wanted_bps(), None, "second {second}");
+        }
     }
 }

@@ -209,6 +209,8 @@ pub struct ReceivedUnit {
     pub arrived_at: UnixTime,
     /// Whether units are missing in front of it. It is a key frame then.
     pub after_gap: bool,
+    /// Whether its picture was shown from another rendition already: later ones refer to it, so it is decoded and not shown.
+    pub decode_only: bool,
 }
 
 /// A unit of sound that arrived. Each can be decoded by itself.

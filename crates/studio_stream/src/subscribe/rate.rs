@@ -49,6 +49,7 @@ pub(super) struct WantedRate {
     fastest_ms: VecDeque<f64>,
     wanted_bps: Option<f64>,
     lowered_at_s: Option<f64>,
+    queue_ms: f64,
     groups_skipped: u64,
     seconds: u32,
 }
@@ -59,6 +60,11 @@ impl WantedRate {
         if self.delays_ms.len() < UNITS {
             self.delays_ms.push(delay_ms);
         }
+    }
+
+    /// How long the units of the last second waited on the way.
+    pub(super) fn queue_ms(&self) -> f64 {
+        self.queue_ms
     }
 
     /// The estimate as it is.
@@ -81,6 +87,7 @@ impl WantedRate {
         self.fastest_ms.push_back(fastest);
         let baseline = self.fastest_ms.iter().copied().fold(f64::INFINITY, f64::min);
         let queue_ms = quarter - baseline;
+        self.queue_ms = queue_ms;
         self.seconds += 1;
         // A late joiner's first seconds bring the past.
         if self.seconds <= 2 {

@@ -15,6 +15,8 @@ use studio_frame::prelude::*;
 const HOLD: Duration = Duration::from_millis(120);
 /// Pictures of the new one that are held meanwhile, at most.
 const HELD: usize = 64;
+/// A group may begin so long before the newest picture: what was shown already is only decoded.
+pub(super) const OVERLAP_NS: u64 = 250_000_000;
 
 struct Next {
     track: String,
@@ -29,6 +31,8 @@ pub(super) struct Splice {
     next: Option<Next>,
     newest: Option<MediaTime>,
     interval_ns: u64,
+    /// Up to here the rendition before showed the pictures.
+    shown: Option<MediaTime>,
 }
 
 impl Splice {
@@ -96,16 +100,20 @@ impl Splice {
     fn switch(&mut self, out: &mut impl FnMut(ReceivedUnit)) {
         let Some(Next { track, held, .. }) = self.next.take() else { return };
         let continues = self.current.replace(track).is_some();
+        self.shown = self.newest;
         for (at, mut unit) in held.into_iter().enumerate() {
             unit.after_gap &= at > 0 || !continues;
             self.hand_out(unit, out);
         }
     }
 
-    fn hand_out(&mut self, unit: ReceivedUnit, out: &mut impl FnMut(ReceivedUnit)) {
+    fn hand_out(&mut self, mut unit: ReceivedUnit, out: &mut impl FnMut(ReceivedUnit)) {
         let pts = unit.unit.stamp.pts;
-        if let Some(newest) = self.newest.replace(pts) {
-            self.interval_ns = pts.0.saturating_sub(newest.0);
+        unit.decode_only = self.shown.is_some_and(|shown| shown >= pts && shown.0 - pts.0 <= OVERLAP_NS);
+        if !unit.decode_only {
+            if let Some(newest) = self.newest.replace(pts) {
+                self.interval_ns = pts.0.saturating_sub(newest.0);
+            }
         }
         out(unit);
     }
@@ -128,6 +136,7 @@ mod tests {
             sent_at: UnixTime(0),
             arrived_at: UnixTime(0),
             after_gap: key_frame,
+            decode_only: false,
         }
     }
 
@@ -147,10 +156,26 @@ mod tests {
         fn take(&mut self, track: &str, frame_id: u64, key_frame: bool, ms: u64) -> &mut Self {
             let out = &mut self.out;
             self.splice.take(track, unit(frame_id, key_frame), self.start + Duration::from_millis(ms), |unit| {
-                out.push(unit.unit.stamp.frame_id);
+                // Those that are only decoded count from 100.
+                out.push(unit.unit.stamp.frame_id + if unit.decode_only { 100 } else { 0 });
             });
             self
         }
+    }
+
+    #[test]
+    fn a_group_that_begins_with_what_was_shown_is_decoded_from_its_beginning() {
+        let mut run = Run::new();
+        for id in 0..5 {
+            run.take("a", id, id == 0, id * 33);
+        }
+        run.splice.go_to(Some("b"));
+        run.take("b", 3, true, 140)
+            .take("b", 4, false, 141)
+            .take("a", 5, false, 165)
+            .take("b", 5, false, 166)
+            .take("b", 6, false, 199);
+        assert_eq!(run.out, [0, 1, 2, 3, 4, 103, 104, 5, 6]);
     }
 
     #[test]

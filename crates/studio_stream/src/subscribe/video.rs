@@ -1,6 +1,11 @@
 //! Receives the pictures of a session: one rendition, or two while it goes from one to the other.
 
-use super::{ReceivedUnit, quality::QualityChooser, session::Receiving, splice::Splice};
+use super::{
+    ReceivedUnit,
+    quality::QualityChooser,
+    session::Receiving,
+    splice::{OVERLAP_NS, Splice},
+};
 use crate::{catalog::VideoTrack, wire::unit::decode_unit};
 use core::time::Duration;
 use hang::catalog::PRIORITY;
@@ -8,7 +13,7 @@ use moq_net::{Error, broadcast, track};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
@@ -27,6 +32,12 @@ const TRACK_LINGER: Duration = Duration::from_millis(300);
 const PARTS: usize = 64;
 /// How often a rendition is chosen.
 const SECOND: Duration = Duration::from_secs(1);
+/// Pictures that wait so long on the way, in milliseconds, are passed over at a key frame that is asked for, not more often than
+/// this.
+const LATE_MS: f64 = 350.0;
+const SKIP_EVERY: Duration = Duration::from_secs(2);
+/// How far behind a newer group an older one may be then.
+const LATE_AGE: Duration = Duration::from_millis(60);
 /// How long a key frame of a later moment is waited for, while another rendition is shown and while none is. After that the times
 /// of the two do not compare.
 const JOIN_PATIENCE: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(1)];
@@ -46,6 +57,12 @@ struct Shown {
     alone: AtomicBool,
 }
 
+/// The task of a track, and the hold on its subscription once it has one.
+struct Running {
+    task: AbortHandle,
+    control: Arc<OnceLock<track::Control>>,
+}
+
 struct Videos {
     broadcast: broadcast::Consumer,
     offered: watch::Receiver<Vec<VideoTrack>>,
@@ -53,13 +70,14 @@ struct Videos {
     splice: Splice,
     shown: Arc<Shown>,
     tasks: JoinSet<()>,
-    running: BTreeMap<String, AbortHandle>,
+    running: BTreeMap<String, Running>,
     /// Tracks that ended: names are not used twice.
     over: BTreeSet<String>,
     parts_in: mpsc::Sender<Part>,
     chooser: QualityChooser,
     began: Instant,
     gone_since: Option<Instant>,
+    skipped_at: Option<Instant>,
 }
 
 /// Receives the rendition that is chosen, of those that the catalog names, for as long as the session lasts.
@@ -78,6 +96,7 @@ pub(super) async fn videos(broadcast: broadcast::Consumer, offered: watch::Recei
         chooser: QualityChooser::default(),
         began: Instant::now(),
         gone_since: None,
+        skipped_at: None,
     };
     let mut changes = offered;
     let mut seconds = interval(SECOND);
@@ -104,15 +123,34 @@ pub(super) async fn videos(broadcast: broadcast::Consumer, offered: watch::Recei
                 Ok(()) => videos.choose(),
                 Err(_) => return,
             },
-            _ = seconds.tick() => {
-                videos.to.outbox.meter.estimate(videos.to.outbox.units.waiting());
-                videos.choose();
-            }
+            _ = seconds.tick() => videos.second(),
         }
     }
 }
 
 impl Videos {
+    /// Estimates what can be taken, and chooses by that.
+    fn second(&mut self) {
+        let lowered_before = self.to.outbox.meter.wanted_bps().is_some();
+        let queue_ms = self.to.outbox.meter.estimate(self.to.outbox.units.waiting());
+        self.choose();
+        // The studio has had a second to send less. What still waits in front of its pictures is passed over: the next group goes
+        // before the one that is late.
+        let late = lowered_before && queue_ms > LATE_MS && self.splice.next().is_none();
+        if late && self.skipped_at.is_none_or(|at| at.elapsed() > SKIP_EVERY) {
+            self.skipped_at = Some(Instant::now());
+            self.to.reporter.request_key_frame();
+        }
+        let max_age = if late { LATE_AGE } else { self.to.config.max_age };
+        if let Some(control) = self.splice.current().and_then(|track| self.running.get(track)?.control.get())
+            && (late || queue_ms < LATE_MS / 4.0)
+            && control.subscription().max_age != max_age
+            && let Err(error) = control.update(control.subscription().with_max_age(max_age))
+        {
+            tracing::debug!(%error, "the track takes no other age");
+        }
+    }
+
     /// Chooses a rendition, and goes over to it.
     fn choose(&mut self) {
         let offered = self.offered.borrow_and_update().clone();
@@ -138,7 +176,8 @@ impl Videos {
     }
 
     fn receive(&mut self, track: Arc<str>) {
-        let joins = Joining { shown: self.shown.clone(), since: Instant::now() };
+        let control = Arc::default();
+        let joins = Joining { shown: self.shown.clone(), control: Arc::clone(&control), since: Instant::now() };
         let (broadcast, described, to, parts) =
             (self.broadcast.clone(), self.offered.clone(), self.to.clone(), self.parts_in.clone());
         let name = track.clone();
@@ -149,9 +188,9 @@ impl Videos {
             // An error says that the session is over.
             let _ = parts.send(Part { track: name, unit: None }).await;
         };
-        let handle = self.tasks.spawn(task);
-        if let Some(before) = self.running.insert(track.to_string(), handle) {
-            before.abort();
+        let task = self.tasks.spawn(task);
+        if let Some(before) = self.running.insert(track.to_string(), Running { task, control }) {
+            before.task.abort();
         }
     }
 
@@ -190,10 +229,10 @@ impl Videos {
     /// Ends what is of no use any more, and tells what is.
     fn settle(&mut self) {
         let (current, next) = (self.splice.current(), self.splice.next());
-        self.running.retain(|track, task| {
+        self.running.retain(|track, running| {
             let useful = Some(track.as_str()) == current || Some(track.as_str()) == next;
             if !useful {
-                task.abort();
+                running.task.abort();
             }
             useful
         });
@@ -207,14 +246,21 @@ impl Videos {
 /// A track that is to follow what is shown.
 struct Joining {
     shown: Arc<Shown>,
+    control: Arc<OnceLock<track::Control>>,
     since: Instant,
 }
 
 impl Joining {
+    /// Whether older groups are left for newer ones at once.
+    fn catches_up(&self) -> bool {
+        self.control.get().is_some_and(|control| control.subscription().max_age == LATE_AGE)
+    }
+
     /// Whether a group that begins at `pts` goes on from what is shown.
     fn may_begin(&self, pts: MediaTime) -> bool {
         let alone = self.shown.alone.load(Ordering::Relaxed);
-        self.shown.newest_ns.load(Ordering::Relaxed) <= pts.0 || self.since.elapsed() > JOIN_PATIENCE[usize::from(alone)]
+        let newest_ns = self.shown.newest_ns.load(Ordering::Relaxed);
+        newest_ns <= pts.0.saturating_add(OVERLAP_NS / 2) || self.since.elapsed() > JOIN_PATIENCE[usize::from(alone)]
     }
 }
 
@@ -230,7 +276,7 @@ async fn receive_video(
     // is gone over to goes before what is left.
     let wish = track::Subscription::default().with_priority(PRIORITY.video + 1);
     let subscriber = broadcast.track(name)?.subscribe(wish).await?;
-    let control = subscriber.control();
+    let control = joins.control.get_or_init(|| subscriber.control());
     let mut groups = subscriber.ordered();
     let mut info: Arc<StreamInfo> = Arc::default();
     let (mut last_group, mut gap): (Option<u64>, bool) = (None, true);
@@ -241,6 +287,9 @@ async fn receive_video(
             let skipped = last_group.map_or(0, |last| sequence.saturating_sub(last + 1));
             gap |= skipped > 0;
             last_group = Some(sequence);
+            if joins.catches_up() {
+                to.outbox.meter.passed_over(skipped);
+            }
             to.outbox.meter.count(|stats| {
                 stats.groups += 1;
                 stats.groups_skipped += skipped;
@@ -255,7 +304,12 @@ async fn receive_video(
                     tracing::debug!(%error, sequence, "a group broke off");
                     to.outbox.meter.count(|stats| stats.groups_skipped += 1);
                     gap = true;
-                    to.reporter.request_key_frame();
+                    if matches!(error, Error::Old) {
+                        // The one that it gave way to is there.
+                        to.outbox.meter.passed_over(u64::from(joins.catches_up()));
+                    } else {
+                        to.reporter.request_key_frame();
+                    }
                     break;
                 }
             };
@@ -299,6 +353,7 @@ async fn receive_video(
                 sent_at: unit.sent_at,
                 arrived_at,
                 after_gap: core::mem::take(&mut gap),
+                decode_only: false,
             };
             if parts.send(Part { track: name.clone(), unit: Some(received) }).await.is_err() {
                 return Ok(());

@@ -1,7 +1,7 @@
 //! A stream over bad paths: what the bench measures for minutes, for seconds.
 
 #[path = "../../examples/support/path.rs"]
-mod run;
+pub(crate) mod run;
 
 use std::time::Duration;
 use studio_stream::link::PathConditions;

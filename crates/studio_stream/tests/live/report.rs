@@ -164,3 +164,41 @@ fn hostile_reports_are_counted_and_harm_nobody() {
     // What is published is still the studio's own: a viewer cannot publish the stream.
     assert!(next_id > frame_id && publisher.viewers().len() == 1);
 }
+
+#[test]
+fn what_a_viewer_says_of_tracks_that_are_not_there_changes_nothing() {
+    let publisher = start(config());
+    let viewer = view(link(&publisher));
+    let frame_id = until_seen(&publisher, &[&viewer], 0);
+    let says = |video: &str| format!(r#"{{"version":1,"video":{video},"wantedBps":1000,"keyFrameRequests":9}}"#);
+    let long = format!(r#""{}""#, "v".repeat(64));
+    let garbage = [r#""../../../etc/passwd""#, r#""""#, "\"video.0\u{202e}\"", r#""video.99""#, r#""catalog.json""#, &long];
+    let frames: Vec<Bytes> = garbage.iter().map(|video| says(video).into()).collect();
+    let runtime = hostile::runtime();
+    runtime.block_on(async {
+        let peer = hostile::raw(&publisher).await;
+        let link = WebTransportLink::new(peer, Some(studio_stream::link::PROTOCOLS[0]));
+        let seen = async {
+            tokio::task::block_in_place(|| {
+                until(&publisher, |viewers| {
+                    viewers.iter().any(|viewer| viewer.id == Some(ViewerId(9)) && viewer.reports + viewer.garbage > 3)
+                });
+                // Its own coming was a wish; what it says of tracks is none.
+                while publisher.take_key_frame_request(0) {
+                    thread::sleep(core::time::Duration::from_millis(300));
+                }
+                assert_eq!((publisher.wanted_bitrate_bps(0), publisher.wanted_bitrate_bps(7)), (None, None));
+            });
+        };
+        speak(link, &[ViewerId(9).broadcast()], &frames, seen).await;
+        let peer = hostile::raw(&publisher).await;
+        let link = WebTransportLink::new(peer, Some(studio_stream::link::PROTOCOLS[0]));
+        let seen = async {
+            tokio::task::block_in_place(|| {
+                until(&publisher, |_| publisher.wanted_bitrate_bps(0) == Some(1000));
+            });
+        };
+        speak(link, &[ViewerId(10).broadcast()], &[says(r#""video.0""#).into()], seen).await;
+    });
+    publisher.send_access_unit(0, &unit(frame_id, true)).expect("the others go on");
+}
