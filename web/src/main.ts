@@ -26,7 +26,7 @@ function say(trouble: Trouble): void {
   document.getElementById("state")!.textContent = "not connected";
 }
 
-function start(): Viewer | undefined {
+async function start(): Promise<Viewer | undefined> {
   const trouble = missing();
   if (trouble) {
     say(trouble);
@@ -38,6 +38,7 @@ function start(): Viewer | undefined {
     document.title = `${link.name} – Neural Studio`;
     // First: connecting takes longer than all that follows here.
     stream = new Stream(link);
+    await stream.begun;
     const canvas = document.getElementById("picture") as HTMLCanvasElement;
     // A picture that covers all needs neither depth nor blending.
     const options: WebGLContextAttributes = { alpha: false, antialias: false, depth: false, powerPreference: "high-performance" };
@@ -56,5 +57,5 @@ function start(): Viewer | undefined {
 }
 
 pass("scripts run");
-const viewer = start();
+const viewer = await start();
 if (viewer) globalThis.neuralStudio = { stats: () => viewer.stats() };

@@ -38,15 +38,28 @@ export class Stream {
   };
   private readonly worker = new Worker("/-/worker.js", { type: "module", name: "receiver" });
 
+  /** Resolves when the worker runs, or cannot. Until then the page must not be busy: browsers start workers by its thread. */
+  readonly begun: Promise<void>;
+  private early: ((listener: StreamListener) => void)[] = [];
+
   /** Begins at once: whoever is to `listen` may need a while to be there. */
   constructor(link: StreamLink) {
+    this.begun = new Promise((resolve) => {
+      const keep = (tell: (listener: StreamListener) => void): void => {
+        this.early.push(tell);
+        resolve();
+      };
+      this.worker.onmessage = ({ data }: MessageEvent<Notice>) => keep((listener) => this.hear(listener, data));
+      this.worker.onerror = ({ message }) => keep((listener) => listener.broken(message || "The page's worker could not be loaded."));
+    });
     this.order({ kind: "start", link, originMs: performance.timeOrigin });
   }
 
   /** Tells all that came and comes. */
   listen(listener: StreamListener): void {
     this.worker.onmessage = ({ data }: MessageEvent<Notice>) => this.hear(listener, data);
-    this.worker.onerror = ({ message }) => listener.broken(message || "The page's worker could not be loaded.");
+    this.worker.onerror = ({ message }) => listener.broken(message || "The page's worker failed.");
+    for (const tell of this.early.splice(0)) tell(listener);
   }
 
   close(): void {

@@ -182,8 +182,10 @@ class Receiver implements SessionListener, PictureListener {
     const now = this.session.video?.track;
     if (now === before || now === undefined) return;
     this.followTrack();
-    // It goes over at a key frame: at once, not with the next that comes by itself.
-    if (this.switching.changing) this.pictureLost(now);
+    if (!this.switching.changing) return;
+    // It goes over at a key frame: at once, not with the next that comes by itself. One of the other track's is no help.
+    this.requestedAt = -Infinity;
+    this.pictureLost(now);
   }
 
   private figures(): ReceiveFigures {
@@ -214,14 +216,14 @@ class Receiver implements SessionListener, PictureListener {
     this.report(receivedBps);
   }
 
-  /** A group that never goes on says nothing, nor does a decoder that swallows what it is given: a key frame is asked for, once. */
+  /** A group that never goes on says nothing, nor does a decoder that swallows what it is given: a key frame is asked for, again and again. */
   private lookForStall(): void {
     const { track, counts: { decoded } } = this.switching;
     const still = decoded === this.decodedBefore && this.watching && track !== undefined && !this.undecodable.has(track.track);
     this.decodedBefore = decoded;
     this.stalledS = still ? this.stalledS + 1 : 0;
-    if (this.stalledS === STALLED_S) this.pictureLost(track!.track);
-    else if (this.stalledS === DEAD_S) this.session.restartPictures();
+    if (this.stalledS % DEAD_S === STALLED_S) this.pictureLost(track!.track);
+    else if (this.stalledS > 0 && this.stalledS % DEAD_S === 0) this.session.restartPictures();
   }
 
   private report(receivedBps = this.bytes.note(this.session.counts.bytes, now()) * 8): void {

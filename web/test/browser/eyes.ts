@@ -34,6 +34,8 @@ declare global {
     /** Reads the mark in each picture (or one of so many), which must be as large as it was sent, and keeps what is seen. */
     watch(every?: number): void;
     sights: Sight[];
+    /** When the page could have drawn, by `performance.now()`, while it is watched. */
+    turns: number[];
     heard: Heard[];
     /** The next picture that `wanted` says yes to, as RGBA from the top left. */
     picture(wanted?: "any" | "decoded" | "made"): Promise<{ width: number; height: number; rgba: number[]; detail: Drawn }>;
@@ -65,6 +67,7 @@ function isWhite(): boolean {
 
 const listeners = new Set<(drawn: Drawn) => void>();
 const sights: Sight[] = [];
+const turns: number[] = [];
 
 const heard: Heard[] = [];
 const start = AudioBufferSourceNode.prototype.start;
@@ -79,9 +82,15 @@ AudioBufferSourceNode.prototype.start = function (when = 0, ...rest) {
 
 globalThis.eyes = {
   sights,
+  turns,
   heard,
   watch(every = 1) {
     let count = 0;
+    const turn = (): void => {
+      requestAnimationFrame(turn);
+      turns.push(performance.now());
+    };
+    turn();
     listeners.add((drawn) => {
       count += 1;
       if (count % every !== 0) return;

@@ -303,12 +303,21 @@ export const shot = (page: Page, name: string): Promise<Buffer> => page.screensh
 export const stats = (page: Page) => page.evaluate(() => globalThis.eyes.stats()!);
 export const sights = (page: Page) => page.evaluate(() => globalThis.eyes.sights);
 /** Forgets what was seen. */
-export const forget = (page: Page): Promise<number> => page.evaluate(() => (globalThis.eyes.sights.length = 0));
+export const forget = (page: Page): Promise<void> =>
+  page.evaluate(() => {
+    globalThis.eyes.sights.length = globalThis.eyes.turns.length = 0;
+  });
 
-/** The longest that one picture stood since `forget`, in milliseconds. */
+/** The longest that one picture stood since `forget`, in milliseconds, less the longest that the page itself did meanwhile on a busy machine. */
 export async function longestMs(page: Page): Promise<number> {
-  const times = (await sights(page)).map(({ at }) => at);
-  return Math.max(...times.map((at, index) => at - (times[index - 1] ?? at)), (await page.evaluate(() => performance.now())) - times.at(-1)!);
+  const { sights: seen, turns, now } = await page.evaluate(() => ({ sights: globalThis.eyes.sights, turns: globalThis.eyes.turns, now: performance.now() }));
+  const longest = (times: readonly number[]): number => times.reduce((most, at, index) => Math.max(most, at - (times[index - 1] ?? at)), 0);
+  const times = [...seen.map(({ at }) => at), now];
+  const stood = times.map((until, index) => {
+    const from = times[index - 1] ?? until;
+    return until - from - longest([from, ...turns.filter((at) => at > from && at < until), until]);
+  });
+  return Math.max(...stood);
 }
 
 /** Shows a flat picture as a whole sphere, or however else the menu can. */

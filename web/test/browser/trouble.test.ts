@@ -73,8 +73,9 @@ test("an expired certificate is called one", { timeout: 120_000 }, async () => {
   const running = await studio({ source: pattern(320, 160, 10), rateHz: 10 });
   const page = await (await context()).newPage();
   // What the studio says of a certificate that ran out while it streamed, which the browser then does not accept.
-  await page.route("**/-/admission/**", (route) => route.fulfill({ json: { sha256: "00".repeat(32), expiresInS: -60 } }));
-  await page.goto(running.link);
+  const sha256 = "00".repeat(32);
+  await page.route("**/-/admission/**", (route) => route.fulfill({ json: { sha256, expiresInS: -60 } }));
+  await page.goto(running.link.replace(/[0-9a-f]{64}$/, sha256));
   await until("words", async () => /certificate has expired[\s\S]*Started again/.test(await words(page)));
   await page.context().close();
   await running.stop();
