@@ -129,8 +129,12 @@ impl ImuLog {
     pub fn read(path: &Path, axes: Option<Axes>) -> Result<Self, ImuLogError> {
         let file = path.display().to_string();
         let io = |source| ImuLogError::Io { file: file.clone(), source };
+        // A pipe that nobody writes into would be waited for without end.
+        if !std::fs::metadata(path).map_err(io)?.is_file() {
+            return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file")));
+        }
         let mut bytes = Vec::new();
-        // A device or an endless pipe must not fill the memory.
+        // A file that grows must not fill the memory.
         File::open(path).map_err(io)?.take(Self::MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
         Self::from_bytes(&file, &bytes, axes)
     }

@@ -7,10 +7,7 @@ use super::{
     weights::{WeightRule, quantise},
 };
 use crate::{rig::PreparedRig, stabilise::RowMotion};
-use bevy::{
-    math::{DMat3, DVec2, UVec2},
-    tasks::{ComputeTaskPool, TaskPool},
-};
+use bevy::math::{DMat3, DVec2, UVec2};
 use bytemuck::{Pod, Zeroable};
 use core::ops::Range;
 
@@ -22,8 +19,6 @@ const TILE_SIZES_PX: [u32; 4] = [64, 32, 16, 8];
 const GOOD_ERROR_PX: f64 = 0.04;
 /// About how many tiles a lens are checked against the lens model.
 const CHECKED_TILES: usize = 1000;
-/// A grid of nodes with so many rows is worth more than one thread.
-const PARALLEL_ROWS: u32 = 16;
 /// Weight blocks a row of the weight texture.
 const BLOCKS_PER_ROW: usize = 512;
 
@@ -242,35 +237,19 @@ impl Builder<'_> {
 
     /// Every lens at every node; nodes lie on the corners, edge middles and centres of tiles.
     fn nodes(&self, chart: &Chart, tile_px: u32, grid: UVec2) -> Vec<Vec<Node>> {
+        let mut nodes = vec![vec![Node::default(); (grid.x * grid.y) as usize]; self.rig.lenses.len()];
         let step = f64::from(tile_px) / 2.0;
-        let lenses = self.rig.lenses.len();
-        // All lenses at each node of some rows.
-        let of_rows = |rows: Range<u32>| -> Vec<Node> {
-            let places = rows.flat_map(|y| (0..grid.x).map(move |x| (x, y)));
-            let points = places.map(|(x, y)| Self::point(chart, step, f64::from(x), f64::from(y)));
-            let nodes = points.flat_map(|point| {
+        for y in 0..grid.y {
+            for x in 0..grid.x {
+                let point = Self::point(chart, step, f64::from(x), f64::from(y));
                 let direction = chart.direction(point, self.rig).map(|direction| self.rig_from_view * direction);
                 let brightness = chart.brightness(point, self.rig);
-                (0..lenses).map(move |lens| {
-                    let Node { value: [u, v, gain], edge_deg } = self.node(lens, direction);
-                    Node { value: [u, v, gain * brightness], edge_deg }
-                })
-            });
-            nodes.collect()
-        };
-        let parts = if grid.y < PARALLEL_ROWS {
-            vec![of_rows(0..grid.y)]
-        } else {
-            let of_rows = &of_rows;
-            ComputeTaskPool::get_or_init(TaskPool::default).scope(|scope| {
-                for first in (0..grid.y).step_by(PARALLEL_ROWS as usize / 2) {
-                    scope.spawn(async move { of_rows(first..grid.y.min(first + PARALLEL_ROWS / 2)) });
+                for (lens, nodes) in nodes.iter_mut().enumerate() {
+                    let mut node = self.node(lens, direction);
+                    node.value[2] *= brightness;
+                    nodes[(y * grid.x + x) as usize] = node;
                 }
-            })
-        };
-        let mut nodes = vec![Vec::with_capacity((grid.x * grid.y) as usize); lenses];
-        for all in parts.iter().flat_map(|part| part.chunks_exact(lenses)) {
-            nodes.iter_mut().zip(all).for_each(|(nodes, node)| nodes.push(*node));
+            }
         }
         nodes
     }

@@ -15,7 +15,7 @@ use crate::{
 use bevy::{
     math::{DMat3, UVec2},
     prelude::*,
-    tasks::{AsyncComputeTaskPool, Task, futures::check_ready},
+    tasks::{AsyncComputeTaskPool, Task, TaskPool, futures::check_ready},
 };
 use std::{
     io::Read as _,
@@ -245,7 +245,7 @@ impl RigStitch {
 
     fn make_beside(&mut self, aim: Aim) {
         let tile_px = self.tile_px(&aim);
-        self.making = Some(AsyncComputeTaskPool::get().spawn(async move {
+        self.making = Some(AsyncComputeTaskPool::get_or_init(TaskPool::default).spawn(async move {
             let start = Instant::now();
             let plan = aim.plan(tile_px);
             (aim, plan, start.elapsed())
@@ -365,6 +365,10 @@ fn read_picture(path: &str) -> Result<image::RgbaImage, StitchNodeError> {
             setting: "nadir_picture",
             reason: "is empty: name a PNG or JPEG, or choose Blur".to_owned(),
         });
+    }
+    let kind = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?;
+    if !kind.is_file() {
+        return Err(fail("it is no regular file".to_owned()));
     }
     let file = std::fs::File::open(path).map_err(|error| fail(error.to_string()))?;
     let mut bytes = Vec::new();

@@ -154,6 +154,7 @@ fn bad_logs_are_refused_in_words() {
     assert!(refuse(&format!("{head}5,1,2,3,4,5,6\n")).contains("fewer than two"));
     assert!(matches!("XY".parse::<Axes>(), Err(ImuLogError::Axes(_))));
     assert!(matches!(ImuLog::read("no/such.gcsv".as_ref(), None), Err(ImuLogError::Io { .. })));
+    assert!(ImuLog::read("/dev/zero".as_ref(), None).expect_err("refused").to_string().contains("no regular file"));
 }
 
 proptest! {
