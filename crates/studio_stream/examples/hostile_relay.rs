@@ -82,7 +82,7 @@ impl Hostile {
         if first == "rate" {
             let rate_bps = words.next()?.parse().ok()?;
             let conditions = PathConditions { rate_bps: Some(rate_bps).filter(|bps| *bps > 0), ..Default::default() };
-            return self.with(|orders| Some(orders.path.as_ref()?.set_conditions(conditions)));
+            return self.with(|orders| orders.path.as_ref().map(|path| path.set_conditions(conditions)));
         }
         let harm = match words.next()? {
             "flip" => Harm::Flip,
