@@ -20,7 +20,7 @@ use studio_frame::{color::ColorInfo, format::PixelFormat, ledger::percentile, pi
 use studio_gpu::{device::HeadlessGpu, picture::GpuPicture};
 use studio_vision::{
     rig::{PreparedRig, Rig, YawPitchRoll},
-    stitch::{StitchBlend, StitchMap, StitchPass, StitchSettings},
+    stitch::{StitchBlend, StitchMap, StitchPass, StitchSeams, StitchSettings},
 };
 
 const NAIVE: &str = include_str!("../../../shaders/stitch_naive.wgsl");
@@ -45,9 +45,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Twice in turn, so that a machine that slows down slows down both.
         for _ in 0..2 {
             bench.naive()?;
-            bench.stitch(PixelFormat::Nv12, StitchBlend::default())?;
-            bench.stitch(PixelFormat::Rgba8, StitchBlend::default())?;
-            bench.stitch(PixelFormat::Nv12, StitchBlend::MultiBand { bands: 5 })?;
+            bench.stitch(PixelFormat::Nv12, StitchBlend::default(), StitchSeams::Fixed)?;
+            bench.stitch(PixelFormat::Rgba8, StitchBlend::default(), StitchSeams::Fixed)?;
+            bench.stitch(PixelFormat::Nv12, StitchBlend::MultiBand { bands: 5 }, StitchSeams::Fixed)?;
+            bench.stitch(PixelFormat::Nv12, StitchBlend::MultiBand { bands: 5 }, StitchSeams::Adaptive)?;
         }
         if option("--no-ffmpeg").is_none() {
             emit(match v360_ms_per_frame(input, output) {
@@ -99,10 +100,10 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn stitch(&self, format: PixelFormat, blend: StitchBlend) -> Result<(), Box<dyn Error>> {
+    fn stitch(&self, format: PixelFormat, blend: StitchBlend, seams: StitchSeams) -> Result<(), Box<dyn Error>> {
         let HeadlessGpu { device, queue, .. } = self.gpu;
         let rig = Rig::dual_fisheye(self.input, FOV_DEG);
-        let settings = StitchSettings { blend, ..StitchSettings::equirectangular(self.output[0], self.output[1]) };
+        let settings = StitchSettings { blend, seams, ..StitchSettings::equirectangular(self.output[0], self.output[1]) };
         let mut pass = StitchPass::new(device, queue, &rig, &settings)?;
         let (input, output) = (self.picture(format)?, pass.output_picture(device, "bench")?);
         let times = self.timer.measure(self.gpu, self.frames, |encoder, timestamps| {
@@ -112,7 +113,7 @@ impl Bench<'_> {
             StitchBlend::MultiBand { bands } => format!("{bands} bands"),
             _ => "feather".to_owned(),
         };
-        self.report(&format!("stitch, {blend}, {format:?}"), format, times);
+        self.report(&format!("stitch, {blend}, {seams:?} seams, {format:?}"), format, times);
         Ok(())
     }
 

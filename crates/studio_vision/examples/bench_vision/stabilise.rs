@@ -195,7 +195,8 @@ impl<'a> Camera<'a> {
     /// Where the camera looked, as the motion of its pictures says, and how long that takes beside finding the motion.
     fn track(&self, frames: &[Vec<u8>]) -> AnyResult<(RotationTrack, Times)> {
         let gpu = &self.bench.gpu;
-        let settings = FlowSettings { working_width_px: 640, quality: FlowQuality::Balanced, grid: SIZE / 32, wraps: true };
+        let settings =
+            FlowSettings { working_width_px: 640, quality: FlowQuality::Balanced, grid: SIZE / 32, ..Default::default() };
         let mut flow = FlowPass::new(&gpu.device, SIZE, &settings)?;
         let (mut track, mut look, mut ms) = (RotationTrack::default(), DQuat::IDENTITY, Vec::new());
         for (frame, index) in frames.iter().zip(0_u64..) {

@@ -171,8 +171,13 @@ pub(crate) fn data_texture(
         usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
         view_formats: &[],
     });
-    let bytes_per_row = Some((data.len() / size.y as usize) as u32);
-    let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row, rows_per_image: None };
-    queue.write_texture(texture.as_image_copy(), data, layout, extent);
+    write_bytes(queue, &texture, data);
     texture.create_view(&wgpu::TextureViewDescriptor::default())
+}
+
+/// Fills a texture.
+pub(super) fn write_bytes(queue: &wgpu::Queue, texture: &wgpu::Texture, data: &[u8]) {
+    let bytes_per_row = Some((data.len() / texture.height() as usize) as u32);
+    let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row, rows_per_image: None };
+    queue.write_texture(texture.as_image_copy(), data, layout, texture.size());
 }

@@ -1,14 +1,16 @@
 //! The map of a stitch: tiles with polynomials.
 
 use super::{
-    StitchBlend, StitchError, StitchSettings, StitchView,
+    StitchBlend, StitchError, StitchSeams, StitchSettings, StitchView,
     bands::{BandsMap, CellWeights, LayerTile},
+    seams::{Border, SeamMap, SeamMapBuilder},
+    tile::{FIRST, LAST, Node, Tile, block_side},
     view::Chart,
+    watch::MARGIN_DEG,
     weights::{WeightRule, quantise},
 };
 use crate::{rig::PreparedRig, stabilise::RowMotion};
 use bevy::math::{DMat3, DVec2, UVec2};
-use bytemuck::{Pod, Zeroable};
 use core::ops::Range;
 
 /// Side of a cell of the weight grid in pixels; every tile size is a multiple.
@@ -20,27 +22,7 @@ const GOOD_ERROR_PX: f64 = 0.04;
 /// About how many tiles a lens are checked against the lens model.
 const CHECKED_TILES: usize = 1000;
 /// Weight blocks a row of the weight texture.
-const BLOCKS_PER_ROW: usize = 512;
-
-/// Marks in a tile's slot: the first and the last lens of the tile.
-const FIRST: u32 = 1 << 31;
-const LAST: u32 = 1 << 30;
-/// Where a tile's slot holds its lens.
-const LENS_SHIFT: u32 = 26;
-
-/// One tile of the output as one lens fills it.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub(super) struct Tile {
-    /// Left, top, width and height in pixels.
-    pub rectangle: [u16; 4],
-    /// Left and top texel of its weights.
-    pub weight_origin: [u16; 2],
-    /// Which of the tiles with several lenses it is, its lens from bit 26 on, and marks.
-    pub slot: u32,
-    /// Nine triples of coefficients for (u, v, gain) in the order 1, s, s², t, st, s²t, t², st², s²t², and a zero.
-    pub coefficients: [f32; 28],
-}
+pub(super) const BLOCKS_PER_ROW: usize = 512;
 
 /// Tiles of one size.
 #[derive(Clone, Debug)]
@@ -70,17 +52,11 @@ pub struct StitchMap {
     pub(super) weights_size: UVec2,
     /// The coarse bands of a multi-band blend.
     pub(super) bands: Option<BandsMap>,
+    /// The tiles whose weights follow seams.
+    pub(super) seams: Option<SeamMap>,
     tile_px: u32,
     max_error_px: f64,
     blended_share: f64,
-}
-
-/// A lens at a node of the grid.
-#[derive(Clone, Copy, Default)]
-struct Node {
-    /// Texture coordinates and gain.
-    value: [f64; 3],
-    edge_deg: f64,
 }
 
 /// What the lenses have at a node.
@@ -112,6 +88,7 @@ struct Builder<'a> {
     blocks: Vec<Vec<u8>>,
     /// For a multi-band blend, how many bands, and every tile as every lens sees it.
     bands: Option<(u32, Vec<LayerTile>)>,
+    seams: Option<SeamMapBuilder>,
     tiles_seen: usize,
     check_every: usize,
     max_error_px: f64,
@@ -170,6 +147,8 @@ impl StitchMap {
                 StitchBlend::MultiBand { bands } => Some((bands, Vec::new())),
                 StitchBlend::Nearest | StitchBlend::Feather { .. } => None,
             },
+            seams: (settings.seams == StitchSeams::Adaptive)
+                .then(|| SeamMapBuilder::new(Border::all(rig, settings.distance_m.map(f64::from)))),
             tiles_seen: 0,
             check_every: (tile_count / CHECKED_TILES).max(1),
             max_error_px: 0.0,
@@ -284,7 +263,15 @@ impl Builder<'_> {
                 let full = weights
                     .iter()
                     .position(|weight| *weight >= 1.0 - 1e-9)
-                    .filter(|_| chart.coverage(point, self.rig, f64::from(CELL_PX)) >= 1.0);
+                    .filter(|_| chart.coverage(point, self.rig, f64::from(CELL_PX)) >= 1.0)
+                    // A seam may come to wherever another lens sees anything.
+                    .filter(|lens| {
+                        self.seams.is_none()
+                            || nodes
+                                .iter()
+                                .enumerate()
+                                .all(|(other, nodes)| other == *lens || nodes[index as usize].edge_deg < MARGIN_DEG)
+                    });
                 full.map_or(Fill::Several, Fill::Lens)
             })
             .collect()
@@ -298,6 +285,7 @@ impl Builder<'_> {
         let mut blocks = vec![vec![0_u8; side * side]; nodes.len()];
         let mut weights = vec![0.0; nodes.len()];
         let mut bytes = vec![0; nodes.len()];
+        let mut corners = Vec::new();
         for corner in 0..side * side {
             let offset = DVec2::new((corner % side) as f64, (corner / side) as f64) * f64::from(CELL_PX);
             for (lens, tile) in tiles.iter().enumerate() {
@@ -305,18 +293,29 @@ impl Builder<'_> {
                 let [u, v, _] = tile.at(offset / f64::from(tile_px));
                 weights[lens] = prepared.edge_deg(DVec2::new(u, v) * self.rig.pictures[prepared.picture].as_dvec2());
             }
-            self.rule.weigh(&mut weights);
             let coverage = part.coverage(part.min.as_dvec2() + offset, self.rig, f64::from(CELL_PX));
+            if self.seams.is_some() {
+                let direction = part.direction(part.min.as_dvec2() + offset, self.rig);
+                corners.push((direction.map(|direction| self.rig_from_view * direction), weights.clone(), coverage));
+            }
+            self.rule.weigh(&mut weights);
             weights.iter_mut().for_each(|weight| *weight *= coverage);
             quantise(&weights, &mut bytes);
             blocks.iter_mut().zip(&bytes).for_each(|(block, byte)| block[corner] = *byte);
         }
-        let has_share = |block: &Vec<u8>| block.iter().any(|weight| *weight > 0);
-        let (Some(first), Some(last)) = (blocks.iter().position(has_share), blocks.iter().rposition(has_share)) else {
+        let may_share = |lens: usize| corners.iter().any(|(_, edges, _): &(_, Vec<f64>, _)| edges[lens] > 0.0);
+        let has_share: Vec<bool> =
+            (blocks.iter().enumerate()).map(|(lens, block)| block.iter().any(|weight| *weight > 0) || may_share(lens)).collect();
+        let (Some(first), Some(last)) = (has_share.iter().position(|has| *has), has_share.iter().rposition(|has| *has)) else {
             self.found[layer].black.push(Tile::new(part, 0, &[Node::default(); 9]));
             return;
         };
-        for (lens, (mut tile, block)) in tiles.into_iter().zip(blocks).enumerate().filter(|(_, (_, block))| has_share(block)) {
+        if let Some(seams) = &mut self.seams {
+            let mut next = self.blocks.len()..;
+            let places = has_share.iter().map(|has| if *has { next.next() } else { None }).collect();
+            seams.add(tiles[first].rectangle, &corners, places, MARGIN_DEG);
+        }
+        for (lens, (mut tile, block)) in tiles.into_iter().zip(blocks).enumerate().filter(|(lens, _)| has_share[*lens]) {
             let (column, row) = (self.blocks.len() % BLOCKS_PER_ROW, self.blocks.len() / BLOCKS_PER_ROW);
             tile.weight_origin = [(column * side) as u16, (row * side) as u16];
             tile.slot |= self.slots | if lens == first { FIRST } else { 0 } | if lens == last { LAST } else { 0 };
@@ -341,7 +340,7 @@ impl Builder<'_> {
     }
 
     /// The weight of each lens in each cell of the picture, as its tiles say.
-    fn cell_weights(&self, size: UVec2) -> Vec<Vec<f32>> {
+    fn cell_weights(&self, size: UVec2) -> CellWeights {
         let mut weights = CellWeights::new(size, self.rig.lenses.len());
         let side = self.found.last().map_or(1, |found| block_side(found.tile_px));
         for found in &self.found {
@@ -356,7 +355,7 @@ impl Builder<'_> {
                 weights.set(lens, tile.rectangle, Some((&self.blocks[tile.block(side)], side)));
             }
         }
-        weights.lenses
+        weights
     }
 
     /// Compares a tile with the lens model between its nodes, for a sample of all tiles.
@@ -380,7 +379,6 @@ impl Builder<'_> {
 
     fn finish(mut self, size: UVec2, wraps: bool) -> StitchMap {
         let cells = self.bands.is_some().then(|| self.cell_weights(size));
-        let bands = self.bands.take().zip(cells).map(|((bands, tiles), cells)| BandsMap::new(size, bands, wraps, &cells, tiles));
         let tile_px = self.found[0].tile_px;
         let fine_px = self.found.last().map_or(tile_px, |found| found.tile_px);
         let side = block_side(fine_px);
@@ -394,6 +392,14 @@ impl Builder<'_> {
                 weights[start..start + side].copy_from_slice(line);
             }
         }
+        let seams = self
+            .seams
+            .take()
+            .map(|seams| seams.finish(self.rule, self.rig.lenses.len(), side, (weights.clone(), weights_size), cells.clone()));
+        let bands = self.bands.take().zip(cells).map(|((bands, tiles), cells)| {
+            let reach = seams.as_ref().map(|seams| seams.reach(&cells));
+            BandsMap::new(size, bands, wraps, &cells.lenses, &reach.as_ref().unwrap_or(&cells).lenses, tiles)
+        });
         let sum_px = u64::from(self.slots) * u64::from(fine_px * fine_px);
         let mut tiles = Vec::new();
         let mut append = |list: Vec<Tile>| {
@@ -423,55 +429,12 @@ impl Builder<'_> {
             weights,
             weights_size,
             bands,
+            seams,
             tile_px,
             max_error_px: self.max_error_px,
             blended_share: sum_px as f64 / (f64::from(size.x) * f64::from(size.y)),
         }
     }
-}
-
-/// Corners of weight cells across a tile.
-fn block_side(tile_px: u32) -> usize {
-    (tile_px / CELL_PX) as usize + 1
-}
-
-impl Tile {
-    fn new(part: &Chart, lens: usize, nodes: &[Node; 9]) -> Self {
-        let mut coefficients = [0.0; 28];
-        for channel in 0..3 {
-            let polynomial = biquadratic(core::array::from_fn(|node| nodes[node].value[channel]));
-            for (index, coefficient) in polynomial.into_iter().enumerate() {
-                coefficients[3 * index + channel] = coefficient as f32;
-            }
-        }
-        let size = part.max - part.min;
-        let rectangle = [part.min.x, part.min.y, size.x, size.y].map(|px| px as u16);
-        Self { rectangle, weight_origin: [0; 2], slot: (lens as u32) << LENS_SHIFT, coefficients }
-    }
-
-    /// Which of the blocks of weights is the tile's, where blocks have so many corners a side.
-    fn block(&self, side: usize) -> usize {
-        let [column, row] = self.weight_origin.map(|texel| usize::from(texel) / side);
-        row * BLOCKS_PER_ROW + column
-    }
-
-    /// Texture coordinates and gain at a point of the tile, 0 to 1 across it; as the shader computes it.
-    fn at(&self, DVec2 { x: s, y: t }: DVec2) -> [f64; 3] {
-        core::array::from_fn(|channel| {
-            let c = |index: usize| f64::from(self.coefficients[3 * index + channel]);
-            let row = |start: usize| c(start) + s * (c(start + 1) + s * c(start + 2));
-            row(0) + t * (row(3) + t * row(6))
-        })
-    }
-}
-
-/// The coefficients (1, s, s², t, st, s²t, t², st², s²t²) of the biquadratic through nine values at s, t = 0, ½, 1.
-pub(super) fn biquadratic(values: [f64; 9]) -> [f64; 9] {
-    // The quadratic through three values at 0, ½ and 1.
-    let quadratic = |[a, b, c]: [f64; 3]| [a, 4.0 * b - 3.0 * a - c, 2.0 * (a + c) - 4.0 * b];
-    let rows: [[f64; 3]; 3] = core::array::from_fn(|t| quadratic([values[3 * t], values[3 * t + 1], values[3 * t + 2]]));
-    let columns: [[f64; 3]; 3] = core::array::from_fn(|power| quadratic([rows[0][power], rows[1][power], rows[2][power]]));
-    core::array::from_fn(|index| columns[index % 3][index / 3])
 }
 
 #[cfg(test)]

@@ -24,21 +24,25 @@ mod plan;
 #[cfg(test)]
 mod reference;
 mod runs;
+mod seams;
 mod settings;
 mod stmap;
 #[cfg(test)]
 mod tests;
+mod tile;
 mod view;
+mod watch;
 mod weights;
 
 pub use crossfade::CrossfadePass;
-pub use gains::{LensHealth, StitchMeasurement};
+pub use gains::LensHealth;
 pub use glide::between;
 pub(crate) use gpu::data_texture;
 pub use map::StitchMap;
 pub use nadir::{NadirFill, NadirPass};
 pub use pass::StitchPass;
 pub use plan::StitchPlan;
-pub use settings::{StitchBlend, StitchError, StitchExposure, StitchSettings};
+pub use settings::{StitchBlend, StitchError, StitchExposure, StitchSeams, StitchSettings};
 pub use stmap::{StMap, StMapError, StMapPass};
 pub use view::StitchView;
+pub use watch::StitchMeasurement;

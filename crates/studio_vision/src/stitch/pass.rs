@@ -1,12 +1,13 @@
 //! The stitch on the GPU.
 
 use super::{
-    StitchError, StitchMap, StitchPlan, StitchSettings,
+    LensHealth, StitchError, StitchMap, StitchPlan, StitchSettings,
     bands::LayerTile,
-    gains::{BlockTexture, Gains, LensHealth, StitchMeasurement},
+    gains::BlockTexture,
     gpu::{self, Program},
-    map::Tile,
     runs::{GpuMap, Kernel, LensUniform, RunUniform, UNIFORM_BYTES, UNIFORM_STRIDE},
+    tile::Tile,
+    watch::{StitchMeasurement, Watch},
 };
 use crate::{
     rig::{MAX_LENSES, PreparedRig, Rig, YawPitchRoll},
@@ -35,14 +36,16 @@ pub struct StitchPass {
     map: GpuMap,
     program: Program,
     lanes: u32,
-    gains: Option<Gains>,
-    /// The calibration, and for how many frames it has been the same since gains were made for another one.
+    watch: Option<Watch>,
+    /// The calibration, and for how many frames it has been the same since the watch was made for another one.
     calibration: Rig,
     rested: Option<u32>,
     /// How the rig turned while its pictures were read.
     rows: Option<RowMotion>,
     /// Stands in for the blocks of gains where there are none.
     no_blocks: BlockTexture,
+    /// When the frame was that was asked to be measured last.
+    now: Duration,
     /// By kernel, layout of planes and size of tiles.
     pipelines: HashMap<(Kernel, u32, u32), wgpu::ComputePipeline>,
     written: Vec<u8>,
@@ -57,7 +60,9 @@ impl StitchPass {
         let calibration = rig.clone();
         let rig = PreparedRig::new(rig)?;
         gpu::check_size(device, UVec2::from_array(settings.size_px))?;
-        let map = GpuMap::new(device, queue, &rig, StitchMap::new(&rig, settings)?);
+        let map = StitchMap::new(&rig, settings)?;
+        check_overlaps(device, &map, settings)?;
+        let map = GpuMap::new(device, queue, &rig, map);
         let more = [
             gpu::storage(true, size_of::<Tile>()),
             gpu::OUTPUT,
@@ -72,11 +77,12 @@ impl StitchPass {
         let program = Program::new(device, "stitch", SHADER, UNIFORM_BYTES, true, &more);
         let lanes = lanes(device);
         Ok(Self {
-            gains: Gains::new(device, queue, &rig, settings),
+            watch: Watch::new(device, queue, &rig, settings),
             calibration,
             rested: None,
             rows: None,
             no_blocks: BlockTexture::new(device, queue, 1, 1),
+            now: Duration::ZERO,
             rig,
             settings: settings.clone(),
             map,
@@ -102,31 +108,33 @@ impl StitchPass {
         }
         gpu::check_size(device, UVec2::from_array(settings.size_px))?;
         let map = StitchMap::new(&self.rig, settings)?;
+        check_overlaps(device, &map, settings)?;
         self.rows = None;
-        self.replace_map(device, queue, map);
         self.go_over(device, queue, settings.clone());
+        self.replace_map(device, queue, map);
         Ok(())
     }
 
-    /// Takes settings over, and remakes what compensates exposures where they say so.
+    /// Takes settings over, and remakes what follows the pictures where they say so.
     fn go_over(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, settings: StitchSettings) {
-        let exposure = |settings: &StitchSettings| (settings.exposure, settings.exposure_settle_s, settings.distance_m);
-        let differs = exposure(&settings) != exposure(&self.settings);
+        let watched =
+            |it: &StitchSettings| (it.exposure, it.exposure_settle_s, it.seams, it.distance_m, it.blend, it.view, it.size_px);
+        let differs = watched(&settings) != watched(&self.settings);
         self.settings = settings;
         if differs {
-            self.remake_gains(device, queue);
+            self.remake_watch(device, queue);
             self.pipelines.clear();
         }
     }
 
-    fn remake_gains(&mut self, device: &wgpu::Device, queue: &wgpu::Queue) {
-        let before = self.gains.take();
-        self.gains = Gains::new(device, queue, &self.rig, &self.settings);
+    fn remake_watch(&mut self, device: &wgpu::Device, queue: &wgpu::Queue) {
+        let before = self.watch.take();
+        self.watch = Watch::new(device, queue, &self.rig, &self.settings);
         self.rested = None;
-        if let (Some(gains), Some(before)) = (&mut self.gains, &before)
-            && gains.health().len() == before.health().len()
+        if let (Some(watch), Some(before)) = (&mut self.watch, &before)
+            && watch.health().len() == before.health().len()
         {
-            gains.go_on_from(queue, before);
+            watch.go_on_from(queue, before);
         }
     }
 
@@ -155,6 +163,7 @@ impl StitchPass {
     /// [`StitchError`] if the picture is larger than the GPU's textures; the pass then goes on as it was.
     pub fn set_plan(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, plan: StitchPlan) -> Result<(), StitchError> {
         gpu::check_size(device, UVec2::from_array(plan.settings.size_px))?;
+        check_overlaps(device, &plan.map, &plan.settings)?;
         let StitchPlan { calibration, rig, settings, rows, map } = plan;
         if calibration != self.calibration {
             self.rested = Some(0);
@@ -210,16 +219,17 @@ impl StitchPass {
         // While the calibration glides, what lenses see of the same is found where it was; once it rests, anew.
         match &mut self.rested {
             Some(frames) if *frames < RESTS_AFTER_FRAMES => *frames += 1,
-            Some(_) => self.remake_gains(device, queue),
+            Some(_) => self.remake_watch(device, queue),
             None => {}
         }
-        Ok(self.gains.as_mut().and_then(|gains| gains.measure(device, queue, encoder, inputs, at)))
+        self.now = at;
+        Ok(self.watch.as_mut().and_then(|watch| watch.measure(device, queue, encoder, inputs, at)))
     }
 
     /// How each lens of the rig fares, in its order; empty where nothing is measured. What a lens that is not good sees comes from its
     /// neighbours, where they see it.
     pub fn lens_health(&self) -> &[LensHealth] {
-        self.gains.as_ref().map_or(&[], Gains::health)
+        self.watch.as_ref().map_or(&[], Watch::health)
     }
 
     /// Records the stitch of one frame: `inputs` in the rig's order, in any pixel format, at any size of the rig's shape;
@@ -238,7 +248,7 @@ impl StitchPass {
     ) -> Result<(), StitchError> {
         self.check_inputs(inputs)?;
         gpu::check_output(output, UVec2::from_array(self.settings.size_px))?;
-        self.take_gains(device, queue)?;
+        self.take_measured(device, queue)?;
         self.write_uniforms(queue, inputs);
         self.make_pipelines(device, inputs);
         let GpuMap { tiles, weights, sums, runs, uniforms, bands, correction_sampler, .. } = &self.map;
@@ -251,7 +261,7 @@ impl StitchPass {
             wgpu::BindingResource::Sampler(correction_sampler),
             bands.tiles.as_entire_binding(),
             wgpu::BindingResource::TextureView(&bands.layers),
-            wgpu::BindingResource::TextureView(self.gains.as_ref().map_or(&self.no_blocks.view, Gains::blocks)),
+            wgpu::BindingResource::TextureView(self.watch.as_ref().map_or(&self.no_blocks.view, Watch::blocks)),
         ];
         let groups: Vec<wgpu::BindGroup> =
             inputs.iter().map(|input| self.program.bind_group(device, input, uniforms, &more)).collect();
@@ -278,23 +288,27 @@ impl StitchPass {
         self.map = GpuMap::new(device, queue, &self.rig, map);
         // They hold the old map's buffers.
         self.program.forget_bind_groups();
+        self.move_seams(queue);
         self.written.clear();
     }
 
     /// Takes in what was measured; a lens that dropped out or came back makes it a new map.
-    fn take_gains(&mut self, device: &wgpu::Device, queue: &wgpu::Queue) -> Result<(), StitchError> {
-        let Some(gains) = &mut self.gains else { return Ok(()) };
-        if !gains.take(queue) {
-            return Ok(());
+    fn take_measured(&mut self, device: &wgpu::Device, queue: &wgpu::Queue) -> Result<(), StitchError> {
+        let Some(watch) = &mut self.watch else { return Ok(()) };
+        let change = watch.take(queue, self.now);
+        if change.health {
+            self.mark_health();
+            self.remap(device, queue)?;
+        } else if change.seams {
+            self.move_seams(queue);
         }
-        self.mark_health();
-        self.remap(device, queue)
+        Ok(())
     }
 
     /// Marks the lenses that dropped out; says whether there are any.
     fn mark_health(&mut self) -> bool {
-        let Some(gains) = &self.gains else { return false };
-        for (lens, health) in self.rig.lenses.iter_mut().zip(gains.health()) {
+        let Some(watch) = &self.watch else { return false };
+        for (lens, health) in self.rig.lenses.iter_mut().zip(watch.health()) {
             lens.is_out = *health != LensHealth::Good;
         }
         self.rig.lenses.iter().any(|lens| lens.is_out)
@@ -305,6 +319,12 @@ impl StitchPass {
         let map = StitchMap::with_tiles(&self.rig, &self.settings, self.rows.as_ref(), self.map.tile_px)?;
         self.replace_map(device, queue, map);
         Ok(())
+    }
+
+    fn move_seams(&mut self, queue: &wgpu::Queue) {
+        if let Some(seams) = self.watch.as_ref().and_then(Watch::seams) {
+            self.map.set_seams(queue, &seams);
+        }
     }
 
     fn check_inputs(&self, inputs: &[&GpuPicture]) -> Result<(), StitchError> {
@@ -332,7 +352,7 @@ impl StitchPass {
     fn write_uniforms(&mut self, queue: &wgpu::Queue, inputs: &[&GpuPicture]) {
         let mut lenses = [LensUniform::zeroed(); MAX_LENSES];
         for (index, (uniform, lens)) in lenses.iter_mut().zip(&self.rig.lenses).enumerate() {
-            let gain = self.gains.as_ref().map_or(Vec3::ONE, |gains| gains.of_lens(index));
+            let gain = self.watch.as_ref().map_or(Vec3::ONE, |watch| watch.of_lens(index));
             *uniform = LensUniform::new(lens, gain, self.rig.pictures[lens.picture], inputs[lens.picture]);
         }
         let weight_scale = (1.0 / self.map.weights_size.as_vec2()).to_array();
@@ -349,7 +369,7 @@ impl StitchPass {
 
     /// Whether gains differ within a lens.
     fn is_graded(&self) -> bool {
-        self.gains.is_some() && self.settings.exposure.side() > 1
+        self.watch.is_some() && self.settings.exposure.side() > 1
     }
 
     /// Makes the pipelines that the runs need and that are not there yet.
@@ -370,6 +390,21 @@ impl StitchPass {
     }
 }
 
+/// Refuses more pixels in overlaps than a buffer of the device holds.
+fn check_overlaps(device: &wgpu::Device, map: &StitchMap, settings: &StitchSettings) -> Result<(), StitchError> {
+    let (bytes, limit) = (GpuMap::sum_bytes(map), device.limits().max_storage_buffer_binding_size);
+    if bytes <= limit {
+        return Ok(());
+    }
+    let [width, height] = settings.size_px;
+    let (needed, allowed) = (bytes >> 20, limit >> 20);
+    let reason = format!(
+        "is {width}×{height}: the lenses' overlaps take {needed} MiB of one buffer, and this GPU allows {allowed} MiB. Choose a smaller \
+         picture, Fixed seams or a narrower fade"
+    );
+    Err(StitchError::Setting { setting: "size_px", reason })
+}
+
 /// How many threads share a column of a tile. A software GPU is quickest with few threads that do much each, a real one
 /// needs many to hide the memory's latency.
 fn lanes(device: &wgpu::Device) -> u32 {
@@ -378,8 +413,8 @@ fn lanes(device: &wgpu::Device) -> u32 {
 
 #[cfg(test)]
 impl StitchPass {
-    /// The gains in use.
-    pub(super) fn gains(&self) -> Option<&Gains> {
-        self.gains.as_ref()
+    /// What it keeps of what changes with the pictures.
+    pub(super) fn watch(&self) -> Option<&Watch> {
+        self.watch.as_ref()
     }
 }

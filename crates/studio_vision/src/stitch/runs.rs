@@ -3,7 +3,9 @@
 use super::{
     bands::BandsPass,
     gpu,
-    map::{CELL_PX, Layer, StitchMap, Tile},
+    map::{CELL_PX, Layer, StitchMap},
+    seams::{SeamMap, SeamOffsets},
+    tile::Tile,
 };
 use crate::rig::{MAX_LENSES, PreparedLens, PreparedRig};
 use bevy::math::{UVec2, Vec3};
@@ -68,6 +70,7 @@ pub(super) struct GpuMap {
     pub tile_px: u32,
     pub runs: Vec<Run>,
     pub uniforms: wgpu::Buffer,
+    seams: Option<SeamMap>,
 }
 
 impl LensUniform {
@@ -117,6 +120,11 @@ impl Kernel {
 }
 
 impl GpuMap {
+    /// Bytes of the buffer that shares of overlaps are added up in.
+    pub fn sum_bytes(map: &StitchMap) -> u64 {
+        map.sum_px.max(1) * 8
+    }
+
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, rig: &PreparedRig, map: StitchMap) -> Self {
         use wgpu::BufferUsages as U;
         let buffer = |label, size, usage| {
@@ -169,12 +177,23 @@ impl GpuMap {
                 &map.weights,
             ),
             weights_size: map.weights_size,
-            sums: buffer("stitch sums", map.sum_px.max(1) * 8, U::STORAGE),
+            sums: buffer("stitch sums", Self::sum_bytes(&map), U::STORAGE),
             bands: BandsPass::new(device, queue, map.bands.as_ref()),
             correction_sampler: linear_sampler(device, "stitch correction", map.bands.as_ref().is_some_and(|bands| bands.wraps)),
             tile_px: map.tile_px(),
             uniforms: buffer("stitch runs", UNIFORM_STRIDE * runs.len().max(1) as u64, U::UNIFORM | U::COPY_DST),
             runs,
+            seams: map.seams,
+        }
+    }
+
+    /// Moves the seams.
+    pub fn set_seams(&mut self, queue: &wgpu::Queue, offsets: &[SeamOffsets]) {
+        let Some(seams) = &mut self.seams else { return };
+        seams.weigh(offsets);
+        gpu::write_bytes(queue, self.weights.texture(), &seams.weights);
+        if let Some(cells) = &seams.cells {
+            self.bands.set_weights(queue, &cells.lenses);
         }
     }
 }

@@ -48,6 +48,18 @@ pub enum StitchExposure {
     },
 }
 
+/// Where lenses meet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Reflect, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum StitchSeams {
+    /// Where both see equally deep into their pictures.
+    #[default]
+    Fixed,
+    /// Where both see the same and nothing moves: around people and things near by, as far as the overlap is wide. Holds still where nothing
+    /// changes. All of the overlap is drawn from both lenses.
+    Adaptive,
+}
+
 impl StitchExposure {
     /// Gains in a row of a lens.
     pub(super) fn side(self) -> u32 {
@@ -70,6 +82,8 @@ pub struct StitchSettings {
     pub orientation: YawPitchRoll,
     /// How lenses are blended.
     pub blend: StitchBlend,
+    /// Where lenses meet.
+    pub seams: StitchSeams,
     /// How lenses of unequal exposure and colour are brought together.
     pub exposure: StitchExposure,
     /// How long gains take to follow a change, in seconds, 0 to 60: after this time 63 % of it is made up for.
@@ -85,6 +99,7 @@ impl Default for StitchSettings {
             size_px: [3840, 1920],
             orientation: YawPitchRoll::default(),
             blend: StitchBlend::default(),
+            seams: StitchSeams::default(),
             exposure: StitchExposure::default(),
             exposure_settle_s: 1.0,
             distance_m: None,

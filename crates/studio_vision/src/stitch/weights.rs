@@ -25,28 +25,45 @@ impl WeightRule {
         Self { fade_deg: width.max(step_deg), edge_deg: step_deg.min(WIDEST_EDGE_DEG) }
     }
 
+    /// How far a seam fades to both sides, in degrees.
+    pub fn fade_deg(&self) -> f64 {
+        self.fade_deg
+    }
+
     /// Replaces each lens's distance inside of its picture's edge (degrees; negative is outside) by its weight. The
     /// weights add up to 1, or less towards where no lens sees anything.
     ///
     /// A lens weighs ½ where its distance equals its best rival's, and fades as far as the setting says to both sides; it
     /// must also be half of that inside of its own picture, so that it has no weight at its edge.
     pub fn weigh(&self, edges_deg: &mut [f64]) {
+        self.weigh_shifted(edges_deg, None);
+    }
+
+    /// The same with a seam that lies elsewhere: where the first of two lenses sees so many degrees deeper than in the middle between both, and
+    /// the second as much less deep.
+    pub fn weigh_shifted(&self, edges_deg: &mut [f64], shift: Option<([usize; 2], f64)>) {
+        let shifted = |index: usize, edge: f64| match shift {
+            Some(([first, _], degrees)) if first == index => edge - degrees,
+            Some(([_, second], degrees)) if second == index => edge + degrees,
+            _ => edge,
+        };
         let best = |skip: Option<usize>, edges: &[f64]| {
             let others = edges.iter().enumerate().filter(|(index, _)| Some(*index) != skip);
-            others.map(|(_, edge)| *edge).fold(f64::NEG_INFINITY, f64::max)
+            others.map(|(index, edge)| shifted(index, *edge)).fold(f64::NEG_INFINITY, f64::max)
         };
-        let nearest = best(None, edges_deg);
-        if nearest <= 0.0 {
+        let deepest = edges_deg.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if deepest <= 0.0 {
             edges_deg.fill(0.0);
             return;
         }
-        let coverage = (nearest / self.edge_deg).min(1.0);
-        let winner = edges_deg.iter().position(|edge| *edge == nearest);
+        let coverage = (deepest / self.edge_deg).min(1.0);
+        let nearest = best(None, edges_deg);
+        let winner = (0..edges_deg.len()).find(|index| shifted(*index, edges_deg[*index]) == nearest);
         let second = best(winner, edges_deg);
         let mut sum = 0.0;
         for (index, edge) in edges_deg.iter_mut().enumerate() {
             let rival = if Some(index) == winner { second } else { nearest };
-            let across = 0.5 + (*edge - rival) / (2.0 * self.fade_deg);
+            let across = 0.5 + (shifted(index, *edge) - rival) / (2.0 * self.fade_deg);
             let inside = *edge / (self.fade_deg / 2.0);
             *edge = across.min(inside).clamp(0.0, 1.0);
             sum += *edge;

@@ -45,21 +45,17 @@ pub(super) struct BandsMap {
 }
 
 impl BandsMap {
-    /// Works out the bands from the weights of each lens in each cell. Of `tiles` those near seams are kept.
-    pub fn new(size_px: UVec2, bands: u32, wraps: bool, cells: &[Vec<f32>], tiles: Vec<LayerTile>) -> Self {
+    /// Works out the bands from the weights of each lens in each cell. Of `tiles` those near seams are kept, wherever weights of `reach` have
+    /// them.
+    pub fn new(size_px: UVec2, bands: u32, wraps: bool, cells: &[Vec<f32>], reach: &[Vec<f32>], tiles: Vec<LayerTile>) -> Self {
         let mut sizes = vec![size_in_cells(size_px)];
         while sizes.len() < bands as usize && sizes[sizes.len() - 1].min_element() >= 2 * SHORTEST_TEXELS {
             sizes.push((sizes[sizes.len() - 1] + 1) / 2);
         }
         // Where levels do not halve evenly, the edges would not meet at the same place.
         let wraps = wraps && size_px.x.is_multiple_of(CELL_PX << (sizes.len() - 1));
-        let mut weights = vec![cells.concat()];
-        for pair in sizes.windows(2) {
-            let finer = &weights[weights.len() - 1];
-            let texels = pair[0].element_product() as usize;
-            weights.push(finer.chunks_exact(texels).flat_map(|lens| halve(lens, pair[0], pair[1], wraps)).collect());
-        }
-        let near = near_seams(&sizes, &weights, wraps);
+        let near = near_seams(&sizes, &pyramid(&sizes, reach, wraps), wraps);
+        let weights = pyramid(&sizes, cells, wraps);
         let mut map = Self { sizes, wraps, tiles: Vec::new(), weights, lenses: cells.len() as u32, near };
         map.tiles = tiles.into_iter().filter(|tile| map.is_near(tile.origin.map(u32::from).into(), tile.cells, 2)).collect();
         map.tiles.sort_by_key(|tile| tile.lens);
@@ -73,6 +69,17 @@ impl BandsMap {
         let column = |x: i32| if self.wraps { x.rem_euclid(size.x) } else { x.clamp(0, size.x - 1) };
         (low.y.max(0)..high.y.min(size.y)).any(|y| (low.x..high.x).any(|x| self.near[(y * size.x + column(x)) as usize]))
     }
+}
+
+/// The weights of all levels from those of the finest: for each level, one lens after the other.
+pub(super) fn pyramid(sizes: &[UVec2], cells: &[Vec<f32>], wraps: bool) -> Vec<Vec<f32>> {
+    let mut weights = vec![cells.concat()];
+    for pair in sizes.windows(2) {
+        let finer = &weights[weights.len() - 1];
+        let texels = pair[0].element_product() as usize;
+        weights.push(finer.chunks_exact(texels).flat_map(|lens| halve(lens, pair[0], pair[1], wraps)).collect());
+    }
+    weights
 }
 
 /// A picture's size in cells.

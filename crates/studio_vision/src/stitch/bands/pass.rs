@@ -1,6 +1,6 @@
 //! The coarse bands on the GPU.
 
-use super::{BandsMap, LayerTile};
+use super::{BandsMap, LayerTile, pyramid};
 use bevy::math::UVec2;
 use half::f16;
 use studio_gpu::pass::{ComputeKernel, Dispatch, shader};
@@ -15,6 +15,9 @@ pub(crate) struct BandsPass {
     /// What is added to each lens's picture in the plain stitch, an array with a texel for each cell.
     pub correction: wgpu::TextureView,
     dispatches: Vec<Dispatch>,
+    sizes: Vec<UVec2>,
+    wraps: bool,
+    weights: Vec<wgpu::TextureView>,
 }
 
 impl BandsPass {
@@ -31,7 +34,8 @@ impl BandsPass {
         queue.write_buffer(&buffer, 0, bytemuck::cast_slice(tiles));
         let Some(map) = map else {
             let [layers, correction] = core::array::from_fn(|_| array(device, FORMAT, UVec2::ONE, 1).1);
-            return Self { layers, tiles: buffer, correction, dispatches: Vec::new() };
+            let (sizes, weights) = (Vec::new(), Vec::new());
+            return Self { layers, tiles: buffer, correction, dispatches: Vec::new(), sizes, wraps: false, weights };
         };
         // As they are seen, and continued where they are not.
         let [layers, continued]: [Vec<_>; 2] =
@@ -79,7 +83,22 @@ impl BandsPass {
             let resources = [(1, TextureView(layers)), (3, TextureView(blend)), (4, TextureView(correction))];
             dispatches.push(kernel("correct", false).prepare(device, &resources, map.sizes[0]));
         }
-        Self { layers: layers[0].clone(), tiles: buffer, correction: continued[0].clone(), dispatches }
+        Self {
+            layers: layers[0].clone(),
+            tiles: buffer,
+            correction: continued[0].clone(),
+            dispatches,
+            sizes: map.sizes.clone(),
+            wraps: map.wraps,
+            weights,
+        }
+    }
+
+    /// Blends with other weights of each lens in each cell from now on.
+    pub fn set_weights(&self, queue: &wgpu::Queue, cells: &[Vec<f32>]) {
+        for (view, weights) in self.weights.iter().zip(pyramid(&self.sizes, cells, self.wraps)) {
+            write_weights(queue, view.texture(), &weights);
+        }
     }
 
     /// Records what comes between the layers and the stitch.
@@ -116,8 +135,13 @@ fn array(device: &wgpu::Device, format: wgpu::TextureFormat, size: UVec2, layers
 
 fn weight_array(device: &wgpu::Device, queue: &wgpu::Queue, size: UVec2, lenses: u32, weights: &[f32]) -> wgpu::TextureView {
     let (texture, view) = array(device, wgpu::TextureFormat::R16Float, size, lenses);
+    write_weights(queue, &texture, weights);
+    view
+}
+
+fn write_weights(queue: &wgpu::Queue, texture: &wgpu::Texture, weights: &[f32]) {
+    let size = UVec2::new(texture.width(), texture.height());
     let halves: Vec<u16> = weights.iter().map(|weight| f16::from_f32(*weight).to_bits()).collect();
     let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(2 * size.x), rows_per_image: Some(size.y) };
     queue.write_texture(texture.as_image_copy(), bytemuck::cast_slice(&halves), layout, texture.size());
-    view
 }

@@ -1,7 +1,7 @@
 //! What the coarse bands take from the map of the plain stitch.
 
 use super::size_in_cells;
-use crate::stitch::map::{CELL_PX, biquadratic};
+use crate::stitch::{map::CELL_PX, tile::biquadratic};
 use bevy::math::UVec2;
 use bytemuck::{Pod, Zeroable};
 
@@ -44,6 +44,7 @@ impl LayerTile {
 }
 
 /// The weight of each lens in each cell of a picture.
+#[derive(Clone, Debug)]
 pub(in crate::stitch) struct CellWeights {
     columns: u32,
     pub lenses: Vec<Vec<f32>>,

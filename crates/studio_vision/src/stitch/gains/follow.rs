@@ -1,10 +1,7 @@
 //! Gains over time: they follow what is measured, and stay where nothing can be.
 
-use super::{
-    measure::PatchColor,
-    overlap::Overlaps,
-    solve::{Difference, solve_blocks, solve_lenses},
-};
+use super::solve::{Difference, solve_blocks, solve_lenses};
+use crate::stitch::watch::{Overlaps, PatchColor};
 use bevy::math::Vec3;
 use std::time::Duration;
 
@@ -73,13 +70,14 @@ struct LensState {
 }
 
 /// The gains in use.
-pub(super) struct Follower {
+pub(in crate::stitch) struct Follower {
     /// For red, green and blue, the logarithm of each lens's gain of light.
     lenses: [Vec<f64>; 3],
     /// What each block adds; empty without blocks.
     blocks: [Vec<f64>; 3],
     side: usize,
-    settle_s: f64,
+    /// None: gains stay as the rig's.
+    settle_s: Option<f64>,
     has_started: bool,
     states: Vec<LensState>,
     health: Vec<LensHealth>,
@@ -87,14 +85,14 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// Starts with the rig's own gains. Without blocks, `side` is 1.
-    pub fn new(lenses: usize, side: usize, settle_s: f32) -> Self {
+    /// Starts with the rig's own gains, and stays there without a time to settle in. Without blocks, `side` is 1.
+    pub fn new(lenses: usize, side: usize, settle_s: Option<f32>) -> Self {
         let blocks = if side > 1 { lenses * side * side } else { 0 };
         Self {
             lenses: core::array::from_fn(|_| vec![0.0; lenses]),
             blocks: core::array::from_fn(|_| vec![0.0; blocks]),
             side,
-            settle_s: f64::from(settle_s),
+            settle_s: settle_s.map(f64::from),
             has_started: false,
             states: vec![LensState::default(); lenses],
             health: vec![LensHealth::Good; lenses],
@@ -104,13 +102,16 @@ impl Follower {
 
     /// Takes the gains and the lenses' health from another of the same rig.
     pub fn go_on_from(&mut self, before: &Self) {
+        self.states.clone_from(&before.states);
+        self.health.clone_from(&before.health);
+        if self.settle_s.is_none() {
+            return;
+        }
         self.lenses.clone_from(&before.lenses);
         if self.side == before.side {
             self.blocks.clone_from(&before.blocks);
         }
         self.has_started = before.has_started;
-        self.states.clone_from(&before.states);
-        self.health.clone_from(&before.health);
     }
 
     /// Takes in what was measured at a moment. Says whether a lens dropped out or came back.
@@ -123,8 +124,10 @@ impl Follower {
         let passed_s = passed.min(LONGEST_STEP_S);
         let last = last.map(|(_, colors)| colors);
         let changed = self.examine(overlaps, colors, last.as_deref(), passed_s);
-        if last.is_none_or(|last| !is_cut(overlaps, colors, &last)) {
-            self.approach(overlaps, colors, passed_s);
+        if let Some(settle_s) = self.settle_s
+            && last.is_none_or(|last| !is_cut(overlaps, colors, &last))
+        {
+            self.approach(overlaps, colors, passed_s, settle_s);
         }
         changed
     }
@@ -148,7 +151,7 @@ impl Follower {
     }
 
     /// Moves the gains towards those that explain what was measured.
-    fn approach(&mut self, overlaps: &Overlaps, colors: &[PatchColor], passed_s: f64) {
+    fn approach(&mut self, overlaps: &Overlaps, colors: &[PatchColor], passed_s: f64, settle_s: f64) {
         let usable: Vec<_> = (overlaps.comparisons.iter())
             .filter(|comparison| {
                 comparison.lenses.iter().all(|lens| self.states[*lens].counts())
@@ -163,7 +166,7 @@ impl Follower {
         }
         let all = (0..counts.len()).all(is_measured);
         // Without one of the lenses the others' mean is no longer the rig's: then they stay around where they are.
-        let share = if self.has_started && self.settle_s > 0.0 { 1.0 - (-passed_s / self.settle_s).exp() } else { 1.0 };
+        let share = if self.has_started && settle_s > 0.0 { 1.0 - (-passed_s / settle_s).exp() } else { 1.0 };
         let most = if self.has_started { QUICKEST_PER_S * passed_s } else { f64::INFINITY };
         for channel in 0..3 {
             let differences: Vec<Difference> = (usable.iter())

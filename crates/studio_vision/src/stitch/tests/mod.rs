@@ -1,3 +1,4 @@
+pub(super) mod feed;
 mod map;
 mod picture;
 mod refusals;

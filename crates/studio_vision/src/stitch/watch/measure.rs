@@ -17,7 +17,7 @@ const THREADS: u32 = 64;
 /// Measurements under way at most.
 const RING: usize = 3;
 /// Bytes that are found of a patch.
-const PATCH_BYTES: usize = 8;
+const PATCH_BYTES: usize = 12;
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -32,17 +32,19 @@ const RUN_STRIDE: u64 = 256;
 
 /// What was found of a patch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct PatchColor {
+pub(in crate::stitch) struct PatchColor {
     /// Mean red, green and blue light, 0 to 1.
     pub light: [f32; 3],
     /// The share of it that is neither black nor clipped, 0 to 1.
     pub usable: f32,
+    /// Standard deviation of its gamma-coded luma, 0 to 1.
+    pub detail: f32,
 }
 
 impl PatchColor {
     fn read(bytes: &[u8; PATCH_BYTES]) -> Self {
         let half = |index: usize| f16::from_le_bytes([bytes[2 * index], bytes[2 * index + 1]]).to_f32();
-        Self { light: [half(0), half(1), half(2)], usable: half(3) }
+        Self { light: [half(0), half(1), half(2)], usable: half(3), detail: half(4) }
     }
 }
 
