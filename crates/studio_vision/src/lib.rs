@@ -1,5 +1,6 @@
 //! Lens models, rigs, stitching, stabilisation, optical flow, disparity and frame synthesis, on the GPU.
 
+pub mod calibrate;
 pub mod disparity;
 pub mod flow;
 pub mod lens;

@@ -90,7 +90,7 @@ impl PreparedLens {
     /// How far inside of its picture a lens that is out says it sees anything, at most: any neighbour sees it better.
     const OUT_DEG: f64 = 1.0;
 
-    fn new(index: usize, lens: &RigLens, pictures: &[UVec2]) -> Result<Self, RigError> {
+    pub(crate) fn new(index: usize, lens: &RigLens, pictures: &[UVec2]) -> Result<Self, RigError> {
         let fail = |field, reason: String| Err(RigError::Field { index, name: lens.name.clone(), field, reason });
         let projector =
             LensProjector::new(&lens.lens).map_err(|source| RigError::Lens { index, name: lens.name.clone(), source })?;
@@ -166,6 +166,16 @@ impl PreparedLens {
         let from_lens = distance_m.map_or(direction, |distance| direction * distance - self.translation_m);
         let pixel = self.projector.project_extended(self.lens_from_rig * from_lens)?;
         Some(LensSample { pixel, edge_deg: self.edge_deg(pixel) })
+    }
+
+    /// The pixel that a point of the rig's frame, in metres, is seen at, going on smoothly outside of the lens's picture.
+    pub fn project_point(&self, point: DVec3) -> Option<DVec2> {
+        self.projector.project_extended(self.lens_from_rig * (point - self.translation_m))
+    }
+
+    /// Where the lens stands in the rig's frame, in metres.
+    pub fn position_m(&self) -> DVec3 {
+        self.translation_m
     }
 
     /// The direction in the rig's frame that a pixel sees, going on smoothly outside of the lens's picture.

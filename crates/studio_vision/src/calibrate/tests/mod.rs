@@ -1,0 +1,3 @@
+mod boards;
+mod orah;
+mod virtual_rig;
