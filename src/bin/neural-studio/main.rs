@@ -1,6 +1,7 @@
 //! The `neural-studio` program.
 
 mod blueprint;
+mod calibrate;
 mod cameras;
 mod demo;
 mod edit;
@@ -30,6 +31,8 @@ enum Command {
     View(view::ViewArgs),
     /// List the cameras that can be captured
     Cameras,
+    /// Find lens models from boards, and refine rigs from their pictures
+    Calibrate(calibrate::CalibrateArgs),
     /// List, show and check headset profiles
     Headsets(headsets::HeadsetsArgs),
     /// Look into USD scenes, convert and show them
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::View(args) => view::run(args),
         Command::Cameras => cameras::run(),
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Headsets(args) => headsets::run(args),
         Command::Usd(args) => usd::run(args),
         Command::Edit(args) => edit::run(args),
