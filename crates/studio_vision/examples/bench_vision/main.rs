@@ -6,10 +6,11 @@
 //! ```
 //!
 //! Each topic is a file. A topic's limits are those of our own records (`passed`); the peers' records begin with `peer:` and have none.
-//! `--data` is the folder of ground truth: `flow/middlebury`, `stereo`, `stereo_vr` and `video` as their files say. What is absent is said, and skipped.
+//! `--data` is the folder of ground truth: `fisheye`, `flow/middlebury`, `stereo`, `stereo_vr` and `video` as their files say. What is absent is said, and skipped.
 //! OpenCV runs in the Python that `NEURAL_STUDIO_OPENCV_PYTHON` names, which `cargo xtask bench` sets up.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the lines are what the program is for")]
 
+mod calibrate;
 mod disparity;
 mod flow;
 mod peers;
@@ -51,12 +52,13 @@ impl Bench {
 }
 
 /// The topics in the order they run in.
-const TOPICS: [(&str, fn(&Bench) -> AnyResult<()>); 5] = [
+const TOPICS: [(&str, fn(&Bench) -> AnyResult<()>); 6] = [
     ("flow", flow::run),
     ("disparity", disparity::run),
     ("synthesis", synthesis::run),
     ("stitch", stitch::run),
     ("stabilise", stabilise::run),
+    ("calibrate", calibrate::run),
 ];
 
 fn main() -> AnyResult<()> {

@@ -148,7 +148,32 @@ def stitch(folder, runs):
             show(f"multi-band blender, 5 bands, {name}{case}", p50, p95, psnr_db=10 * np.log10(255**2 / error), **more)
 
 
-TOPICS = {"disparity": disparity, "flow": flow, "stitch": stitch}
+def calibrate(folder, runs):
+    """calibrateCamera with five coefficients on corners of findChessboardCornersSB and of the classical detector; RMS over both coordinates."""
+    pictures = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted(folder.glob("left*.png"))]
+    board = np.zeros((54, 3), np.float32)
+    board[:, :2] = np.mgrid[0:9, 0:6].T.reshape(-1, 2) * 25.0
+    criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 60, 1e-4)
+
+    def classical(picture):
+        found, corners = cv2.findChessboardCorners(picture, (9, 6))
+        return found, cv2.cornerSubPix(picture, corners, (5, 5), (-1, -1), criteria) if found else None
+
+    detectors = [("findChessboardCornersSB", lambda picture: cv2.findChessboardCornersSB(picture, (9, 6))), ("findChessboardCorners", classical)]
+    for name, detect in detectors:
+
+        def solve():
+            corners = [corners for found, corners in map(detect, pictures) if found]
+            size = pictures[0].shape[::-1]
+            rms, matrix, *_ = cv2.calibrateCamera([board] * len(corners), corners, size, None, None)
+            return rms, matrix, len(corners)
+
+        (rms, matrix, views), p50, p95 = timed(min(runs, 3), solve)
+        more = {"fx_px": matrix[0, 0], "fy_px": matrix[1, 1], "cx_px": matrix[0, 2] + 0.5, "cy_px": matrix[1, 2] + 0.5}
+        show(f"calibrateCamera, {name}", p50, p95, rms_px=rms, views=views, **more)
+
+
+TOPICS = {"calibrate": calibrate, "disparity": disparity, "flow": flow, "stitch": stitch}
 
 if __name__ == "__main__":
     TOPICS[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))
