@@ -91,7 +91,7 @@ pub struct ViewArgs {
     #[arg(long, value_name = "MS")]
     target_delay: Option<f32>,
     /// Which rendition to receive: auto (with --record high), low, high, or one by its size such as 1280x640
-    #[arg(long, default_value = "auto", value_parser = parse_quality)]
+    #[arg(long, value_name = "QUALITY", default_value = "auto")]
     quality: StreamQuality,
     /// Print no figures at the end
     #[arg(long)]
@@ -124,16 +124,6 @@ pub fn parse_size(text: &str) -> Result<UVec2, String> {
         Some(size) if size.min_element() >= 16 && size.max_element() <= 16_384 => Ok(size),
         _ => Err("give width and height from 16 to 16384, such as 1280x720".to_owned()),
     }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "any other word may be a rendition's name: which there are, the stream tells")]
-fn parse_quality(text: &str) -> Result<StreamQuality, String> {
-    Ok(match text {
-        "auto" => StreamQuality::Auto,
-        "low" => StreamQuality::Low,
-        "high" => StreamQuality::High,
-        name => StreamQuality::Named(name.to_owned()),
-    })
 }
 
 /// What the viewer's systems share.

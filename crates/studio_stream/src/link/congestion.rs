@@ -20,9 +20,8 @@ const LOSS_SHARE: f64 = 0.15;
 const LOSS_BYTES: u64 = 48 * 1200;
 /// How long the fastest round trip counts.
 const BASE: Duration = Duration::from_secs(10);
-/// Packets in flight that are always allowed: on a path of a megabit they wait for a tenth of a second. And those at the start: a
-/// key frame of a small stream.
-const LEAST_PACKETS: u64 = 10;
+/// Packets in flight that are always allowed, and those at the start: a key frame of a small stream.
+const LEAST_PACKETS: u64 = 32;
 const FIRST_PACKETS: u64 = 48;
 /// A round trip lasts at least this long here, so that it has some packets.
 const LEAST_ROUND: Duration = Duration::from_millis(10);

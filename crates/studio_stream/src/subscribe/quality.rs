@@ -7,6 +7,7 @@
 //! `web/test/vectors/quality.json`.
 
 use bevy::prelude::*;
+use core::{convert::Infallible, str::FromStr};
 use std::collections::BTreeMap;
 
 /// A larger rendition is only taken when so many times its bit rate fit.
@@ -33,6 +34,20 @@ pub enum StreamQuality {
     High,
     /// The one of this size, such as `1280x640`, or on the track of this name. Where there is none: as `Auto`.
     Named(String),
+}
+
+impl FromStr for StreamQuality {
+    type Err = Infallible;
+
+    /// `auto`, `low`, `high`; any other word may be a rendition's name: which there are, the stream tells.
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "auto" => Self::Auto,
+            "low" => Self::Low,
+            "high" => Self::High,
+            name => Self::Named(name.to_owned()),
+        })
+    }
 }
 
 /// A rendition that is offered.
