@@ -60,7 +60,7 @@ pub mod prelude {
         pin::{DataType, FedBy, Feeds, Pin, PinDirection, PinOf, PinSpec, Pins},
         registry::{AppNodeExt, InputPath, NodeKind, ReflectNode},
         schedule::StudioSystems,
-        status::{FailureReport, NodeStatus},
+        status::{FailureReport, NodeStatus, NodeWarning},
         value::{AppCpuNodeExt, CpuRun, ExposedSettings, PinValue, Value},
     };
 }

@@ -73,27 +73,43 @@ impl NodeStatus {
     }
 }
 
-/// What other threads and the render world say of nodes; bounded, applied to [`NodeStatus`] once a frame.
+/// What a node that runs has to say to people: something is wrong that it makes up for.
+#[derive(Component, Clone, Debug, PartialEq, Eq)]
+pub struct NodeWarning(pub String);
+
+/// What other threads and the render world say of nodes; bounded, applied to [`NodeStatus`] and [`NodeWarning`] once a frame.
 #[derive(Resource, Clone, Default)]
-pub struct FailureReport(Arc<Mutex<Vec<(Entity, Result<(), String>)>>>);
+pub struct FailureReport(Arc<Mutex<Vec<(Entity, Report)>>>);
+
+/// One thing that is said of a node.
+enum Report {
+    Success,
+    Failure(String),
+    Warning(Option<String>),
+}
 
 impl FailureReport {
     const MAX_PENDING: usize = 4096;
 
     /// Notes that a node delivered a frame.
     pub fn success(&self, node: Entity) {
-        self.push(node, Ok(()));
+        self.push(node, Report::Success);
     }
 
     /// Notes that a node failed.
     pub fn failure(&self, node: Entity, error: impl ToString) {
-        self.push(node, Err(error.to_string()));
+        self.push(node, Report::Failure(error.to_string()));
     }
 
-    fn push(&self, node: Entity, outcome: Result<(), String>) {
+    /// Notes what a node that runs has to say, in place of what it said before; none takes that back. Say it when it changes.
+    pub fn warning(&self, node: Entity, words: Option<String>) {
+        self.push(node, Report::Warning(words));
+    }
+
+    fn push(&self, node: Entity, report: Report) {
         let mut pending = self.0.lock();
         if pending.len() < Self::MAX_PENDING {
-            pending.push((node, outcome));
+            pending.push((node, report));
         }
     }
 }
@@ -106,17 +122,55 @@ pub fn are_there_reports(reports: Res<FailureReport>) -> bool {
 /// Writes the reports onto the nodes. A change of error is logged once, not every retry.
 pub fn apply_reports(world: &mut World) {
     let reports = core::mem::take(&mut *world.resource::<FailureReport>().0.lock());
-    for (node, outcome) in reports {
-        let is_news = |error: &str| world.get::<NodeStatus>(node).is_some_and(|status| status.error() != Some(error));
-        if let Err(error) = &outcome
-            && is_news(error)
-        {
-            warn!("{}: {error}", crate::link::node_label(world, node));
+    for (node, report) in reports {
+        match report {
+            Report::Success => {
+                if let Some(mut status) = world.get_mut::<NodeStatus>(node) {
+                    status.count_frame();
+                }
+            }
+            Report::Failure(error) => {
+                if world.get::<NodeStatus>(node).is_some_and(|status| status.error() != Some(&error)) {
+                    warn!("{}: {error}", crate::link::node_label(world, node));
+                }
+                if let Some(mut status) = world.get_mut::<NodeStatus>(node) {
+                    status.fail(error);
+                }
+            }
+            Report::Warning(words) => {
+                if let Some(words) = &words {
+                    warn!("{}: {words}", crate::link::node_label(world, node));
+                }
+                let Ok(mut entity) = world.get_entity_mut(node) else { continue };
+                match words {
+                    Some(words) => entity.insert(NodeWarning(words)),
+                    None => entity.remove::<NodeWarning>(),
+                };
+            }
         }
-        let Some(mut status) = world.get_mut::<NodeStatus>(node) else { continue };
-        match outcome {
-            Ok(()) => status.count_frame(),
-            Err(error) => status.fail(error),
-        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_stays_until_it_is_taken_back_and_the_node_runs_on() {
+        let mut world = World::new();
+        world.init_resource::<FailureReport>();
+        let node = world.spawn(NodeStatus::default()).id();
+        let gone = world.spawn_empty().id();
+        world.despawn(gone);
+        let report = world.resource::<FailureReport>().clone();
+        report.warning(node, Some("a lens is black".to_owned()));
+        report.warning(gone, Some("nobody hears this".to_owned()));
+        report.success(node);
+        apply_reports(&mut world);
+        assert_eq!(world.get::<NodeWarning>(node), Some(&NodeWarning("a lens is black".to_owned())));
+        assert_eq!(world.get::<NodeStatus>(node), Some(&NodeStatus::Running { frames: 1 }));
+        report.warning(node, None);
+        apply_reports(&mut world);
+        assert_eq!(world.get::<NodeWarning>(node), None);
     }
 }

@@ -188,6 +188,7 @@ fn draw_node(brush: &Brush, frame: &mut Frame, place: usize, rect: Rect, under: 
     let selected = frame.editor.selection.contains(&node.name);
     let status = frame.world.get::<NodeStatus>(node.entity);
     let error = status.and_then(NodeStatus::error);
+    let warning = frame.world.get::<NodeWarning>(node.entity).map(|warning| warning.0.as_str());
     let runs = frame.world.resource::<CompiledGraph>().runs(node.entity) || node.kind == "Subgraph";
     let radius = CornerRadius::same((6.0 * zoom).min(20.0) as u8);
     let fade = if node.bypass || node.placeholder { 0.5 } else { 1.0 };
@@ -195,6 +196,7 @@ fn draw_node(brush: &Brush, frame: &mut Frame, place: usize, rect: Rect, under: 
     let edge = match (selected, error, matches!(under, Hit::Node(at) if *at == place)) {
         (true, ..) => Stroke::new(2.5, colors.selection),
         (_, Some(_), _) => Stroke::new(2.0, colors.error),
+        _ if warning.is_some() => Stroke::new(2.0, colors.warning),
         (.., true) => Stroke::new(1.5, colors.hovered),
         _ => Stroke::new(1.0, colors.edge),
     };
@@ -214,9 +216,10 @@ fn draw_node(brush: &Brush, frame: &mut Frame, place: usize, rect: Rect, under: 
             .painter
             .line_segment([on_screen.left_bottom(), on_screen.right_top() + egui::vec2(0.0, measures::TITLE * zoom)], stroke);
     }
-    if let Some(error) = error.filter(|_| zoom >= LABELS_FROM) {
+    let words = error.map(|error| (error, colors.error)).or(warning.map(|warning| (warning, colors.warning)));
+    if let Some((words, color)) = words.filter(|_| zoom >= LABELS_FROM) {
         let at = on_screen.left_bottom() + egui::vec2(0.0, 4.0 * zoom);
-        brush.words(at, Align2::LEFT_TOP, error, 12.0, colors.error, 320.0);
+        brush.words(at, Align2::LEFT_TOP, words, 12.0, color, 320.0);
     }
     let Some(picture) = node.picture_rect().filter(|_| zoom >= WORDS_FROM) else { return };
     let shift = rect.min - node.rect.min;

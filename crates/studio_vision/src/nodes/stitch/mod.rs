@@ -142,6 +142,7 @@ fn run_stitch(
     In(run): In<GpuNodeRun>,
     settings: Res<NodeSettings<Stitch>>,
     rigs: Res<Rigs>,
+    report: Res<FailureReport>,
     mut states: Local<NodeStates<StitchState>>,
     mut gpu: GpuContext,
 ) -> Result {
@@ -157,11 +158,14 @@ fn run_stitch(
         StitchState::Rig(stitch) => {
             stitch.follow(device, queue, &wanted, rig, first.stamp, live)?;
             let pictures: Vec<&GpuPicture> = frames.iter().map(|frame| frame.picture.as_ref()).collect();
-            if !live {
-                // What the frame before was measured with counts for this one, however long it takes.
+            if !live && stitch.is_measured() {
+                // What was measured in the frame before counts for this one, however long it takes.
                 device.poll(wgpu::PollType::wait_indefinitely())?;
             }
             let (output, measurement) = stitch.draw(device, queue, encoder, &pictures, first.stamp)?;
+            if let Some(words) = stitch.news_of_lenses() {
+                report.warning(run.node, words);
+            }
             if let Some(measurement) = measurement {
                 gpu.copies.count(first.stamp.frame_id, CopyKind::Readback, measurement.bytes() as usize);
                 gpu.after_submit(move || measurement.deliver());

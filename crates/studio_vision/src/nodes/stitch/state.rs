@@ -109,6 +109,8 @@ pub(super) struct RigStitch {
     level_from_view: DMat3,
     /// How the lenses fare, as people were told.
     health: Vec<LensHealth>,
+    /// Whether the last picture was measured.
+    measured: bool,
 }
 
 struct Nadir {
@@ -137,6 +139,7 @@ impl RigStitch {
             nadir: None,
             level_from_view: DMat3::IDENTITY,
             health: Vec::new(),
+            measured: false,
         })
     }
 
@@ -291,6 +294,21 @@ impl RigStitch {
         Ok(())
     }
 
+    /// Whether a measurement of the last picture is under way.
+    pub fn is_measured(&self) -> bool {
+        self.measured
+    }
+
+    /// What to warn of now, if that changed: of lenses that deliver nothing worth showing.
+    pub fn news_of_lenses(&mut self) -> Option<Option<String>> {
+        let health = self.pass.lens_health();
+        if self.health == health {
+            return None;
+        }
+        self.health = health.to_vec();
+        Some(words_of(&self.target, &self.health))
+    }
+
     /// Records the picture, and what lies over it; and a measurement of the lenses' exposures, to be delivered once the commands are submitted.
     pub fn draw(
         &mut self,
@@ -302,7 +320,7 @@ impl RigStitch {
     ) -> Result<(Arc<GpuPicture>, Option<StitchMeasurement>)> {
         let measurement = self.pass.measure(device, queue, encoder, pictures, stamp.pts.as_duration())?;
         self.pass.encode(device, queue, encoder, pictures, &self.output, None)?;
-        tell_health(&self.target, &mut self.health, self.pass.lens_health());
+        self.measured = measurement.is_some();
         let mut output = &self.output;
         if let Some(Fade { pass, output: before, mixed, crossfade, part, .. }) = &mut self.fade {
             // A rig whose pictures these never were has nothing to fade from.
@@ -318,19 +336,11 @@ impl RigStitch {
     }
 }
 
-/// Says when a lens drops out or comes back.
-fn tell_health(rig: &Rig, told: &mut Vec<LensHealth>, health: &[LensHealth]) {
-    told.resize(health.len(), LensHealth::Good);
-    for ((lens, told), health) in rig.lenses.iter().zip(told).zip(health) {
-        if told != health {
-            let (rig, lens, words) = (&rig.name, &lens.name, health.words());
-            match health {
-                LensHealth::Good => info!("rig “{rig}”: the lens “{lens}” {words} again"),
-                _ => warn!("rig “{rig}”: the lens “{lens}” {words}. Its neighbours fill what they see of it."),
-            }
-            *told = *health;
-        }
-    }
+/// What to say of lenses that deliver nothing worth showing; none if all do.
+fn words_of(rig: &Rig, health: &[LensHealth]) -> Option<String> {
+    let bad = rig.lenses.iter().zip(health).filter(|(_, health)| **health != LensHealth::Good);
+    let words: Vec<String> = bad.map(|(lens, health)| format!("the lens “{}” {}", lens.name, health.words())).collect();
+    (!words.is_empty()).then(|| format!("{}. Its neighbours fill what they see of it.", words.join("; ")))
 }
 
 /// The settings of a map whose view is turned as the rig hangs and against how it moves.
