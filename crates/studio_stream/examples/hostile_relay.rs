@@ -294,5 +294,11 @@ fn main() -> Result<(), Error> {
         // Whoever started it is gone.
         std::process::exit(0);
     });
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(relay(link, expired, hostile))
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(relay(link, expired, hostile))?;
+    // `wtransport` takes a runtime that ends before its sessions do for a fault.
+    std::process::exit(0)
 }
