@@ -213,7 +213,11 @@ fn rig_from_points(args: &RigArgs, rig: &Rig, free: Free, surface: Surface) -> R
         return Err("--report and --residuals show pictures: give one for each of the rig's cameras".into());
     }
     let (file, text) = (args.rig.display().to_string(), fs::read_to_string(&args.rig)?);
-    let points = if file.ends_with(".pto") { ControlPoint::from_pto(&file, &text) } else { ControlPoint::from_ptv(&file, &text) };
+    let points = match args.rig.extension().and_then(|ending| ending.to_str()) {
+        Some("pto") => ControlPoint::from_pto(&file, &text),
+        Some("ptv" | "json") => ControlPoint::from_ptv(&file, &text),
+        _ => Ok(Vec::new()),
+    };
     let points = match points {
         Ok(points) if !points.is_empty() => points,
         Ok(_) => return Err(format!("{file} has no control points: give one picture for each of the rig's cameras").into()),

@@ -18,7 +18,7 @@ const LEAST_MATCHES: usize = 8;
 /// A lens that is more black or white than this says too little.
 const LARGEST_UNUSABLE: f64 = 0.9;
 /// A direction less certain than this is not taken.
-const LARGEST_SIGMA_DEG: f64 = 0.5;
+const LARGEST_SIGMA_DEG: f64 = 1.0;
 
 /// How much larger the root mean square of what was held out may become while its median falls: matches that are none.
 const LARGEST_RMS_RATIO: f64 = 1.25;
@@ -340,8 +340,9 @@ impl Finder<'_> {
         let agree = consensus(&self.settings.surface, &places, self.settings.agree_deg.to_radians());
         let agreeing: Vec<ControlPoint> =
             found.iter().zip(&agree).filter(|(_, agrees)| **agrees).map(|((point, _), _)| *point).collect();
-        let by_chance = found.len() as f64 * (self.settings.agree_deg / search_deg).powi(2).min(1.0);
-        let needed = LEAST_MATCHES.max(if self.settings.agree_deg < search_deg { (3.0 * by_chance) as usize } else { 0 });
+        // Where the search is much wider than what may disagree, many pairs that agree by chance are a small share of all.
+        let share = (self.settings.agree_deg / search_deg).powi(2);
+        let needed = if share < 0.1 { LEAST_MATCHES.max((3.0 * share * found.len() as f64) as usize) } else { LEAST_MATCHES };
         if agreeing.len() < needed { Vec::new() } else { agreeing }
     }
 }

@@ -139,7 +139,7 @@ impl Input<'_> {
                 if !(fov_deg > 0.0 && fov_deg < if kind == "rectilinear" { 180.0 } else { 360.0 }) {
                     return Err(self.fail(format!("`horizontalFov` is {fov_deg}: a `{kind}` lens cannot show as much")));
                 }
-                Lens::ideal(model.clone(), fov_deg, crop_width, [0.0; 2]).focal_px
+                Lens::ideal(model, fov_deg, crop_width, [0.0; 2]).focal_px
             }
             _ => {
                 let horizontal = of_geometry("horizontalFocal", None)?;

@@ -1,6 +1,6 @@
 //! Checkerboards in pictures.
 //!
-//! Corners come from the ChESS detector (Bennett and Lasenby, “ChESS – Quick and Robust Detection of Chess-board Features”, CVIU 2014). They
+//! Corners come from the `ChESS` detector (Bennett and Lasenby, “`ChESS` – Quick and Robust Detection of Chess-board Features”, CVIU 2014). They
 //! are joined to a lattice from neighbour to neighbour along their own axes, so that a lens may bend the board as it likes.
 
 use crate::calibrate::{CalibrateError, GrayPicture};
@@ -155,12 +155,12 @@ fn neighbours(crosses: &[Cross], index: usize) -> [Option<usize>; 4] {
             continue;
         }
         let away = away / distance;
-        for side in 0..4 {
+        for (side, nearest) in nearest.iter_mut().enumerate() {
             let axis = own.axes[side % 2] * if side < 2 { 1.0 } else { -1.0 };
             let is_ahead = away.dot(axis) > 0.0 && away.perp_dot(axis).abs() < OFF_AXIS;
             let is_joined = cross.axes.iter().any(|axis| away.perp_dot(*axis).abs() < OFF_AXIS);
-            if is_ahead && is_joined && nearest[side].is_none_or(|(least, _)| distance < least) {
-                nearest[side] = Some((distance, other));
+            if is_ahead && is_joined && nearest.is_none_or(|(least, _)| distance < least) {
+                *nearest = Some((distance, other));
             }
         }
     }

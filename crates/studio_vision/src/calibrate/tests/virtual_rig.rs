@@ -151,7 +151,8 @@ fn a_dark_lens_stays_and_the_others_are_refined() {
     assert!(refined.lenses[3].kept.contains("black: is its cap on"), "{:?}", refined.lenses[3]);
     assert!(refined.warnings.iter().any(|warning| warning.contains("lens 3")), "{:?}", refined.warnings);
     let (mut found, mut wanted) = (refined.rig, truth);
-    (found.lenses.pop(), wanted.lenses.pop());
+    found.lenses.pop();
+    wanted.lenses.pop();
     assert!(apart_deg(&found, &wanted) < 0.03);
 }
 
