@@ -29,7 +29,6 @@ pub use negotiate::{OFFERED_PROTOCOLS_HEADER, PROTOCOLS, SELECTED_PROTOCOL_HEADE
 pub use progress::Progress;
 pub use relay::{PathConditions, RelayStats, UdpRelay};
 pub use streams::{LinkRecv, LinkSend};
-pub(crate) use tuning::fit_send_window;
 pub use tuning::transport_config;
 pub use webtransport::WebTransportLink;
 

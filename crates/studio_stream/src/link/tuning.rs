@@ -20,9 +20,8 @@ const DATAGRAM_RECEIVE_BYTES: usize = 512 * 1024;
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// All streams of a connection together.
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
-/// What may wait to be sent or acknowledged: at first and at least, and at most, which bounds what one stalled viewer pins in
-/// memory. Less would hold back a stream of some megabits while it sends lost packets again.
-const SEND_WINDOW_BYTES: [u64; 2] = [128 * 1024, 8 * 1024 * 1024];
+/// What is kept for retransmission: bounds what one stalled viewer pins in memory.
+const SEND_WINDOW_BYTES: u64 = 8 * 1024 * 1024;
 /// Streams that a peer may have open at once, each way: groups of video and of coarse motion, and control.
 const STREAMS: u32 = 256;
 
@@ -50,7 +49,7 @@ pub fn transport_config() -> quinn::TransportConfig {
         .datagram_receive_buffer_size(Some(DATAGRAM_RECEIVE_BYTES))
         .stream_receive_window(STREAM_WINDOW_BYTES.into())
         .receive_window(CONNECTION_WINDOW_BYTES.into())
-        .send_window(SEND_WINDOW_BYTES[0])
+        .send_window(SEND_WINDOW_BYTES)
         .ack_frequency_config(Some(acks))
         .packet_threshold(REORDERED_PACKETS)
         .time_threshold(LOST_AFTER_ROUND_TRIPS)
@@ -60,11 +59,4 @@ pub fn transport_config() -> quinn::TransportConfig {
         // Without this a low-rate stream would wait behind a busy one of the same priority.
         .send_fairness(true);
     config
-}
-
-/// Has a connection take no more than it can send soon: what may be on its way, and as much again. What is still the protocol's can be left when newer pictures come, and
-/// goes after those that matter more; what is QUIC's is sent, however old.
-pub(crate) fn fit_send_window(connection: &quinn::Connection) {
-    let [least, most] = SEND_WINDOW_BYTES;
-    connection.set_send_window((connection.stats().path.cwnd * 2).clamp(least, most));
 }

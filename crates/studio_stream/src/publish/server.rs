@@ -8,7 +8,7 @@ use super::{
 use crate::{
     link::{
         Conditioned, Conditions, Link, OFFERED_PROTOCOLS_HEADER, PROTOCOLS, Progress, SELECTED_PROTOCOL_HEADER, WebTransportLink,
-        fit_send_window, offer, select, transport_config,
+        offer, select, transport_config,
     },
     viewer_link::token_of,
 };
@@ -47,10 +47,8 @@ const MAX_INCOMING: usize = 256;
 const CLOSED_STOPPED: VarInt = VarInt::from_u32(0);
 /// Session code for a viewer that stopped reading, HTTP's 408.
 const CLOSED_STALLED: u32 = 408;
-/// The shortest time after which a viewer may count as one that stopped reading.
-pub(super) const STALL_CHECK: Duration = Duration::from_secs(1);
 /// How often viewers are looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+pub(super) const STALL_CHECK: Duration = Duration::from_secs(1);
 /// Session code for a publisher with no room, HTTP's 503.
 pub(crate) const CLOSED_FULL: u32 = 503;
 
@@ -243,7 +241,7 @@ impl Server {
         };
         let ended = tokio::select! {
             ended = served => ended,
-            () = self.look_after(&progress, &quic) => {
+            () = self.stall(&progress) => {
                 count(&self.stalled);
                 tracing::warn!(%peer, "a viewer stopped reading");
                 quic.close(CLOSED_STALLED.into(), b"the viewer stopped reading");
@@ -262,10 +260,9 @@ impl Server {
 
     /// Waits until the viewer has taken nothing for too long. Until then it is only skipped ahead; but for each group that it
     /// was skipped over a little is kept to tell it so, which must end some time.
-    async fn look_after(&self, progress: &Progress, quic: &quinn::Connection) {
+    async fn stall(&self, progress: &Progress) {
         while progress.stuck_for(Instant::now()) < self.stall_timeout {
-            fit_send_window(quic);
-            sleep(LOOK_EVERY).await;
+            sleep(STALL_CHECK / 4).await;
         }
     }
 
