@@ -81,7 +81,7 @@ enum SceneViewError {
     NoViewpoint(String),
     #[error("the size {0}×{1} is too small: both sides must be at least 2 pixels")]
     Size(u32, u32),
-    #[error("no rig is loaded: give the scene view a rig file (.rig.ron or .pto), and look above for why it did not load")]
+    #[error("no rig is loaded: give the scene view a rig file (.rig.ron, .pto, .ptv, …), and look above for why it did not load")]
     NoRig,
     #[error(transparent)]
     Rig(#[from] studio_vision::rig::RigError),

@@ -3,7 +3,7 @@
 use super::DisparityError;
 use crate::rig::{
     Crop, Exposure, MAX_FILE_BYTES, OpenCvCamera, OpenCvModel, Orientation, Rig, RigError, RigLens, RigPicture, YawPitchRoll,
-    camera_of, read_entries,
+    camera_of, is_chain, read_entries,
 };
 use bevy::math::{DMat3, DQuat, DVec3};
 use std::{fs::File, io::Read as _, path::Path};
@@ -64,13 +64,14 @@ impl Rig {
     }
 }
 
-/// Reads the rig of a stereo pair: a `.rig.ron` or `.pto` file of two lenses, or an OpenCV stereo calibration.
+/// Reads the rig of a stereo pair: a `.rig.ron`, `.pto` or `.ptv` file of two lenses, a camera chain of Kalibr, or an OpenCV stereo
+/// calibration.
 ///
 /// # Errors
 /// [`DisparityError::Rig`] naming the file and what is wrong with it.
 pub fn read_stereo_rig(path: &Path, unit_m: f64) -> Result<Rig, DisparityError> {
     let file = path.display().to_string();
-    if file.ends_with(".ron") || file.ends_with(".pto") {
+    if [".ron", ".pto", ".ptv"].iter().any(|ending| file.ends_with(ending)) {
         return Ok(Rig::read(path)?);
     }
     let io = |source| RigError::Io { file: file.clone(), source };
@@ -80,5 +81,6 @@ pub fn read_stereo_rig(path: &Path, unit_m: f64) -> Result<Rig, DisparityError> 
         return Err(RigError::TooLarge { file }.into());
     }
     let text = String::from_utf8(bytes).map_err(|_| RigError::NotText { file: file.clone() })?;
-    Ok(Rig::from_opencv_stereo(&file, &text, unit_m)?)
+    let rig = if is_chain(&text) { Rig::from_kalibr(&file, &text) } else { Rig::from_opencv_stereo(&file, &text, unit_m) };
+    Ok(rig?)
 }

@@ -50,7 +50,7 @@ impl Rig {
 }
 
 /// Whether a YAML file is a camera chain.
-pub(super) fn is_chain(text: &str) -> bool {
+pub(crate) fn is_chain(text: &str) -> bool {
     text.lines().any(|line| line.trim_end() == "cam0:")
 }
 

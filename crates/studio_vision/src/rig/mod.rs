@@ -21,6 +21,7 @@ mod tests;
 pub use error::RigError;
 pub use file::{MAX_FILE_BYTES, RigLoader};
 pub use geometry::{LensSample, PreparedLens, PreparedRig};
+pub(crate) use kalibr::is_chain;
 pub use opencv::{OpenCvCamera, OpenCvModel};
 pub(crate) use opencv::{camera_of, parse_json, read_entries};
 

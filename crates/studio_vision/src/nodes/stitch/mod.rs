@@ -104,7 +104,7 @@ impl NodeKind for Stitch {
 /// Why a stitch node has no picture yet.
 #[derive(Debug, thiserror::Error)]
 enum StitchNodeError {
-    #[error("no rig is loaded: give the stitch a rig file (.rig.ron or .pto), and look above for why it did not load")]
+    #[error("no rig is loaded: give the stitch a rig file (.rig.ron, .pto, .ptv, …), and look above for why it did not load")]
     NoRig,
     #[error("the STMap {path} cannot be read: {reason}")]
     StMapFile { path: String, reason: String },
