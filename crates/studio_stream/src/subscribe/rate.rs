@@ -180,7 +180,7 @@ mod tests {
         let cases = [
             case("an even path", 8, &mut |_, chance| (even(30, 40.0, chance), Seen { received_bps: 4e6, ..Default::default() })),
             case("chance losses", 8, &mut |_, chance| {
-                let late = |index: usize, delay_ms: f64| if index % 5 == 0 { delay_ms + 90.0 } else { delay_ms };
+                let late = |index: usize, delay_ms: f64| if index.is_multiple_of(5) { delay_ms + 90.0 } else { delay_ms };
                 let delays: Vec<f64> = even(30, 40.0, chance);
                 (
                     delays.into_iter().enumerate().map(|(index, ms)| late(index, ms)).collect(),

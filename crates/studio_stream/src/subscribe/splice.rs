@@ -13,6 +13,8 @@ use studio_frame::prelude::*;
 
 /// How long the old rendition's last pictures are waited for once the new one has begun.
 const HOLD: Duration = Duration::from_millis(120);
+/// How far behind what was shown a picture may be that a full path held back. What is farther behind has another clock.
+const STALE_NS: u64 = 10_000_000_000;
 /// Pictures of the new one that are held meanwhile, at most.
 const HELD: usize = 64;
 /// A group may begin so long before the newest picture: what was shown already is only decoded.
@@ -109,11 +111,11 @@ impl Splice {
 
     fn hand_out(&mut self, mut unit: ReceivedUnit, out: &mut impl FnMut(ReceivedUnit)) {
         let pts = unit.unit.stamp.pts;
-        unit.decode_only = self.shown.is_some_and(|shown| shown >= pts && shown.0 - pts.0 <= OVERLAP_NS);
-        if !unit.decode_only {
-            if let Some(newest) = self.newest.replace(pts) {
-                self.interval_ns = pts.0.saturating_sub(newest.0);
-            }
+        unit.decode_only = self.shown.is_some_and(|shown| shown >= pts && shown.0 - pts.0 <= STALE_NS);
+        if !unit.decode_only
+            && let Some(newest) = self.newest.replace(pts)
+        {
+            self.interval_ns = pts.0.saturating_sub(newest.0);
         }
         out(unit);
     }

@@ -150,7 +150,7 @@ fn a_rendition_that_vanishes_while_it_is_watched_is_replaced_by_another() {
 }
 
 fn check(outcome: &Outcome) {
-    println!("{outcome:?}");
+    eprintln!("{outcome:?}");
     assert_eq!(outcome.out_of_order, 0, "{outcome:?}");
 }
 
