@@ -13,10 +13,10 @@ use neural_studio::{
     studio_gpu::{device::HeadlessGpu, picture::GpuPicture, readback::read_rgba},
     studio_vision::{
         rig::Rig,
-        stitch::{StitchBlend, StitchPass, StitchSettings},
+        stitch::{StitchBlend, StitchPass, StitchSeams, StitchSettings},
     },
 };
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let blend = match std::env::args().any(|argument| argument == "--feather") {
@@ -43,14 +43,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let HeadlessGpu { device, queue, .. } = HeadlessGpu::open()?;
     let input = GpuPicture::for_upload(&device, &frame)?;
     input.upload(&queue, &frame);
-    let settings = StitchSettings { blend, ..StitchSettings::equirectangular(2048, 1024) };
+    let settings = StitchSettings { blend, seams: StitchSeams::Adaptive, ..StitchSettings::equirectangular(2048, 1024) };
     let mut stitch = StitchPass::new(&device, &queue, &rig, &settings)?;
     let output = stitch.output_picture(&device, "stitched")?;
-    let mut encoder = device.create_command_encoder(&Default::default());
-    stitch.encode(&device, &queue, &mut encoder, &[&input], &output, None)?;
-    queue.submit([encoder.finish()]);
-
-    let pixels = read_rgba(&device, &queue, &output.planes[0])?;
+    let mut pixels = Vec::new();
+    // The first time it is measured what both lenses see; the second time exposures and the seam follow from that.
+    for _ in 0..2 {
+        let mut encoder = device.create_command_encoder(&Default::default());
+        let measurement = stitch.measure(&device, &queue, &mut encoder, &[&input], Duration::ZERO)?;
+        stitch.encode(&device, &queue, &mut encoder, &[&input], &output, None)?;
+        queue.submit([encoder.finish()]);
+        if let Some(measurement) = measurement {
+            measurement.deliver();
+        }
+        pixels = read_rgba(&device, &queue, &output.planes[0])?;
+    }
     image::RgbaImage::from_raw(2048, 1024, pixels).ok_or("a whole picture")?.save(&result)?;
     println!("{} → {}", picture.display(), result.display());
     Ok(())

@@ -33,8 +33,8 @@ pub(super) struct Splice {
     next: Option<Next>,
     newest: Option<MediaTime>,
     interval_ns: u64,
-    /// Up to here the rendition before showed the pictures.
-    shown: Option<MediaTime>,
+    /// Up to here the rendition before showed the pictures; and how far behind that, in nanoseconds, a picture may be that is decoded only.
+    shown: Option<(MediaTime, u64)>,
 }
 
 impl Splice {
@@ -102,7 +102,7 @@ impl Splice {
     fn switch(&mut self, out: &mut impl FnMut(ReceivedUnit)) {
         let Some(Next { track, held, .. }) = self.next.take() else { return };
         let continues = self.current.replace(track).is_some();
-        self.shown = self.newest;
+        self.shown = self.newest.map(|newest| (newest, if continues { STALE_NS } else { OVERLAP_NS }));
         for (at, mut unit) in held.into_iter().enumerate() {
             unit.after_gap &= at > 0 || !continues;
             self.hand_out(unit, out);
@@ -111,7 +111,7 @@ impl Splice {
 
     fn hand_out(&mut self, mut unit: ReceivedUnit, out: &mut impl FnMut(ReceivedUnit)) {
         let pts = unit.unit.stamp.pts;
-        unit.decode_only = self.shown.is_some_and(|shown| shown >= pts && shown.0 - pts.0 <= STALE_NS);
+        unit.decode_only = self.shown.is_some_and(|(shown, behind_ns)| shown >= pts && shown.0 - pts.0 <= behind_ns);
         if !unit.decode_only
             && let Some(newest) = self.newest.replace(pts)
         {
@@ -228,8 +228,8 @@ mod tests {
         assert_eq!(run.out, [0, 1, 2, 3, 4, 9]);
         run.splice.ended("b", now, |_| {});
         run.splice.go_to(Some("c"));
-        run.take("c", 3, true, 400);
-        assert_eq!((run.out.last(), run.splice.current()), (Some(&3), Some("c")), "another time line is better than nothing");
+        run.take("c", 1, true, 400);
+        assert_eq!((run.out.last(), run.splice.current()), (Some(&1), Some("c")), "another time line is better than nothing");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use bevy::{
 use serde::{Deserialize, Serialize};
 use state::StitchState;
 use std::sync::Arc;
-use studio_frame::{ledger::CopyKind, prelude::*};
+use studio_frame::prelude::*;
 use studio_gpu::prelude::*;
 use studio_graph::prelude::*;
 
@@ -167,7 +167,6 @@ fn run_stitch(
                 report.warning(run.node, words);
             }
             if let Some(measurement) = measurement {
-                gpu.copies.count(first.stamp.frame_id, CopyKind::Readback, measurement.bytes() as usize);
                 gpu.after_submit(move || measurement.deliver());
             }
             output

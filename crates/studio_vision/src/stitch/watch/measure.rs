@@ -52,7 +52,6 @@ impl PatchColor {
 /// [`deliver`](Self::deliver) was called.
 pub struct StitchMeasurement {
     slot: ReadbackSlot,
-    bytes: u64,
     at: Duration,
     results: QueueSender<(Duration, Vec<PatchColor>)>,
 }
@@ -60,18 +59,13 @@ pub struct StitchMeasurement {
 impl StitchMeasurement {
     /// Hands the result to the stitch when the GPU is done. Call it after the submission.
     pub fn deliver(self) {
-        let Self { slot, at, results, .. } = self;
+        let Self { slot, at, results } = self;
         // A lost device is said by whoever notices it first; gains stay as they are.
         slot.deliver(move |bytes| {
             if let Ok(bytes) = bytes {
                 results.send((at, bytes.as_chunks::<PATCH_BYTES>().0.iter().map(PatchColor::read).collect()));
             }
         });
-    }
-
-    /// Bytes that come back from the GPU.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
     }
 }
 
@@ -141,7 +135,7 @@ impl MeasurePass {
         }
         drop(pass);
         encoder.copy_buffer_to_buffer(&self.found, 0, slot.buffer(), 0, self.ring.bytes());
-        Some(StitchMeasurement { slot, bytes: self.ring.bytes(), at, results: self.sender.clone() })
+        Some(StitchMeasurement { slot, at, results: self.sender.clone() })
     }
 
     /// The newest measurement that has come since, and when its frame was.
