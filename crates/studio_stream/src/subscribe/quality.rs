@@ -62,7 +62,7 @@ pub struct Offer<'a> {
 }
 
 impl Offer<'_> {
-    fn is_named(&self, name: &str) -> bool {
+    pub(super) fn is_named(&self, name: &str) -> bool {
         self.track == name
             || name
                 .split_once(['x', '×'])

@@ -10,6 +10,9 @@ use tokio::sync::Notify;
 /// Tracks that cannot be decoded and are remembered.
 const UNDECODABLE: usize = 64;
 
+/// A session so old has named all its renditions, in seconds.
+const NAMED_AFTER_S: f64 = 3.0;
+
 /// The rendition that is received.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rendition {
@@ -24,6 +27,8 @@ pub struct Rendition {
 #[derive(Default)]
 struct State {
     wanted: StreamQuality,
+    /// Whether it was said that what is wanted by name is not there.
+    is_missing: bool,
     wanted_px: Option<f64>,
     undecodable: BTreeSet<String>,
     /// The track to receive: that which is received, or is gone over to.
@@ -47,7 +52,7 @@ impl Selection {
     pub(super) fn set_wanted(&self, wanted: StreamQuality) {
         let mut state = self.state.lock();
         if state.wanted != wanted {
-            state.wanted = wanted;
+            (state.wanted, state.is_missing) = (wanted, false);
             drop(state);
             self.changed.notify_one();
         }
@@ -110,6 +115,19 @@ impl Selection {
             .collect();
         let room = QualityRoom { wanted_bps, wanted_px: state.wanted_px.unwrap_or(f64::INFINITY) };
         let target = chooser.choose(&state.wanted, &offers, preferred, room, now_s);
+        if let StreamQuality::Named(name) = &state.wanted
+            && !state.is_missing
+            && now_s > NAMED_AFTER_S
+            && !offers.is_empty()
+            && !offers.iter().any(|offer| offer.is_named(name))
+        {
+            let there: Vec<String> = offers.iter().map(|offer| format!("{}x{}", offer.size.x, offer.size.y)).collect();
+            tracing::warn!(
+                "the stream has no rendition “{name:.40}”, so the one that fits best is received: there are {}",
+                there.join(", ")
+            );
+            state.is_missing = true;
+        }
         state.target.clone_from(&target);
         state.offered = offered.to_vec();
         target

@@ -62,7 +62,7 @@ impl StitchPass {
         gpu::check_size(device, UVec2::from_array(settings.size_px))?;
         let map = StitchMap::new(&rig, settings)?;
         check_overlaps(device, &map, settings)?;
-        let map = GpuMap::new(device, queue, &rig, map);
+        let map = GpuMap::new(device, queue, &rig, map, None);
         let more = [
             gpu::storage(true, size_of::<Tile>()),
             gpu::OUTPUT,
@@ -285,7 +285,7 @@ impl StitchPass {
     }
 
     fn replace_map(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, map: StitchMap) {
-        self.map = GpuMap::new(device, queue, &self.rig, map);
+        self.map = GpuMap::new(device, queue, &self.rig, map, Some(&self.map));
         // They hold the old map's buffers.
         self.program.forget_bind_groups();
         self.move_seams(queue);

@@ -125,7 +125,8 @@ impl GpuMap {
         map.sum_px.max(1) * 8
     }
 
-    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, rig: &PreparedRig, map: StitchMap) -> Self {
+    /// Brings a map to the GPU. A map that takes the place of one `before` takes over what it can.
+    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, rig: &PreparedRig, map: StitchMap, before: Option<&Self>) -> Self {
         use wgpu::BufferUsages as U;
         let buffer = |label, size, usage| {
             device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
@@ -178,7 +179,7 @@ impl GpuMap {
             ),
             weights_size: map.weights_size,
             sums: buffer("stitch sums", Self::sum_bytes(&map), U::STORAGE),
-            bands: BandsPass::new(device, queue, map.bands.as_ref()),
+            bands: BandsPass::new(device, queue, map.bands.as_ref(), before.map(|before| &before.bands)),
             correction_sampler: linear_sampler(device, "stitch correction", map.bands.as_ref().is_some_and(|bands| bands.wraps)),
             tile_px: map.tile_px(),
             uniforms: buffer("stitch runs", UNIFORM_STRIDE * runs.len().max(1) as u64, U::UNIFORM | U::COPY_DST),

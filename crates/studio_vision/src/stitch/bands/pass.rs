@@ -18,11 +18,49 @@ pub(crate) struct BandsPass {
     sizes: Vec<UVec2>,
     wraps: bool,
     weights: Vec<wgpu::TextureView>,
+    kernels: Option<Kernels>,
+}
+
+/// What the bands are worked out with; of pairs, the second is for the coarsest level.
+struct Kernels {
+    wraps: bool,
+    halve: ComputeKernel,
+    continue_layers: [ComputeKernel; 2],
+    blend: [ComputeKernel; 2],
+    correct: ComputeKernel,
+}
+
+impl Kernels {
+    fn new(device: &wgpu::Device, wraps: bool) -> Self {
+        let module = shader(device, "stitch bands", include_str!("../../../../../shaders/stitch_bands.wgsl"));
+        let kernel = |entry: &str, coarsest: bool| {
+            let constants = [("WRAPS", wraps), ("COARSEST", coarsest)].map(|(name, value)| (name, f64::from(u8::from(value))));
+            ComputeKernel::of_module(device, &module, entry, &constants, ComputeKernel::PIXELS_8X8)
+        };
+        Self {
+            wraps,
+            halve: kernel("halve", false),
+            continue_layers: [false, true].map(|coarsest| kernel("continue_layers", coarsest)),
+            blend: [false, true].map(|coarsest| kernel("blend", coarsest)),
+            correct: kernel("correct", false),
+        }
+    }
+
+    /// The same for the textures of another map.
+    fn for_another(&self) -> Self {
+        Self {
+            wraps: self.wraps,
+            halve: self.halve.for_another(),
+            continue_layers: self.continue_layers.each_ref().map(ComputeKernel::for_another),
+            blend: self.blend.each_ref().map(ComputeKernel::for_another),
+            correct: self.correct.for_another(),
+        }
+    }
 }
 
 impl BandsPass {
-    /// Makes the textures of a map.
-    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, map: Option<&BandsMap>) -> Self {
+    /// Makes the textures of a map. A view that turns has a new map with every picture: it takes its kernels from the one `before`.
+    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, map: Option<&BandsMap>, before: Option<&Self>) -> Self {
         let tiles = map.map_or(&[][..], |map| &map.tiles);
         let bytes = size_of::<LayerTile>().max(size_of_val(tiles)) as u64;
         let buffer = device.create_buffer(&wgpu::BufferDescriptor {
@@ -35,7 +73,16 @@ impl BandsPass {
         let Some(map) = map else {
             let [layers, correction] = core::array::from_fn(|_| array(device, FORMAT, UVec2::ONE, 1).1);
             let (sizes, weights) = (Vec::new(), Vec::new());
-            return Self { layers, tiles: buffer, correction, dispatches: Vec::new(), sizes, wraps: false, weights };
+            return Self {
+                layers,
+                tiles: buffer,
+                correction,
+                dispatches: Vec::new(),
+                sizes,
+                wraps: false,
+                weights,
+                kernels: None,
+            };
         };
         // As they are seen, and continued where they are not.
         let [layers, continued]: [Vec<_>; 2] =
@@ -44,30 +91,22 @@ impl BandsPass {
             .map(|(&size, weights)| weight_array(device, queue, size, map.lenses, weights))
             .collect();
         let blended: Vec<_> = map.sizes.iter().map(|&size| plain(device, size)).collect();
-        let module = shader(device, "stitch bands", include_str!("../../../../../shaders/stitch_bands.wgsl"));
-        let kernel = |entry: &str, coarsest: bool| {
-            let constants =
-                [("WRAPS", map.wraps), ("COARSEST", coarsest)].map(|(name, value)| (name, f64::from(u8::from(value))));
-            ComputeKernel::of_module(device, &module, entry, &constants, ComputeKernel::PIXELS_8X8)
-        };
+        let same = before.and_then(|before| before.kernels.as_ref()).filter(|kernels| kernels.wraps == map.wraps);
+        let kernels = same.map_or_else(|| Kernels::new(device, map.wraps), Kernels::for_another);
         use wgpu::BindingResource::TextureView;
         let mut dispatches = Vec::new();
-        let halve = kernel("halve", false);
         for (pair, size) in layers.windows(2).zip(&map.sizes[1..]) {
             let resources = [(0, TextureView(&pair[0])), (4, TextureView(&pair[1]))];
-            dispatches.push(halve.prepare(device, &resources, *size));
+            dispatches.push(kernels.halve.prepare(device, &resources, *size));
         }
         let top = layers.len() - 1;
         // The coarsest level has none above it: the finest stands in, and is not read.
         let levels = || (1..=top).rev().map(|level| (level, if level == top { 0 } else { level + 1 }));
-        let kernels = |entry: &str| [kernel(entry, false), kernel(entry, true)];
-        let continue_layers = kernels("continue_layers");
         for (level, above) in levels() {
             let resources =
                 [(0, TextureView(&layers[level])), (1, TextureView(&continued[above])), (4, TextureView(&continued[level]))];
-            dispatches.push(continue_layers[usize::from(level == top)].prepare(device, &resources, map.sizes[level]));
+            dispatches.push(kernels.continue_layers[usize::from(level == top)].prepare(device, &resources, map.sizes[level]));
         }
-        let blend = kernels("blend");
         for (level, above) in levels() {
             let resources = [
                 (0, TextureView(&continued[level])),
@@ -76,12 +115,12 @@ impl BandsPass {
                 (3, TextureView(&blended[above])),
                 (5, TextureView(&blended[level])),
             ];
-            dispatches.push(blend[usize::from(level == top)].prepare(device, &resources, map.sizes[level]));
+            dispatches.push(kernels.blend[usize::from(level == top)].prepare(device, &resources, map.sizes[level]));
         }
         // Where there is one level only, nothing lacks: the corrections stay zero.
         if let ([correction, layers, ..], [_, blend, ..]) = (continued.as_slice(), blended.as_slice()) {
             let resources = [(1, TextureView(layers)), (3, TextureView(blend)), (4, TextureView(correction))];
-            dispatches.push(kernel("correct", false).prepare(device, &resources, map.sizes[0]));
+            dispatches.push(kernels.correct.prepare(device, &resources, map.sizes[0]));
         }
         Self {
             layers: layers[0].clone(),
@@ -91,6 +130,7 @@ impl BandsPass {
             sizes: map.sizes.clone(),
             wraps: map.wraps,
             weights,
+            kernels: Some(kernels),
         }
     }
 

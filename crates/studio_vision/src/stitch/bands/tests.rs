@@ -1,11 +1,12 @@
 use super::*;
-use crate::rig::PreparedRig;
+use crate::rig::{PreparedRig, YawPitchRoll};
 use crate::stitch::{
-    StitchBlend, StitchMap, StitchSettings,
+    StitchBlend, StitchMap, StitchPass, StitchSettings,
     reference::Image,
-    tests::{coloured_sphere, gear360, gear360_frame, stitch_on_gpu, turned, upload_rgba},
+    tests::{GPU, coloured_sphere, gear360, gear360_frame, stitch_on_gpu, turned, upload_rgba},
 };
 use bevy::math::DVec3;
+use studio_gpu::{device::HeadlessGpu, readback::read_rgba};
 
 const SIZE: UVec2 = UVec2::new(1024, 512);
 
@@ -91,4 +92,23 @@ fn weights_of_all_levels_add_up_and_only_surroundings_of_seams_are_drawn() {
     let drawn: u32 = bands.tiles.iter().map(|tile| tile.cells * tile.cells).sum();
     let cells = bands.sizes[0].element_product() * bands.lenses;
     assert!(drawn < cells * 3 / 4, "{drawn} of {cells} cells are drawn");
+}
+
+#[test]
+fn a_view_that_turned_before_is_like_one_that_did_not() {
+    let HeadlessGpu { device, queue, .. } = &*GPU;
+    let (rig, input) = (gear360(), upload_rgba(&two_greys()));
+    let new = || StitchPass::new(device, queue, &rig, &bands(4)).expect("valid");
+    let turn = |pass: &mut StitchPass, yaw_deg: f64| {
+        pass.set_orientation(device, queue, YawPitchRoll::new(yaw_deg, 20.0, 0.0)).expect("finite");
+        let output = pass.output_picture(device, "turned").expect("fits");
+        let mut encoder = device.create_command_encoder(&Default::default());
+        pass.encode(device, queue, &mut encoder, &[&input], &output, None).expect("pictures fit");
+        queue.submit([encoder.finish()]);
+        read_rgba(device, queue, &output.planes[0]).expect("readable")
+    };
+    let mut turning = new();
+    for yaw_deg in [10.0, 40.0, 130.0] {
+        assert!(turn(&mut turning, yaw_deg) == turn(&mut new(), yaw_deg), "at {yaw_deg} degrees");
+    }
 }
