@@ -35,7 +35,7 @@ use bevy::{app::PluginGroupBuilder, prelude::*};
 /// | the graph | [`GraphPlugin`](studio_graph::GraphPlugin) | nodes, pins, links, compiled order, failures |
 /// | GPU | [`StudioGpuPlugin`](studio_gpu::StudioGpuPlugin) | upload, the driver of GPU nodes, `ColorConvert`, `CameraMove`, `LatencyMark`, `Preview`, `WindowOutput` |
 /// | media | [`StudioMediaPlugin`](studio_media::nodes::StudioMediaPlugin) | `CameraInput`, `VideoFileInput`, `StillInput`, `TestPatternInput`, `VideoEncoder`, `Recorder`, `AudioFileInput`, `MicrophoneInput`, `ToneInput`, `AudioEncoder`, `AudioOutput` |
-/// | vision | [`StudioVisionPlugin`](studio_vision::nodes::StudioVisionPlugin) | `Stitch`, `OpticalFlow`, `FrameSynthesis` |
+/// | vision | [`StudioVisionPlugin`](studio_vision::nodes::StudioVisionPlugin) | `Stitch`, `Stabilise`, `OpticalFlow`, `Disparity`, `FrameSynthesis` |
 /// | effects | [`StudioEffectsPlugin`](studio_effects::StudioEffectsPlugin) | `Transform2d`, `Crop`, `Blend`, `Switch`, `ColorCorrection`, `TextOverlay` |
 /// | stages | [`UsdPlugin`](studio_scene::stage::UsdPlugin) | USD stages as entities: `UsdStageRoot` |
 /// | | [`UsdSyncPlugin`](studio_scene::sync::UsdSyncPlugin) | stages, entities and graph in step; `UsdScene`, `SceneModel`, `SceneCamera`, `SceneLight` |

@@ -2,8 +2,8 @@
 
 use super::DisparityError;
 use crate::rig::{
-    Crop, Exposure, MAX_FILE_BYTES, OpenCvCamera, OpenCvModel, Orientation, Rig, RigError, RigLens, RigPicture, YawPitchRoll,
-    camera_of, is_chain, read_entries,
+    MAX_FILE_BYTES, OpenCvCamera, OpenCvModel, Orientation, Rig, RigError, RigLens, RigPicture, YawPitchRoll, camera_of,
+    is_chain, read_entries,
 };
 use bevy::math::{DMat3, DQuat, DVec3};
 use std::{fs::File, io::Read as _, path::Path};
@@ -43,15 +43,9 @@ impl Rig {
         let lens = |name: &str, picture: u32, keys: [&[&str]; 2], turn: DMat3, at: DVec3| -> Result<_, RigError> {
             let (size_px, lens) = camera_of(&values, &camera, keys[0], keys[1])?;
             let lens = RigLens {
-                name: format!("{file}, {name}"),
-                picture,
-                region: None,
-                lens,
                 orientation: Orientation::Quaternion(DQuat::from_mat3(&turn).to_array()),
                 translation_m: at.to_array(),
-                crop: Crop::Full,
-                vignetting: None,
-                exposure: Exposure::default(),
+                ..RigLens::new(format!("{file}, {name}"), picture, lens)
             };
             Ok((RigPicture { size_px }, lens))
         };

@@ -1,6 +1,6 @@
 //! Gyroflow's lens profiles: a JSON file with OpenCV's fisheye model of one lens.
 
-use super::{Crop, Exposure, OpenCvCamera, OpenCvModel, Orientation, Rig, RigError, RigLens, RigPicture, YawPitchRoll};
+use super::{OpenCvCamera, OpenCvModel, Rig, RigError, RigLens, RigPicture, YawPitchRoll};
 use serde_json::Value;
 
 impl Rig {
@@ -42,21 +42,8 @@ impl Rig {
         let (size_px, lens) = super::opencv::read_camera(&camera)?;
         let name = profile["name"].as_str().filter(|name| !name.is_empty()).unwrap_or(file);
         let name: String = name.chars().take(120).collect();
-        let rig = Self {
-            name: name.clone(),
-            pictures: vec![RigPicture { size_px }],
-            lenses: vec![RigLens {
-                name,
-                picture: 0,
-                region: None,
-                lens,
-                orientation: Orientation::default(),
-                translation_m: [0.0; 3],
-                crop: Crop::Full,
-                vignetting: None,
-                exposure: Exposure::default(),
-            }],
-        };
+        let lens = RigLens::new(name.as_str(), 0, lens);
+        let rig = Self { name, pictures: vec![RigPicture { size_px }], lenses: vec![lens] };
         rig.validate()?;
         Ok(rig)
     }

@@ -1,6 +1,6 @@
 //! Kalibr's camera chains (`camchain.yaml`): intrinsics of each camera and the way from the camera before it.
 
-use super::{Crop, Exposure, MAX_LENSES, Orientation, Rig, RigError, RigLens, RigPicture};
+use super::{MAX_LENSES, Orientation, Rig, RigError, RigLens, RigPicture};
 use crate::lens::{Lens, LensModel};
 use bevy::math::{DMat3, DQuat, DVec3};
 use nalgebra::{DMatrix, DVector};
@@ -33,15 +33,9 @@ impl Rig {
             let (size_px, lens) = camera.lens()?;
             rig.pictures.push(RigPicture { size_px });
             rig.lenses.push(RigLens {
-                name: camera.name.clone(),
-                picture: index as u32,
-                region: None,
-                lens,
                 orientation: Orientation::Quaternion(DQuat::from_mat3(&turn.transpose()).to_array()),
                 translation_m: (-(turn.transpose() * shift) + DVec3::ZERO).to_array(),
-                crop: Crop::Full,
-                vignetting: None,
-                exposure: Exposure::default(),
+                ..RigLens::new(camera.name.as_str(), index as u32, lens)
             });
         }
         rig.validate()?;

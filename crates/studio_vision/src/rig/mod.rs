@@ -187,6 +187,23 @@ pub struct RigLens {
     pub exposure: Exposure,
 }
 
+impl RigLens {
+    /// A lens that looks ahead from where the rig stands, with all of its picture good and its colours as they are.
+    pub fn new(name: impl Into<String>, picture: u32, lens: Lens) -> Self {
+        Self {
+            name: name.into(),
+            picture,
+            region: None,
+            lens,
+            orientation: Orientation::default(),
+            translation_m: [0.0; 3],
+            crop: Crop::Full,
+            vignetting: None,
+            exposure: Exposure::default(),
+        }
+    }
+}
+
 /// Cameras that look around from (nearly) one place: up to 16 lenses in up to 16 pictures.
 #[derive(Asset, Clone, Debug, PartialEq, Reflect, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -208,15 +225,10 @@ impl Rig {
         let lens = |name: &str, left: f64, yaw_deg: f64| {
             let center_px = [left + half / 2.0, height / 2.0];
             RigLens {
-                name: name.to_owned(),
-                picture: 0,
                 region: Some(PixelRect { min: [left, 0.0], max: [left + half, height] }),
-                lens: Lens::ideal(crate::lens::LensModel::Equidistant, fov_deg, diameter, center_px),
                 orientation: Orientation::Angles(YawPitchRoll::new(yaw_deg, 0.0, 0.0)),
-                translation_m: [0.0; 3],
                 crop: Crop::Circle { center_px, radius_px: diameter / 2.0 },
-                vignetting: None,
-                exposure: Exposure::default(),
+                ..RigLens::new(name, 0, Lens::ideal(crate::lens::LensModel::Equidistant, fov_deg, diameter, center_px))
             }
         };
         Self {

@@ -1,7 +1,7 @@
 //! OpenCV calibrations: the camera matrix and distortion coefficients in the YAML and JSON that OpenCV, its samples and
 //! ROS write.
 
-use super::{Crop, Exposure, Orientation, Rig, RigError, RigLens, RigPicture, YawPitchRoll};
+use super::{Orientation, Rig, RigError, RigLens, RigPicture, YawPitchRoll};
 use crate::lens::{Lens, LensModel};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -47,17 +47,8 @@ impl Rig {
         for (index, camera) in cameras.iter().enumerate() {
             let (size_px, lens) = read_camera(camera)?;
             rig.pictures.push(RigPicture { size_px });
-            rig.lenses.push(RigLens {
-                name: camera.file.to_owned(),
-                picture: index as u32,
-                region: None,
-                lens,
-                orientation: Orientation::Angles(camera.orientation),
-                translation_m: [0.0; 3],
-                crop: Crop::Full,
-                vignetting: None,
-                exposure: Exposure::default(),
-            });
+            let orientation = Orientation::Angles(camera.orientation);
+            rig.lenses.push(RigLens { orientation, ..RigLens::new(camera.file, index as u32, lens) });
         }
         rig.validate()?;
         Ok(rig)

@@ -4,7 +4,7 @@ use super::{Board, BoardCorner, find_board, pose::Pose};
 use crate::{
     calibrate::{CalibrateError, GrayPicture, Residuals},
     lens::{Lens, LensModel, LensProjector},
-    rig::{Crop, Exposure, Orientation, Rig, RigLens, RigPicture},
+    rig::{Rig, RigLens, RigPicture},
 };
 use bevy::math::{DVec2, UVec2};
 use levenberg_marquardt::{LeastSquaresProblem, LevenbergMarquardt};
@@ -159,17 +159,7 @@ pub fn calibrate_lens(
     let rig = Rig {
         name: format!("lens calibrated from {} pictures of a board", sights.len()),
         pictures: vec![RigPicture { size_px: size.to_array() }],
-        lenses: vec![RigLens {
-            name: "lens".to_owned(),
-            picture: 0,
-            region: None,
-            lens,
-            orientation: Orientation::default(),
-            translation_m: [0.0; 3],
-            crop: Crop::Full,
-            vignetting: None,
-            exposure: Exposure::default(),
-        }],
+        lenses: vec![RigLens::new("lens", 0, lens)],
     };
     rig.validate()?;
     let residuals = Residuals::of(corners.iter().map(|(_, _, offset)| offset.length()));
