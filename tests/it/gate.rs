@@ -68,11 +68,12 @@ fn stream(content: Content, coded: ColorInfo, read_as: Option<ColorInfo>) -> (Ve
     let start = Instant::now();
     let count = |pictures: &tap::Shared| pictures.lock().expect("unpoisoned").order.len();
     let newest = |pictures: &tap::Shared| pictures.lock().expect("unpoisoned").order.last().copied();
+    let sent_last = |pictures: &tap::Shared| pictures.lock().expect("unpoisoned").taken;
     let (mut watching, mut settled, mut stuck_since) = (false, false, Instant::now());
     while !settled || count(&seen) < FRAMES {
         assert!(start.elapsed() < Duration::from_secs(90), "{content:?}: {} of {FRAMES} pictures came", count(&seen));
         // One picture under way at a time: a live viewer passes one over that the next is due with, and here every one is compared.
-        let arrived = newest(&seen).is_some() && newest(&seen) == newest(&sent);
+        let arrived = newest(&seen).is_some() && newest(&seen) == sent_last(&sent);
         if arrived && !settled {
             // Those of before, while the viewer joined, do not matter.
             settled = true;
@@ -80,7 +81,7 @@ fn stream(content: Content, coded: ColorInfo, read_as: Option<ColorInfo>) -> (Ve
             sent.lock().expect("unpoisoned").order.clear();
         }
         let joining = !settled && (newest(&seen).is_none() || stuck_since.elapsed() > Duration::from_secs(2));
-        if arrived || joining || newest(&seen) == newest(&sent) {
+        if arrived || joining || newest(&seen) == sent_last(&sent) {
             stuck_since = Instant::now();
             studio.update();
         }
@@ -98,7 +99,7 @@ fn stream(content: Content, coded: ColorInfo, read_as: Option<ColorInfo>) -> (Ve
         viewer.update();
         std::thread::sleep(Duration::from_millis(2));
     }
-    let Pictures { frames, order } = core::mem::take(&mut *seen.lock().expect("unpoisoned"));
+    let Pictures { frames, order, .. } = core::mem::take(&mut *seen.lock().expect("unpoisoned"));
     assert!(order.windows(2).all(|pair| pair[1] > pair[0]), "{content:?}: the pictures came in this order: {order:?}");
     let gaps = order.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
     assert_eq!(gaps, 0, "{content:?}: pictures are missing: {order:?}");

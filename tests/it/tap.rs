@@ -20,6 +20,8 @@ pub struct Kept {
 pub struct Pictures {
     pub frames: BTreeMap<u64, Kept>,
     pub order: Vec<u64>,
+    /// The newest that is on its way here, or has arrived.
+    pub taken: Option<u64>,
 }
 
 pub type Shared = Arc<Mutex<Pictures>>;
@@ -66,6 +68,7 @@ pub fn run_tap(
         },
         frame.picture.planes[0].size(),
     );
+    pictures.lock().expect("no test panicked holding it").taken = Some(frame.stamp.frame_id);
     gpu.after_submit(move || {
         slot.deliver(move |data| {
             let data = data.expect("the GPU's picture");

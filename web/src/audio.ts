@@ -21,6 +21,8 @@ const DRIFT_S = 0.02;
 const AHEAD_S = 0.03;
 /** Without pictures, sound is this old when it is heard, beyond the youngest, in milliseconds. */
 const ALONE_MS = 80;
+/** Blocks that a decoder may keep to itself for a while; of what is further behind, nothing was heard. */
+const HELD_BLOCKS = 2;
 /** A delay that nobody would wait for: the clocks are wrong, not the sound. */
 const LONGEST_S = 5;
 
@@ -35,10 +37,13 @@ export class Sound {
   private gain: GainNode | undefined;
   private decoder: AudioDecoder | undefined;
   private config: AudioDecoderConfig | undefined;
-  private readonly captured = new Map<number, number>();
+  /** When what the decoder has not given back yet was captured, in microseconds, in its order. */
+  private readonly captured: number[] = [];
   private readonly delays: number[] = [];
   private readonly youngest: number[] = [];
   private next = 0;
+  /** Blocks that were scheduled and have not ended yet, by when they begin, in seconds of the sound card's clock. */
+  private readonly scheduled: { source: AudioBufferSourceNode; start: number }[] = [];
   private delay: number | undefined;
   /** The sound card's clock less the page's, in seconds. */
   private clock: number | undefined;
@@ -58,6 +63,7 @@ export class Sound {
     if (JSON.stringify(config) === JSON.stringify(this.config) && this.decoder?.state === "configured") return;
     this.config = config;
     this.error = undefined;
+    this.captured.length = 0;
     if (this.decoder && this.decoder.state !== "closed") this.decoder.close();
     this.decoder = undefined;
     if (config) this.open(config);
@@ -69,7 +75,7 @@ export class Sound {
       return;
     }
     const decoder: AudioDecoder = new AudioDecoder({
-      output: (data) => this.output(data),
+      output: (data) => (this.decoder === decoder ? this.output(data) : data.close()),
       error: (error) => {
         if (this.decoder !== decoder) return;
         this.decoder = undefined;
@@ -138,19 +144,22 @@ export class Sound {
 
   /** Another session: another clock. */
   restart(): void {
+    if (this.config && this.decoder?.state === "configured") {
+      this.decoder.reset();
+      this.decoder.configure(this.config);
+    }
     this.delays.length = 0;
     this.delay = undefined;
     this.youngest.length = 0;
-    this.captured.clear();
+    this.captured.length = 0;
+    this.silenceFrom(0);
   }
 
   push(unit: Unit): void {
     if (this.decoder?.state !== "configured") return;
     this.youngest.push(performance.timeOrigin + performance.now() - unit.stamp.capturedAtUs / 1000);
     if (this.youngest.length > 100) this.youngest.shift();
-    this.captured.set(unit.stamp.ptsUs, unit.stamp.capturedAtUs);
-    // What is lost on the way never comes out.
-    if (this.captured.size > 200) this.captured.delete(this.captured.keys().next().value!);
+    this.captured.push(unit.stamp.capturedAtUs);
     this.decoder.decode(new EncodedAudioChunk({ type: "key", timestamp: unit.stamp.ptsUs, data: unit.data }));
   }
 
@@ -166,7 +175,8 @@ export class Sound {
   /** What the sound card's clock says at a moment of the page's, in seconds. */
   private cardTime(context: AudioContext, pageMs: number): number {
     const { contextTime, performanceTime } = context.getOutputTimestamp();
-    const clock = (contextTime ?? context.currentTime) - (performanceTime ?? performance.now()) / 1000;
+    // Until the sound card has played something, both are zero, which says nothing.
+    const clock = performanceTime ? contextTime! - performanceTime / 1000 : context.currentTime - performance.now() / 1000;
     if (this.clock === undefined || Math.abs(clock - this.clock) > JUMP_MS / 1000) this.clock = clock;
     else this.clock += (clock - this.clock) * CLOCK_SHARE;
     return this.clock + pageMs / 1000;
@@ -174,8 +184,11 @@ export class Sound {
 
   private output(data: AudioData): void {
     const { context, gain } = this;
-    const capturedAtUs = this.captured.get(data.timestamp);
-    this.captured.delete(data.timestamp);
+    // A block belongs to the packet whose turn it is. Its time stamp does not tell: decoders count on from the first packet by
+    // samples, however much was lost since.
+    const withoutSound = this.captured.length - (this.decoder?.decodeQueueSize ?? 0) - 1 - HELD_BLOCKS;
+    if (withoutSound > 0) this.captured.splice(0, withoutSound);
+    const capturedAtUs = this.captured.shift();
     if (!context || !gain || context.state !== "running" || capturedAtUs === undefined) return data.close();
     const buffer = context.createBuffer(data.numberOfChannels, data.numberOfFrames, data.sampleRate);
     for (let channel = 0; channel < data.numberOfChannels; channel += 1) {
@@ -185,19 +198,36 @@ export class Sound {
     }
     data.close();
     const wanted = this.cardTime(context, capturedAtUs / 1000 - performance.timeOrigin + this.delayMs());
-    const earliest = context.currentTime + AHEAD_S / 10;
-    if (Math.abs(wanted - this.next) > DRIFT_S || this.next < earliest) {
-      const start = wanted - context.currentTime < LONGEST_S ? Math.max(wanted, context.currentTime + AHEAD_S) : context.currentTime + AHEAD_S;
-      // A block that would sound on top of the one before is left out.
-      if (start < this.next - DRIFT_S) return;
-      this.next = start;
+    const { currentTime } = context;
+    // What comes late, or by clocks that are wrong, is heard as soon as it can be.
+    const due = wanted - currentTime < LONGEST_S ? Math.max(wanted, currentTime + AHEAD_S) : currentTime + AHEAD_S;
+    const early = this.next - due;
+    if (this.next < currentTime + AHEAD_S / 10 || early < -DRIFT_S) {
+      this.next = due;
       this.steps += 1;
+    } else if (early > JUMP_MS / 1000) {
+      // What was to be heard after this block was captured before it: its time is over.
+      this.silenceFrom(due);
+      this.next = due;
+      this.steps += 1;
+    } else if (early > DRIFT_S && due === wanted) {
+      // One block too many for the sound card's clock.
+      this.steps += 1;
+      return;
     }
     const source = new AudioBufferSourceNode(context, { buffer });
     source.connect(gain);
     source.start(this.next);
+    const block = { source, start: this.next };
+    this.scheduled.push(block);
+    source.onended = () => this.scheduled.splice(this.scheduled.indexOf(block), 1);
     this.next += buffer.duration;
     this.played += 1;
+  }
+
+  /** Ends what is scheduled beyond a moment of the sound card's. */
+  private silenceFrom(moment: number): void {
+    for (const { source, start } of this.scheduled) source.stop(Math.max(start, moment));
   }
 
   /** Ends the sound until `configure`. */

@@ -9,8 +9,8 @@
 //! | `rate BPS` | the way to the viewer carries so many bits a second; 0: all there is |
 //! | `shift MS` | capture and sending of pictures and sound are told as so much later, as by a clock that was set |
 //!
-//! `HARM` is `flip` (some bytes in the middle), `head` (bytes of the header), `cut` (half of it), `empty`, `noise`, `twice` or
-//! `swap` (sent after the next one).
+//! `HARM` is `flip` (some bytes in the middle), `head` (bytes of the header), `cut` (half of it), `empty`, `noise`, `twice`,
+//! `swap` (sent after the next one) or `drop`.
 #![allow(clippy::print_stdout, reason = "tests read the link on stdout")]
 
 use bytes::Bytes;
@@ -52,6 +52,16 @@ enum Harm {
     Noise,
     Twice,
     Swap,
+    Drop,
+}
+
+/// How often a message is passed on.
+const fn times(harm: Option<Harm>) -> usize {
+    match harm {
+        Some(Harm::Drop) => 0,
+        Some(Harm::Twice) => 2,
+        _ => 1,
+    }
 }
 
 /// What is to be done.
@@ -92,6 +102,7 @@ impl Hostile {
             "noise" => Harm::Noise,
             "twice" => Harm::Twice,
             "swap" => Harm::Swap,
+            "drop" => Harm::Drop,
             _ => return None,
         };
         let count = words.next()?.parse().ok()?;
@@ -130,7 +141,7 @@ impl Hostile {
             Some(Harm::Cut) => bytes.truncate(length / 2),
             Some(Harm::Empty) => bytes.clear(),
             Some(Harm::Noise) => bytes.iter_mut().for_each(|byte| *byte = self.random() as u8),
-            Some(Harm::Twice | Harm::Swap) | None => {}
+            Some(Harm::Twice | Harm::Swap | Harm::Drop) | None => {}
         }
         bytes.into()
     }
@@ -172,7 +183,7 @@ async fn track(consumer: track::Consumer, request: track::Request, hostile: Host
                 continue;
             }
             let payload = hostile.harmed(kind, &datagram.payload, harm);
-            for _ in 0..if harm == Some(Harm::Twice) { 2 } else { 1 } {
+            for _ in 0..times(harm) {
                 to.append_datagram(datagram.timestamp, payload.clone())?;
             }
             if let Some(late) = held.take() {
@@ -198,7 +209,7 @@ async fn frames(mut from: group::Consumer, mut to: group::Producer, kind: &'stat
                 continue;
             }
             let payload = hostile.harmed(kind, &frame.payload, harm);
-            for _ in 0..if harm == Some(Harm::Twice) { 2 } else { 1 } {
+            for _ in 0..times(harm) {
                 to.write_frame(frame.timestamp, payload.clone())?;
             }
             if let Some(late) = held.take() {

@@ -86,6 +86,29 @@ test("damaged motion holds no picture up", { timeout: 180_000 }, () =>
     byRelay,
   ));
 
+test("sound goes on after loss and damage, at its time", { timeout: 180_000 }, () =>
+  watching(
+    { ...STREAM, sound: "Sine" },
+    async ({ page }) => {
+      await until("sound", async () => (await stats(page)).soundPlayed > 100);
+      // A packet lost, some, and many; and what a decoder may choke on.
+      const harms: [Harm, number][] = [["drop", 1], ["drop", 7], ["drop", 90], ["flip", 5], ["head", 5], ["cut", 5], ["empty", 5], ["noise", 5], ["twice", 5], ["swap", 5]];
+      for (const [harm, count] of harms) {
+        relay.harm("sound", harm, count);
+        await sleep(count * 20 + 1000);
+        const before = await stats(page);
+        await sleep(1500);
+        const { figures, last, now } = await page.evaluate(() => ({ figures: globalThis.eyes.stats()!, last: globalThis.eyes.heard.at(-1)!.at, now: performance.now() }));
+        const [blocks, steps] = [figures.soundPlayed - before.soundPlayed, figures.soundSteps - before.soundSteps];
+        assert.ok(blocks > 50, `${harm} ${count}: ${blocks} of 75 blocks were heard`);
+        assert.ok(steps <= blocks / 5, `${harm} ${count}: ${steps} steps in ${blocks} blocks`);
+        assert.ok(Math.abs(last - now) < 400, `${harm} ${count}: the last block is heard ${(last - now).toFixed(0)} ms from now`);
+      }
+      assert.equal(await words(page), "");
+    },
+    byRelay,
+  ));
+
 test("a clock that is set in the middle stops nothing", { timeout: 180_000 }, () =>
   watching(
     { ...STREAM, sound: "Sine" },

@@ -5,7 +5,7 @@ import { PATIENCE_MS, required, stopAfterwards, type Studio } from "./support";
 
 /** What is harmed, and how. */
 export type Track = "pictures" | "tiles" | "coarse" | "sound" | "catalog";
-export type Harm = "flip" | "head" | "cut" | "empty" | "noise" | "twice" | "swap";
+export type Harm = "flip" | "head" | "cut" | "empty" | "noise" | "twice" | "swap" | "drop";
 
 export class Relay {
   private constructor(
