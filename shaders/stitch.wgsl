@@ -7,7 +7,7 @@
 // draws a lens's picture at an eighth of the size, for the coarse bands of a multi-band blend.
 // Overrides: `LAYOUT` (0: RGBA; 1: luma and interleaved chroma; 2: luma, Cb, Cr); `TILE` side of a tile in pixels, a multiple
 // of 8; `LANES` threads that share a column; `CORRECTED`, whether what the coarse bands say is added; `GRADED`, whether gains
-// differ within a lens.
+// differ within a lens; `CUBIC`, whether the first plane is read by `sample_cubic` of `stitch_cubic.wgsl`, which follows this file.
 // Bindings (group 0): 0 sampler (linear, clamped); 1, 2, 3 the planes of the picture; 4 `RunUniform`, by dynamic offset; 5 the
 // tiles; 6 the output; 7 the weights of `blend` tiles (R8); 8 the sums, two words a pixel; 9 what the coarse bands add to each lens, a texel for each
 // cell, and 10 its sampler; 11 the tiles of `layer`; 12 what it draws: a layer for each lens, colours multiplied by how far the lens covers the cell; 13 gains on a grid over
@@ -18,6 +18,7 @@ override TILE: u32 = 64u;
 override LANES: u32 = 1u;
 override CORRECTED: bool = false;
 override GRADED: bool = false;
+override CUBIC: bool = false;
 
 struct Lens {
     // Rows of the affine map from the picture's samples to R'G'B', with the lens's colour gains in it.
@@ -126,7 +127,12 @@ fn color(source: Source, column: Column, y: u32) -> vec3<f32> {
 // The colour at texture coordinates, times the gain in z.
 fn color_at(source: Source, point: vec3<f32>) -> vec3<f32> {
     let uv = clamp(point.xy, source.region.xy, source.region.zw);
-    var samples = textureSampleLevel(plane_0, linear_sampler, uv, 0.0);
+    var samples: vec4<f32>;
+    if CUBIC {
+        samples = sample_cubic(plane_0, linear_sampler, uv, source.region);
+    } else {
+        samples = textureSampleLevel(plane_0, linear_sampler, uv, 0.0);
+    }
     if LAYOUT == 1u {
         samples = vec4(samples.x, textureSampleLevel(plane_1, linear_sampler, uv, 0.0).xy, 1.0);
     } else if LAYOUT == 2u {

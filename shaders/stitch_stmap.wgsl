@@ -1,11 +1,13 @@
 // Draws a picture through an STMap: each output pixel says which point of the input it shows.
 //
 // Entry point: `remap` (compute, 64 × 4).
-// Override: `LAYOUT` (0: RGBA; 1: luma and interleaved chroma; 2: luma, Cb, Cr).
+// Overrides: `LAYOUT` (0: RGBA; 1: luma and interleaved chroma; 2: luma, Cb, Cr); `CUBIC`, whether the first plane is read by `sample_cubic` of
+// `stitch_cubic.wgsl`, which follows this file.
 // Bindings (group 0): 0 sampler (linear, clamped); 1, 2, 3 the planes of the input; 4 `PictureFormat`; 5 the map, RG32F, as
 // large as the output, texture coordinates from the top left, negative where there is no picture; 6 the output.
 
 override LAYOUT: u32 = 0u;
+override CUBIC: bool = false;
 
 struct PictureFormat {
     rgb_from_yuv: array<vec4<f32>, 3>,
@@ -26,7 +28,12 @@ fn remap(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let uv = textureLoad(map, id.xy, 0).xy;
-    var samples = textureSampleLevel(plane_0, linear_sampler, uv, 0.0);
+    var samples: vec4<f32>;
+    if CUBIC {
+        samples = sample_cubic(plane_0, linear_sampler, uv, vec4(0.0, 0.0, 1.0, 1.0));
+    } else {
+        samples = textureSampleLevel(plane_0, linear_sampler, uv, 0.0);
+    }
     if LAYOUT == 1u {
         samples = vec4(samples.x, textureSampleLevel(plane_1, linear_sampler, uv, 0.0).xy, 1.0);
     } else if LAYOUT == 2u {

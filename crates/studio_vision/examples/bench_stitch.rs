@@ -20,7 +20,7 @@ use studio_frame::{color::ColorInfo, format::PixelFormat, ledger::percentile, pi
 use studio_gpu::{device::HeadlessGpu, picture::GpuPicture};
 use studio_vision::{
     rig::{PreparedRig, Rig, YawPitchRoll},
-    stitch::{StitchBlend, StitchMap, StitchPass, StitchSeams, StitchSettings},
+    stitch::{StitchBlend, StitchMap, StitchPass, StitchSampling, StitchSeams, StitchSettings},
 };
 
 const NAIVE: &str = include_str!("../../../shaders/stitch_naive.wgsl");
@@ -45,10 +45,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Twice in turn, so that a machine that slows down slows down both.
         for _ in 0..2 {
             bench.naive()?;
-            bench.stitch(PixelFormat::Nv12, StitchBlend::default(), StitchSeams::Fixed)?;
-            bench.stitch(PixelFormat::Rgba8, StitchBlend::default(), StitchSeams::Fixed)?;
-            bench.stitch(PixelFormat::Nv12, StitchBlend::MultiBand { bands: 5 }, StitchSeams::Fixed)?;
-            bench.stitch(PixelFormat::Nv12, StitchBlend::MultiBand { bands: 5 }, StitchSeams::Adaptive)?;
+            let plain = StitchSettings::equirectangular(output[0], output[1]);
+            bench.stitch(PixelFormat::Nv12, plain.clone())?;
+            bench.stitch(PixelFormat::Rgba8, plain.clone())?;
+            let bands = StitchSettings { blend: StitchBlend::MultiBand { bands: 5 }, ..plain };
+            bench.stitch(PixelFormat::Nv12, bands.clone())?;
+            bench.stitch(PixelFormat::Nv12, StitchSettings { seams: StitchSeams::Adaptive, ..bands.clone() })?;
+            bench.stitch(PixelFormat::Nv12, StitchSettings { sampling: StitchSampling::Cubic, ..bands })?;
         }
         if option("--no-ffmpeg").is_none() {
             emit(match v360_ms_per_frame(input, output) {
@@ -100,20 +103,20 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn stitch(&self, format: PixelFormat, blend: StitchBlend, seams: StitchSeams) -> Result<(), Box<dyn Error>> {
+    fn stitch(&self, format: PixelFormat, settings: StitchSettings) -> Result<(), Box<dyn Error>> {
         let HeadlessGpu { device, queue, .. } = self.gpu;
         let rig = Rig::dual_fisheye(self.input, FOV_DEG);
-        let settings = StitchSettings { blend, seams, ..StitchSettings::equirectangular(self.output[0], self.output[1]) };
         let mut pass = StitchPass::new(device, queue, &rig, &settings)?;
         let (input, output) = (self.picture(format)?, pass.output_picture(device, "bench")?);
         let times = self.timer.measure(self.gpu, self.frames, |encoder, timestamps| {
             pass.encode(device, queue, encoder, &[&input], &output, timestamps)
         })?;
+        let StitchSettings { blend, seams, sampling, .. } = settings;
         let blend = match blend {
             StitchBlend::MultiBand { bands } => format!("{bands} bands"),
             _ => "feather".to_owned(),
         };
-        self.report(&format!("stitch, {blend}, {seams:?} seams, {format:?}"), format, times);
+        self.report(&format!("stitch, {blend}, {seams:?} seams, {sampling:?}, {format:?}"), format, times);
         Ok(())
     }
 

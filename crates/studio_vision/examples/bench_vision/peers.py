@@ -123,11 +123,16 @@ def stitch(folder, runs):
     for case, kind in cases:
         truth = cv2.imread(str(folder / f"truth_{case}.png"))
         rig = cv2.imread(str(folder / f"rig_{case}.png"))
-        for name, number in compensators.items() if kind == "compensated" else [("", None)]:
+        ways = [
+            (name, number, sampling, flag)
+            for name, number in (compensators.items() if kind == "compensated" else [("", None)])
+            for sampling, flag in (("linear", cv2.INTER_LINEAR), ("cubic", cv2.INTER_CUBIC))
+        ]
+        for name, number, sampling, flag in ways:
             compensator = None
             if number is not None:
                 compensator = cv2.detail.ExposureCompensator_createDefault(number)
-                seen = [cv2.remap(rig, x, y, cv2.INTER_LINEAR) for x, y, _, _ in lenses]
+                seen = [cv2.remap(rig, x, y, flag) for x, y, _, _ in lenses]
                 begun = time.perf_counter()
                 compensator.feed([corner] * 2, seen, [mask for *_, mask in lenses])
                 feed_ms = (time.perf_counter() - begun) * 1e3
@@ -136,7 +141,7 @@ def stitch(folder, runs):
                 blender = cv2.detail.MultiBandBlender(0, bands - 1)
                 blender.prepare((*corner, *size))
                 for index, (x, y, mask, seen) in enumerate(lenses):
-                    picture = cv2.remap(rig, x, y, cv2.INTER_LINEAR)
+                    picture = cv2.remap(rig, x, y, flag)
                     if compensator is not None:
                         picture = compensator.apply(index, corner, picture, seen)
                     blender.feed(picture.astype(np.int16), mask, corner)
@@ -145,7 +150,7 @@ def stitch(folder, runs):
             found, p50, p95 = timed(runs, lambda: blend(5))
             error = np.mean((found.astype(np.float64) - truth) ** 2)
             more = {} if compensator is None else {"gains_ms": round(feed_ms, 3)}
-            show(f"multi-band blender, 5 bands, {name}{case}", p50, p95, psnr_db=10 * np.log10(255**2 / error), **more)
+            show(f"multi-band blender, 5 bands, {sampling}, {name}{case}", p50, p95, psnr_db=10 * np.log10(255**2 / error), **more)
 
 
 def calibrate(folder, runs):

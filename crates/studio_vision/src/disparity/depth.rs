@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     rig::Rig,
-    stitch::{StMap, StMapPass, data_texture},
+    stitch::{StMap, StMapPass, StitchSampling, data_texture},
 };
 use bevy::prelude::*;
 use core::f64::consts::{PI, TAU};
@@ -148,7 +148,7 @@ impl DepthPass {
             None => None,
             Some([left, right]) => {
                 let eye = |map: &StMap| -> Result<_, DisparityError> {
-                    let pass = StMapPass::new(device, queue, map)?;
+                    let pass = StMapPass::new(device, queue, map, StitchSampling::Linear)?;
                     let picture = Arc::new(pass.output_picture(device, "rectified eye")?);
                     Ok((pass, picture))
                 };

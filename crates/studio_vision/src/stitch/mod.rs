@@ -42,7 +42,7 @@ pub use map::StitchMap;
 pub use nadir::{NadirFill, NadirPass};
 pub use pass::StitchPass;
 pub use plan::StitchPlan;
-pub use settings::{StitchBlend, StitchError, StitchExposure, StitchSeams, StitchSettings};
+pub use settings::{StitchBlend, StitchError, StitchExposure, StitchSampling, StitchSeams, StitchSettings};
 pub use stmap::{StMap, StMapError, StMapPass};
 pub use view::StitchView;
 pub use watch::StitchMeasurement;

@@ -1,7 +1,7 @@
 //! The stitch on the GPU.
 
 use super::{
-    LensHealth, StitchError, StitchMap, StitchPlan, StitchSettings,
+    LensHealth, StitchError, StitchMap, StitchPlan, StitchSampling, StitchSettings,
     bands::LayerTile,
     gains::BlockTexture,
     gpu::{self, Program},
@@ -21,7 +21,8 @@ use bytemuck::Zeroable;
 use std::time::Duration;
 use studio_gpu::{device::GpuError, picture::GpuPicture};
 
-const SHADER: &str = include_str!("../../../../shaders/stitch.wgsl");
+const SHADER: &str =
+    concat!(include_str!("../../../../shaders/stitch.wgsl"), include_str!("../../../../shaders/stitch_cubic.wgsl"));
 /// How much a picture's shape may differ from the rig's, as a share.
 const SHAPE_TOLERANCE: f64 = 0.01;
 /// How many frames a calibration is the same before what depends on it is made anew.
@@ -120,9 +121,12 @@ impl StitchPass {
         let watched =
             |it: &StitchSettings| (it.exposure, it.exposure_settle_s, it.seams, it.distance_m, it.blend, it.view, it.size_px);
         let differs = watched(&settings) != watched(&self.settings);
+        let samples_alike = settings.sampling == self.settings.sampling;
         self.settings = settings;
         if differs {
             self.remake_watch(device, queue);
+        }
+        if differs || !samples_alike {
             self.pipelines.clear();
         }
     }
@@ -375,6 +379,7 @@ impl StitchPass {
     /// Makes the pipelines that the runs need and that are not there yet.
     fn make_pipelines(&mut self, device: &wgpu::Device, inputs: &[&GpuPicture]) {
         let graded = f64::from(u8::from(self.is_graded()));
+        let cubic = self.settings.sampling == StitchSampling::Cubic;
         for run in &self.map.runs {
             let layout = inputs[run.picture].uniform().plane_layout[0];
             let constants = [
@@ -382,6 +387,8 @@ impl StitchPass {
                 ("TILE", f64::from(run.tile_px)),
                 ("LANES", f64::from(self.lanes)),
                 ("GRADED", graded),
+                // Coarse bands have no details.
+                ("CUBIC", f64::from(u8::from(cubic && run.kernel != Kernel::Layer))),
                 ("CORRECTED", f64::from(u8::from(run.kernel.is_corrected()))),
             ];
             let make = || self.program.pipeline(device, run.kernel.entry_point(), &constants);

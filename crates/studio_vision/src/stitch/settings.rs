@@ -60,6 +60,18 @@ pub enum StitchSeams {
     Adaptive,
 }
 
+/// How pictures are read between their pixels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Reflect, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum StitchSampling {
+    /// From the four nearest pixels, in proportion: quick, a little soft.
+    #[default]
+    Linear,
+    /// Catmull-Rom over 16 pixels (Keys, 1981), in nine reads of the GPU's sampler: details stay sharp. Chroma planes, which have half the size,
+    /// are read linearly.
+    Cubic,
+}
+
 impl StitchExposure {
     /// Gains in a row of a lens.
     pub(super) fn side(self) -> u32 {
@@ -84,6 +96,8 @@ pub struct StitchSettings {
     pub blend: StitchBlend,
     /// Where lenses meet.
     pub seams: StitchSeams,
+    /// How the lenses' pictures are read between their pixels.
+    pub sampling: StitchSampling,
     /// How lenses of unequal exposure and colour are brought together.
     pub exposure: StitchExposure,
     /// How long gains take to follow a change, in seconds, 0 to 60: after this time 63 % of it is made up for.
@@ -100,6 +114,7 @@ impl Default for StitchSettings {
             orientation: YawPitchRoll::default(),
             blend: StitchBlend::default(),
             seams: StitchSeams::default(),
+            sampling: StitchSampling::default(),
             exposure: StitchExposure::default(),
             exposure_settle_s: 1.0,
             distance_m: None,

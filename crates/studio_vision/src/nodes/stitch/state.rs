@@ -38,7 +38,7 @@ impl StitchState {
     pub fn fits(&self, wanted: &Stitch) -> bool {
         match self {
             Self::Rig(stitch) => wanted.st_map.is_empty() && stitch.settings.size_px == wanted.settings.size_px,
-            Self::Map { path, .. } => *path == wanted.st_map,
+            Self::Map { path, pass, .. } => *path == wanted.st_map && pass.sampling() == wanted.settings.sampling,
         }
     }
 
@@ -51,7 +51,7 @@ impl StitchState {
         let path = wanted.st_map.clone();
         let bytes =
             std::fs::read(&path).map_err(|error| StitchNodeError::StMapFile { path: path.clone(), reason: error.to_string() })?;
-        let pass = Box::new(StMapPass::new(device, queue, &StMap::from_bytes(&path, &bytes)?)?);
+        let pass = Box::new(StMapPass::new(device, queue, &StMap::from_bytes(&path, &bytes)?, wanted.settings.sampling)?);
         let output = Arc::new(pass.output_picture(device, "stitch")?);
         Ok(Self::Map { pass, path, output })
     }

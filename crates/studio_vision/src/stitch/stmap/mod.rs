@@ -4,7 +4,7 @@ mod file;
 mod of_rig;
 
 use super::{
-    StitchError,
+    StitchError, StitchSampling,
     gpu::{self, Program},
 };
 use bevy::math::UVec2;
@@ -13,7 +13,8 @@ use studio_gpu::{
     picture::{GpuPicture, PictureUniform},
 };
 
-const SHADER: &str = include_str!("../../../../../shaders/stitch_stmap.wgsl");
+const SHADER: &str =
+    concat!(include_str!("../../../../../shaders/stitch_stmap.wgsl"), include_str!("../../../../../shaders/stitch_cubic.wgsl"));
 /// The largest map in pixels, 16384 × 8192.
 const MAX_PIXELS: u64 = 1 << 27;
 
@@ -90,6 +91,7 @@ impl StMap {
 /// Draws pictures through an [`StMap`].
 pub struct StMapPass {
     size: UVec2,
+    sampling: StitchSampling,
     map: wgpu::TextureView,
     program: Program,
     pipelines: Vec<(u32, wgpu::ComputePipeline)>,
@@ -97,16 +99,17 @@ pub struct StMapPass {
 }
 
 impl StMapPass {
-    /// Puts a map on the GPU.
+    /// Puts a map on the GPU; pictures are read as `sampling` says.
     ///
     /// # Errors
     /// [`StitchError::Gpu`] if the map is larger than the GPU's textures.
-    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, map: &StMap) -> Result<Self, StitchError> {
+    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, map: &StMap, sampling: StitchSampling) -> Result<Self, StitchError> {
         gpu::check_size(device, map.size)?;
         let coordinates = bytemuck::cast_slice(&map.coordinates);
         let uniform_bytes = size_of::<PictureUniform>() as u64;
         Ok(Self {
             size: map.size,
+            sampling,
             map: gpu::data_texture(device, queue, "STMap", wgpu::TextureFormat::Rg32Float, map.size, coordinates),
             program: Program::new(device, "STMap", SHADER, uniform_bytes, false, &[gpu::sampled(false), gpu::OUTPUT]),
             pipelines: Vec::new(),
@@ -117,6 +120,11 @@ impl StMapPass {
                 mapped_at_creation: false,
             }),
         })
+    }
+
+    /// How pictures are read.
+    pub fn sampling(&self) -> StitchSampling {
+        self.sampling
     }
 
     /// Makes a picture of the right size for the output.
@@ -157,7 +165,8 @@ impl StMapPass {
         if let Some((_, pipeline)) = self.pipelines.iter().find(|(known, _)| *known == layout) {
             return pipeline.clone();
         }
-        let pipeline = self.program.pipeline(device, "remap", &[("LAYOUT", f64::from(layout))]);
+        let cubic = f64::from(u8::from(self.sampling == StitchSampling::Cubic));
+        let pipeline = self.program.pipeline(device, "remap", &[("LAYOUT", f64::from(layout)), ("CUBIC", cubic)]);
         self.pipelines.push((layout, pipeline.clone()));
         pipeline
     }

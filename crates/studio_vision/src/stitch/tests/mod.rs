@@ -3,6 +3,7 @@ mod map;
 mod picture;
 mod refusals;
 mod rows;
+mod sampling;
 
 pub(super) use picture::coloured_sphere;
 

@@ -4,7 +4,7 @@ use super::{GPU, gear360, gear360_frame, stitch_on_gpu, turned, upload, upload_r
 use crate::{
     rig::{PreparedRig, Rig, YawPitchRoll},
     stitch::{
-        StMap, StMapPass, StitchSettings, StitchView,
+        StMap, StMapPass, StitchSampling, StitchSettings, StitchView,
         reference::{self, Image},
     },
 };
@@ -270,8 +270,11 @@ fn an_stmap_moves_every_pixel_where_it_says() {
         bytes.into_inner()
     };
     let map = StMap::from_png("mirror.png", &png).expect("readable");
-    let mut pass = StMapPass::new(device, queue, &map).expect("fits");
-    for format in [PixelFormat::Rgba8, PixelFormat::Nv12] {
+    let formats = [PixelFormat::Rgba8, PixelFormat::Nv12];
+    for (format, sampling) in
+        formats.into_iter().flat_map(|format| [(format, StitchSampling::Linear), (format, StitchSampling::Cubic)])
+    {
+        let mut pass = StMapPass::new(device, queue, &map, sampling).expect("fits");
         let output = pass.output_picture(device, "test").expect("fits");
         let mut encoder = device.create_command_encoder(&Default::default());
         pass.encode(device, queue, &mut encoder, &upload_as(&source, format, ColorInfo::BT709), &output, None).expect("fits");
@@ -282,7 +285,7 @@ fn an_stmap_moves_every_pixel_where_it_says() {
             .filter(|(x, y)| *x > 4 || *y > 4)
             .map(|(x, y)| (picture.at(x, y) - source.at(63 - x, y)).abs().max_element())
             .fold(0.0, f64::max);
-        assert!(worst <= 6.0, "{format:?}: {worst}");
+        assert!(worst <= 6.0, "{format:?}, {sampling:?}: {worst}");
         assert_eq!(picture.at(1, 1), DVec3::ZERO, "the hole");
     }
 }
