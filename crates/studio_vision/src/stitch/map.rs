@@ -10,7 +10,10 @@ use super::{
     weights::{WeightRule, quantise},
 };
 use crate::{rig::PreparedRig, stabilise::RowMotion};
-use bevy::math::{DMat3, DVec2, UVec2};
+use bevy::{
+    math::{DMat3, DVec2, DVec3, UVec2},
+    tasks::{ComputeTaskPool, TaskPool},
+};
 use core::ops::Range;
 
 /// Side of a cell of the weight grid in pixels; every tile size is a multiple.
@@ -19,6 +22,10 @@ pub(super) const CELL_PX: u32 = 8;
 const TILE_SIZES_PX: [u32; 4] = [64, 32, 16, 8];
 /// The largest error of a polynomial, in pixels of the lens's picture, that does not call for smaller tiles.
 const GOOD_ERROR_PX: f64 = 0.04;
+/// How many charts that are cut once more are worth a task of their own.
+const CHARTS_AT_ONCE: usize = 16;
+/// How many nodes of a lens are worth a task of their own.
+const NODES_AT_ONCE: u32 = 512;
 /// About how many tiles a lens are checked against the lens model.
 const CHECKED_TILES: usize = 1000;
 /// Weight blocks a row of the weight texture.
@@ -73,6 +80,25 @@ struct Found {
     filled: Vec<Vec<Tile>>,
     blended: Vec<Vec<Tile>>,
     black: Vec<Tile>,
+}
+
+/// A chart's tiles of one size, as they were worked out.
+struct Cut {
+    /// For each lens, every node of the grid.
+    nodes: Vec<Vec<Node>>,
+    fills: Vec<Fill>,
+    /// The tiles with several lenses or an edge, row by row, where they are not cut once more.
+    weighed: Vec<Weighed>,
+}
+
+/// A tile with several lenses or an edge.
+struct Weighed {
+    /// As each lens sees it.
+    tiles: Vec<Tile>,
+    /// Each lens's weights on the corners of cells.
+    blocks: Vec<Vec<u8>>,
+    /// Where corners look, how deep in each lens's picture they lie, and how much of the view they are; for seams.
+    corners: Vec<(Option<DVec3>, Vec<f64>, f64)>,
 }
 
 struct Builder<'a> {
@@ -154,7 +180,7 @@ impl StitchMap {
             max_error_px: 0.0,
         };
         for chart in settings.view.charts(size, rig)? {
-            builder.add_chart(&chart, 0);
+            builder.add_chart(&chart);
         }
         Ok(builder.finish(size, settings.view == StitchView::Equirectangular))
     }
@@ -176,15 +202,56 @@ impl StitchMap {
 }
 
 impl Builder<'_> {
-    /// Cuts a chart into tiles of a layer, and those with several lenses into tiles of the next layer.
-    fn add_chart(&mut self, chart: &Chart, layer: usize) {
-        let tile_px = self.found[layer].tile_px;
-        let is_finest = layer + 1 == self.found.len();
+    /// Adds the tiles of a chart, and those with several lenses as tiles of the next layer.
+    fn add_chart(&mut self, chart: &Chart) {
+        let cut = self.cut(chart, 0);
+        let deeper = self.add_cut(chart, 0, cut);
+        let this = &*self;
+        let cuts = ComputeTaskPool::get_or_init(TaskPool::default).scope(|scope| {
+            for charts in deeper.chunks(CHARTS_AT_ONCE) {
+                scope.spawn(async move { charts.iter().map(|chart| this.cut(chart, 1)).collect::<Vec<_>>() });
+            }
+        });
+        for (chart, cut) in deeper.iter().zip(cuts.into_iter().flatten()) {
+            self.add_cut(chart, 1, cut);
+        }
+    }
+
+    /// The grid of a chart's tiles, and of their nodes.
+    fn grids(chart: &Chart, tile_px: u32) -> (UVec2, UVec2) {
         let size = chart.max - chart.min;
         let tiles = UVec2::new(size.x.div_ceil(tile_px), size.y.div_ceil(tile_px));
-        let grid = tiles * 2 + 1;
+        (tiles, tiles * 2 + 1)
+    }
+
+    /// Works out a chart's tiles of a layer.
+    fn cut(&self, chart: &Chart, layer: usize) -> Cut {
+        let tile_px = self.found[layer].tile_px;
+        let (tiles, grid) = Self::grids(chart, tile_px);
         let nodes = self.nodes(chart, tile_px, grid);
         let fills = self.fills(chart, tile_px, grid, &nodes);
+        let mut cut = Cut { nodes, fills, weighed: Vec::new() };
+        if layer + 1 == self.found.len() {
+            for (x, y) in (0..tiles.y).flat_map(|y| (0..tiles.x).map(move |x| (x, y))) {
+                let at = |index: u32| ((2 * y + index / 3) * grid.x + 2 * x + index % 3) as usize;
+                let is_shared = cut.fills[at(0)] == Fill::Several || (1..9).any(|index| cut.fills[at(index)] != cut.fills[at(0)]);
+                if is_shared {
+                    let values = |nodes: &Vec<Node>| core::array::from_fn(|index| nodes[at(index as u32)]);
+                    let nodes: Vec<[Node; 9]> = cut.nodes.iter().map(values).collect();
+                    cut.weighed.push(self.weigh(&chart.part(chart.min + UVec2::new(x, y) * tile_px, tile_px), layer, &nodes));
+                }
+            }
+        }
+        cut
+    }
+
+    /// Adds the tiles of a chart as they were worked out; gives back the parts that are to be cut once more.
+    fn add_cut(&mut self, chart: &Chart, layer: usize, cut: Cut) -> Vec<Chart> {
+        let tile_px = self.found[layer].tile_px;
+        let is_finest = layer + 1 == self.found.len();
+        let (tiles, grid) = Self::grids(chart, tile_px);
+        let Cut { nodes, fills, weighed } = cut;
+        let (mut weighed, mut deeper) = (weighed.into_iter(), Vec::new());
         for y in 0..tiles.y {
             for x in 0..tiles.x {
                 let at = |index: u32| ((2 * y + index / 3) * grid.x + 2 * x + index % 3) as usize;
@@ -203,37 +270,55 @@ impl Builder<'_> {
                         self.check(&part, tile_px, lens, &tile);
                         self.found[layer].filled[lens].push(tile);
                     }
-                    _ if is_finest => self.add_blended(&part, layer, &nodes.iter().map(values).collect::<Vec<_>>()),
-                    _ => self.add_chart(&part, layer + 1),
+                    _ if is_finest => weighed.next().into_iter().for_each(|weighed| self.add_blended(&part, layer, weighed)),
+                    _ => deeper.push(part),
                 }
             }
         }
+        deeper
     }
 
     fn point(chart: &Chart, step: f64, x: f64, y: f64) -> DVec2 {
         chart.min.as_dvec2() + DVec2::new(x, y) * step
     }
 
-    /// Every lens at every node; nodes lie on the corners, edge middles and centres of tiles.
+    /// Every lens at every node; nodes lie on the corners, edge middles and centres of tiles. Many are worked out on all cores.
     fn nodes(&self, chart: &Chart, tile_px: u32, grid: UVec2) -> Vec<Vec<Node>> {
-        let mut nodes = vec![vec![Node::default(); (grid.x * grid.y) as usize]; self.rig.lenses.len()];
+        let lenses = self.rig.lenses.len();
         let step = f64::from(tile_px) / 2.0;
-        for y in 0..grid.y {
-            for x in 0..grid.x {
+        let rows = |rows: Range<u32>| {
+            let mut nodes = vec![Vec::with_capacity(rows.len() * grid.x as usize); lenses];
+            for (x, y) in rows.flat_map(|y| (0..grid.x).map(move |x| (x, y))) {
                 let point = Self::point(chart, step, f64::from(x), f64::from(y));
                 let direction = chart.direction(point, self.rig).map(|direction| self.rig_from_view * direction);
                 let brightness = chart.brightness(point, self.rig);
                 for (lens, nodes) in nodes.iter_mut().enumerate() {
                     let mut node = self.node(lens, direction);
                     node.value[2] *= brightness;
-                    nodes[(y * grid.x + x) as usize] = node;
+                    nodes.push(node);
                 }
             }
+            nodes
+        };
+        let rows_at_once = (NODES_AT_ONCE / (grid.x * lenses as u32)).max(1);
+        if grid.y <= rows_at_once {
+            return rows(0..grid.y);
+        }
+        let rows = &rows;
+        let parts = ComputeTaskPool::get_or_init(TaskPool::default).scope(|scope| {
+            for first in (0..grid.y).step_by(rows_at_once as usize) {
+                scope.spawn(async move { rows(first..(first + rows_at_once).min(grid.y)) });
+            }
+        });
+        let mut parts = parts.into_iter();
+        let mut nodes = parts.next().unwrap_or_default();
+        for part in parts {
+            nodes.iter_mut().zip(part).for_each(|(nodes, more)| nodes.extend(more));
         }
         nodes
     }
 
-    fn node(&self, lens: usize, direction: Option<bevy::math::DVec3>) -> Node {
+    fn node(&self, lens: usize, direction: Option<DVec3>) -> Node {
         let prepared = &self.rig.lenses[lens];
         let picture = self.rig.pictures[prepared.picture].as_dvec2();
         let sample = direction.and_then(|direction| match self.rows {
@@ -277,8 +362,8 @@ impl Builder<'_> {
             .collect()
     }
 
-    /// Adds a tile with several lenses or an edge, once for each lens that has a share in it.
-    fn add_blended(&mut self, part: &Chart, layer: usize, nodes: &[[Node; 9]]) {
+    /// Works out how much of a tile with several lenses or an edge is each lens's.
+    fn weigh(&self, part: &Chart, layer: usize, nodes: &[[Node; 9]]) -> Weighed {
         let tile_px = self.found[layer].tile_px;
         let tiles: Vec<Tile> = nodes.iter().enumerate().map(|(lens, nodes)| Tile::new(part, lens, nodes)).collect();
         let side = block_side(tile_px);
@@ -303,7 +388,14 @@ impl Builder<'_> {
             quantise(&weights, &mut bytes);
             blocks.iter_mut().zip(&bytes).for_each(|(block, byte)| block[corner] = *byte);
         }
-        let may_share = |lens: usize| corners.iter().any(|(_, edges, _): &(_, Vec<f64>, _)| edges[lens] > 0.0);
+        Weighed { tiles, blocks, corners }
+    }
+
+    /// Adds a tile with several lenses or an edge, once for each lens that has a share in it.
+    fn add_blended(&mut self, part: &Chart, layer: usize, Weighed { tiles, blocks, corners }: Weighed) {
+        let tile_px = self.found[layer].tile_px;
+        let side = block_side(tile_px);
+        let may_share = |lens: usize| corners.iter().any(|(_, edges, _)| edges[lens] > 0.0);
         let has_share: Vec<bool> =
             (blocks.iter().enumerate()).map(|(lens, block)| block.iter().any(|weight| *weight > 0) || may_share(lens)).collect();
         let (Some(first), Some(last)) = (has_share.iter().position(|has| *has), has_share.iter().rposition(|has| *has)) else {
