@@ -13,7 +13,7 @@ use neural_studio::{
     studio_gpu::{device::HeadlessGpu, picture::GpuPicture, readback::read_rgba},
     studio_vision::{
         rig::Rig,
-        stitch::{StitchBlend, StitchPass, StitchSeams, StitchSettings},
+        stitch::{StitchBlend, StitchPass, StitchSampling, StitchSeams, StitchSettings},
     },
 };
 use std::{path::PathBuf, time::Duration};
@@ -43,7 +43,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let HeadlessGpu { device, queue, .. } = HeadlessGpu::open()?;
     let input = GpuPicture::for_upload(&device, &frame)?;
     input.upload(&queue, &frame);
-    let settings = StitchSettings { blend, seams: StitchSeams::Adaptive, ..StitchSettings::equirectangular(2048, 1024) };
+    let sampling = StitchSampling::Cubic;
+    let settings =
+        StitchSettings { blend, seams: StitchSeams::Adaptive, sampling, ..StitchSettings::equirectangular(2048, 1024) };
     let mut stitch = StitchPass::new(&device, &queue, &rig, &settings)?;
     let output = stitch.output_picture(&device, "stitched")?;
     let mut pixels = Vec::new();

@@ -104,6 +104,33 @@ fn a_stitch_with_the_wrong_picture_says_which_and_the_graph_goes_on() {
 }
 
 #[test]
+fn a_lens_that_drops_out_is_named_at_the_node_until_it_is_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let picture = |name: &str, right: bool| {
+        let path = folder.path().join(name);
+        let colour = |x: u32, y: u32| image::Rgb([(x * 3 % 200 + 30) as u8, (y % 180 + 40) as u8, ((x + y) % 150 + 50) as u8]);
+        let seen = |x: u32, y: u32| if x < 320 || right { colour(x, y) } else { image::Rgb([0, 0, 0]) };
+        image::RgbImage::from_fn(640, 320, seen).save(&path).expect("written");
+        path.display().to_string()
+    };
+    let (whole, half) = (picture("whole.png", true), picture("half.png", false));
+    let mut app = tap::app();
+    let world = app.world_mut();
+    let rig = world.resource_mut::<Assets<Rig>>().add(Rig::dual_fisheye([640, 320], 200.0));
+    let source = world.spawn(VideoFileInput { source: half, ..default() }).id();
+    let settings = StitchSettings::equirectangular(320, 160);
+    let stitch = world.spawn((Stitch { rig, pictures: 1, settings, ..default() }, Watched)).id();
+    world.flush();
+    connect(world, source, "frame", stitch, "picture 1").expect("links");
+    let warning = move |app: &App| app.world().get::<NodeWarning>(stitch).map(|warning| warning.0.clone());
+    until(&mut app, "the stitch says which lens is black", |app| warning(app).is_some());
+    let words = warning(&app).expect("said");
+    assert!(words.contains("is black") && words.contains("cable"), "{words}");
+    app.world_mut().entity_mut(source).insert(VideoFileInput { source: whole, ..default() });
+    until(&mut app, "the lens is back", |app| warning(app).is_none());
+}
+
+#[test]
 fn a_failing_gpu_node_is_tried_less_and_less_and_at_once_when_it_may_go_well() {
     let mut app = tap::app();
     let world = app.world_mut();

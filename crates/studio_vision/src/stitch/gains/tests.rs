@@ -139,13 +139,18 @@ fn a_change_of_exposure_is_followed_smoothly_and_a_cut_is_not() {
 fn a_lens_that_drops_out_is_replaced_and_comes_back() {
     let rig = ring(4, 200.0);
     let dead = 1;
-    for (black, expected, frames) in [(true, LensHealth::Black, 8), (false, LensHealth::Frozen, 36)] {
+    let cases = [
+        (Some(DVec3::ZERO), LensHealth::Black, 8),
+        (Some(DVec3::splat(40.0)), LensHealth::Overexposed, 8),
+        (None, LensHealth::Frozen, 36),
+    ];
+    for (color, expected, frames) in cases {
         let mut feed = Feed::new(&rig, &settings(StitchExposure::Lens));
         let moment = |frame: i32| 0.002 * f64::from(frame);
         (0..5).for_each(|frame| feed.frame(&film(&rig, moment(frame), unequal)));
         let gains = |feed: &Feed| [0, 2, 3].map(|lens| feed.pass.watch().expect("compensated").of_lens(lens));
         let before = gains(&feed);
-        let stuck = film(&rig, moment(4), |lens, pixel| if black { DVec3::ZERO } else { unequal(lens, pixel) });
+        let stuck = film(&rig, moment(4), |lens, pixel| color.unwrap_or_else(|| unequal(lens, pixel)));
         let mut stuck = Some(stuck.into_iter().nth(dead).expect("a picture"));
         for frame in 5..5 + frames {
             let mut inputs = film(&rig, moment(frame), unequal);
