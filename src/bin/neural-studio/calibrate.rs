@@ -1,10 +1,14 @@
 //! `neural-studio calibrate`.
 
+mod board;
+mod clip;
+
 use crate::{Failure, report::say};
+use bevy::math::DVec3;
 use clap::{Args, Subcommand, ValueEnum};
 use neural_studio::studio_vision::{
     calibrate::{
-        Board, BoardModel, BundleSettings, ControlPoint, Free, GrayPicture, Prior, RefineSettings, Residuals, Surface, adjust,
+        BoardModel, BundleSettings, ControlPoint, Free, GrayPicture, Prior, RefineSettings, Residuals, Surface, adjust,
         calibrate_lens, draw_lens, draw_refinement, refine_rig,
     },
     rig::{PreparedRig, Rig},
@@ -27,8 +31,10 @@ pub struct CalibrateArgs {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Find a lens's model from pictures of a checkerboard
+    /// Find a lens's model from pictures or a clip of a board
     Lens(LensArgs),
+    /// Write a board to print, as SVG or PNG in its true size
+    Board(board::PrintArgs),
     /// Refine a rig from what its overlapping pictures have in common
     Rig(RigArgs),
     /// Write an STMap of a rig's lens as EXR, for compositing programs
@@ -37,15 +43,12 @@ enum Command {
 
 #[derive(Args)]
 struct LensArgs {
-    /// Pictures of the board (PNG, JPEG, …), all from the lens and mode that are calibrated, tilted differently; ten to twenty are best
+    /// Pictures of the board (PNG, JPEG, …), all from the lens and mode that are calibrated, tilted differently; ten to twenty are best.
+    /// Or a clip (MP4, MOV, MKV, …) in which the board is moved slowly: its sharpest and most different pictures are taken
     #[arg(required = true)]
     pictures: Vec<PathBuf>,
-    /// Inner corners of the board, across and down: one less than its squares
-    #[arg(long, value_name = "9x6", value_parser = parse_size)]
-    board: [u32; 2],
-    /// Side of a square in millimetres
-    #[arg(long, default_value_t = 25.0)]
-    square_mm: f64,
+    #[command(flatten)]
+    board: board::BoardArgs,
     /// The lens model
     #[arg(long, value_enum, default_value_t = Model::Fisheye)]
     model: Model,
@@ -86,9 +89,17 @@ struct RigArgs {
     /// What may change besides directions
     #[arg(long, value_enum, value_delimiter = ',')]
     free: Vec<FreePart>,
-    /// How far away what is seen is, in metres; left out: infinitely far
+    /// Where what overlapping lenses see is taken to be. Distant scenes: infinity. A room around lenses that stand apart: sphere, whose radius
+    /// is --distance-m. Cameras that look down at the ground, as around a car or a drone: plane, --distance-m away from the rig's origin.
+    /// Left out: a sphere with --distance-m, else infinity
+    #[arg(long, value_enum)]
+    surface: Option<SurfaceKind>,
+    /// How far away what is seen is, in metres from the rig's origin
     #[arg(long)]
     distance_m: Option<f64>,
+    /// The direction from the rig's origin straight to the plane: right, down, ahead. Down, as the ground is, if left out
+    #[arg(long, value_name = "0,1,0", value_delimiter = ',', num_args = 3, allow_hyphen_values = true)]
+    plane_normal: Vec<f64>,
     /// How far the rig's directions may be off
     #[arg(long, default_value_t = 5.0)]
     search_deg: f64,
@@ -100,6 +111,40 @@ struct RigArgs {
     anchor: usize,
     #[command(flatten)]
     reports: Reports,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SurfaceKind {
+    /// Infinitely far away
+    Infinity,
+    /// A sphere around the rig's origin
+    Sphere,
+    /// A plane, such as the ground
+    Plane,
+}
+
+impl RigArgs {
+    fn surface(&self) -> Result<Surface, Failure> {
+        let kind = self.surface.unwrap_or(if self.distance_m.is_some() { SurfaceKind::Sphere } else { SurfaceKind::Infinity });
+        if kind != SurfaceKind::Plane && !self.plane_normal.is_empty() {
+            return Err("--plane-normal belongs to --surface plane".into());
+        }
+        let distance_m = || self.distance_m.ok_or("--surface sphere and plane need --distance-m: how far away it is");
+        Ok(match kind {
+            SurfaceKind::Infinity if self.distance_m.is_some() => return Err("--surface infinity has no --distance-m".into()),
+            SurfaceKind::Infinity => Surface::Infinity,
+            SurfaceKind::Sphere => Surface::Sphere { radius_m: distance_m()? },
+            SurfaceKind::Plane => {
+                let given = self.plane_normal.iter().copied().zip(0..).fold(DVec3::ZERO, |mut normal, (value, axis)| {
+                    normal[axis] = value;
+                    normal
+                });
+                let normal = if self.plane_normal.is_empty() { DVec3::Y } else { given };
+                let normal = normal.try_normalize().ok_or("--plane-normal must be three numbers that are not all 0, as 0,1,0")?;
+                Surface::Plane { normal, distance_m: distance_m()? }
+            }
+        })
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -137,6 +182,7 @@ fn parse_size(text: &str) -> Result<[u32; 2], String> {
 pub fn run(args: CalibrateArgs) -> Result<(), Failure> {
     match args.command {
         Command::Lens(args) => lens(&args),
+        Command::Board(args) => board::print(&args),
         Command::Rig(args) => rig(&args),
         Command::StMap(args) => st_map(&args),
     }
@@ -144,8 +190,16 @@ pub fn run(args: CalibrateArgs) -> Result<(), Failure> {
 
 fn lens(args: &LensArgs) -> Result<(), Failure> {
     check_outputs(&[Some(&args.output), args.reports.report.as_ref(), args.reports.residuals.as_ref()], &args.pictures)?;
-    let pictures = read_pictures(&args.pictures)?;
-    let board = Board { corners: args.board, square_mm: args.square_mm };
+    let board = args.board.board()?;
+    let mut pictures = Vec::new();
+    for path in &args.pictures {
+        if clip::is_clip(path) {
+            pictures.extend(clip::read(path)?);
+        } else {
+            pictures.extend(read_pictures(std::slice::from_ref(path))?);
+        }
+        check_count(pictures.len())?;
+    }
     let model = match args.model {
         Model::Fisheye => BoardModel::Fisheye,
         Model::Pinhole => BoardModel::Pinhole,
@@ -176,7 +230,7 @@ fn rig(args: &RigArgs) -> Result<(), Failure> {
         distortion: is_free(FreePart::Distortion),
         translation: is_free(FreePart::Translation),
     };
-    let surface = args.distance_m.map_or(Surface::Infinity, |radius_m| Surface::Sphere { radius_m });
+    let surface = args.surface()?;
     if args.pictures.is_empty() {
         return rig_from_points(args, &rig, free, surface);
     }
@@ -299,10 +353,15 @@ fn check_outputs(outputs: &[Option<&PathBuf>], inputs: &[PathBuf]) -> Result<(),
     Ok(())
 }
 
-fn read_pictures(paths: &[PathBuf]) -> Result<Vec<GrayPicture>, Failure> {
-    if paths.len() > MOST_PICTURES {
-        return Err(format!("{} pictures: at most {MOST_PICTURES} are taken", paths.len()).into());
+fn check_count(pictures: usize) -> Result<(), Failure> {
+    if pictures > MOST_PICTURES {
+        return Err(format!("{pictures} pictures: at most {MOST_PICTURES} are taken").into());
     }
+    Ok(())
+}
+
+fn read_pictures(paths: &[PathBuf]) -> Result<Vec<GrayPicture>, Failure> {
+    check_count(paths.len())?;
     let read = |path: &PathBuf| -> Result<GrayPicture, Failure> {
         let fail = |error: &dyn std::fmt::Display| format!("cannot read {}: {error}", path.display());
         let bytes = fs::metadata(path).map_err(|error| fail(&error))?.len();

@@ -313,7 +313,7 @@ fn boards(bench: &Bench, folder: &Path) -> AnyResult<()> {
     paths.sort();
     let pictures = paths.iter().map(|path| gray(path)).collect::<AnyResult<Vec<_>>>()?;
     let peers = peers::opencv(bench, "calibrate", folder)?;
-    let board = Board { corners: [9, 6], square_mm: 25.0 };
+    let board = Board::checker([9, 6], 25.0);
     let started = Instant::now();
     let found = calibrate_lens(&pictures, &board, BoardModel::Pinhole, &mut |_| ())?;
     let took_ms = started.elapsed().as_secs_f64() * 1e3;

@@ -53,6 +53,13 @@ impl GrayPicture {
         above * (1.0 - part.y) + below * part.y
     }
 
+    /// How much neighbouring pixels differ, squared: of two pictures of the same scene the sharper one has more.
+    pub(super) fn sharpness(&self) -> f64 {
+        let rows = self.luma.chunks_exact(self.size.x as usize).step_by(2);
+        let differences = rows.flat_map(|row| row.windows(2)).map(|pair| f64::from(pair[1] - pair[0]).powi(2));
+        differences.sum::<f64>() / f64::from(self.size.x * self.size.y)
+    }
+
     /// The luma as 8-bit pixels.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         self.luma.iter().map(|luma| luma.round() as u8).collect()

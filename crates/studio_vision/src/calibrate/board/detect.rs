@@ -1,8 +1,9 @@
-//! Checkerboards in pictures.
+//! Boards in pictures.
 //!
 //! Corners come from the `ChESS` detector (Bennett and Lasenby, “`ChESS` – Quick and Robust Detection of Chess-board Features”, CVIU 2014). They
 //! are joined to a lattice from neighbour to neighbour along their own axes, so that a lens may bend the board as it likes.
 
+use super::{Board, markers};
 use crate::calibrate::{CalibrateError, GrayPicture};
 use bevy::math::{DVec2, IVec2};
 use chess_corners::{Detector, DetectorConfig, ImageRefiner};
@@ -17,34 +18,11 @@ const OFF_LATTICE: f64 = 0.35;
 /// Corners that a board must show at least.
 const LEAST_CORNERS: usize = 12;
 
-/// A checkerboard.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Board {
-    /// Inner corners across and down: one less than squares.
-    pub corners: [u32; 2],
-    /// Side of a square in millimetres.
-    pub square_mm: f64,
-}
-
-impl Board {
-    pub(super) fn validate(&self) -> Result<(), CalibrateError> {
-        let [across, down] = self.corners;
-        if !(3..=100).contains(&across) || !(3..=100).contains(&down) {
-            let reason = format!("has {across}×{down} inner corners: it must have 3 to 100 each way, one less than its squares");
-            return Err(CalibrateError::Setting { setting: "board", reason });
-        }
-        if !(self.square_mm > 0.0 && self.square_mm <= 1e5) {
-            let reason = format!("has squares of {} mm: they must be above 0 and at most 100000", self.square_mm);
-            return Err(CalibrateError::Setting { setting: "board", reason });
-        }
-        Ok(())
-    }
-}
-
 /// An inner corner of a board in a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BoardCorner {
-    /// Which corner of the lattice, counted from an arbitrary one: boards look the same from several sides.
+    /// Which inner corner: of a board with markers counted from its first one, at the top left; of a checkerboard from an arbitrary one, as
+    /// it looks the same from several sides.
     pub place: IVec2,
     /// The pixel; the first pixel's centre is at a half.
     pub pixel: DVec2,
@@ -56,16 +34,26 @@ struct Cross {
     axes: [DVec2; 2],
 }
 
-/// Finds the largest part of a checkerboard in a picture.
+/// Finds a board in a picture, or the part of it that can be seen: of a checkerboard the largest one in one piece, of a board with
+/// markers all that they say where it belongs. One board is expected in a picture.
 ///
 /// # Errors
-/// [`CalibrateError::TooLittle`] if there is no board, or one that has far more corners than it should; [`CalibrateError::Setting`] if the board's
+/// [`CalibrateError::TooLittle`] if there is no board, or another one than described; [`CalibrateError::Setting`] if the board's
 /// description is unusable.
 pub fn find_board(picture: &GrayPicture, board: &Board) -> Result<Vec<BoardCorner>, CalibrateError> {
     board.validate()?;
+    let lattices = lattices(picture)?;
+    match &board.markers {
+        Some(on_it) => markers::place(picture, board, on_it, &lattices),
+        None => checker(picture, board, lattices),
+    }
+}
+
+/// The lattices that a picture's corners are joined to.
+fn lattices(picture: &GrayPicture) -> Result<Vec<Vec<BoardCorner>>, CalibrateError> {
     let crosses = crosses(picture)?;
-    let neighbours: Vec<[Option<usize>; 4]> = (0..crosses.len()).map(|index| neighbours(&crosses, index)).collect();
-    let mut best: Vec<BoardCorner> = Vec::new();
+    let neighbours: Vec<[Option<usize>; 4]> = (0..crosses.len()).map(|index| neighbours(picture, &crosses, index)).collect();
+    let mut lattices = Vec::new();
     let mut seen = vec![false; crosses.len()];
     for start in 0..crosses.len() {
         if seen[start] {
@@ -73,14 +61,16 @@ pub fn find_board(picture: &GrayPicture, board: &Board) -> Result<Vec<BoardCorne
         }
         let lattice = grow(&crosses, &neighbours, start);
         lattice.values().for_each(|index| seen[*index] = true);
-        if lattice.len() > best.len() {
-            let corner = |(place, index): (&[i32; 2], &usize)| BoardCorner {
-                place: IVec2::from_array(*place),
-                pixel: crosses[*index].pixel,
-            };
-            best = lattice.iter().map(corner).collect();
-        }
+        let corner =
+            |(place, index): (&[i32; 2], &usize)| BoardCorner { place: IVec2::from_array(*place), pixel: crosses[*index].pixel };
+        lattices.push(lattice.iter().map(corner).collect());
     }
+    Ok(lattices)
+}
+
+/// The part of the largest lattice that is a checkerboard.
+fn checker(picture: &GrayPicture, board: &Board, lattices: Vec<Vec<BoardCorner>>) -> Result<Vec<BoardCorner>, CalibrateError> {
+    let best = lattices.into_iter().rev().max_by_key(Vec::len).unwrap_or_default();
     let none =
         |found: String, reason: &str| Err(CalibrateError::TooLittle { found, reason: format!("{}: {reason}", picture.name) });
     if best.len() < LEAST_CORNERS {
@@ -144,8 +134,8 @@ fn crosses(picture: &GrayPicture) -> Result<Vec<Cross>, CalibrateError> {
 }
 
 /// The nearest corners along both axes, forwards and backwards: `[+0, +1, −0, −1]`. A neighbour must have an axis along the line between
-/// the two as well.
-fn neighbours(crosses: &[Cross], index: usize) -> [Option<usize>; 4] {
+/// the two as well, and squares' edges run along that line.
+fn neighbours(picture: &GrayPicture, crosses: &[Cross], index: usize) -> [Option<usize>; 4] {
     let own = &crosses[index];
     let mut nearest: [Option<(f64, usize)>; 4] = [None; 4];
     for (other, cross) in crosses.iter().enumerate() {
@@ -159,7 +149,8 @@ fn neighbours(crosses: &[Cross], index: usize) -> [Option<usize>; 4] {
             let axis = own.axes[side % 2] * if side < 2 { 1.0 } else { -1.0 };
             let is_ahead = away.dot(axis) > 0.0 && away.perp_dot(axis).abs() < OFF_AXIS;
             let is_joined = cross.axes.iter().any(|axis| away.perp_dot(*axis).abs() < OFF_AXIS);
-            if is_ahead && is_joined && nearest.is_none_or(|(least, _)| distance < least) {
+            let is_nearer = nearest.is_none_or(|(least, _)| distance < least);
+            if is_ahead && is_joined && is_nearer && markers::is_edge(picture, own.pixel, cross.pixel) {
                 *nearest = Some((distance, other));
             }
         }

@@ -1,6 +1,6 @@
 //! The lens model for which boards are flat.
 
-use super::{Board, BoardCorner, find_board, pose::Pose};
+use super::{Board, BoardCorner, find_board, pose::Pose, spread::most_different};
 use crate::{
     calibrate::{CalibrateError, GrayPicture, Residuals},
     lens::{Lens, LensModel, LensProjector},
@@ -13,8 +13,8 @@ use serde::Serialize;
 
 /// Views that are needed at least.
 const LEAST_VIEWS: usize = 3;
-/// The most views that are solved for.
-const MOST_VIEWS: usize = 200;
+/// The most views that are solved for: those that differ most.
+const MOST_VIEWS: usize = 60;
 /// A step for numeric differentiation; all parameters are of a like size.
 const STEP: f64 = 1e-6;
 /// Residual of a corner that the lens cannot show, in pixels.
@@ -95,12 +95,11 @@ pub fn calibrate_lens(
         let view =
             |corners, left_out| ViewReport { name: picture.name.clone(), corners, residuals: Residuals::default(), left_out };
         match find_board(picture, board) {
-            Ok(corners) if sights.len() < MOST_VIEWS => {
+            Ok(corners) => {
                 views.push(view(corners.len(), String::new()));
                 let point = |corner: BoardCorner| (corner.place.as_dvec2() * board.square_mm, corner.pixel);
                 sights.push((index, Sight { points: corners.into_iter().map(point).collect() }));
             }
-            Ok(corners) => views.push(view(corners.len(), format!("{MOST_VIEWS} pictures are enough"))),
             Err(error @ CalibrateError::TooLittle { .. }) => views.push(view(0, error.to_string())),
             Err(error) => return Err(error),
         }
@@ -112,7 +111,16 @@ pub fn calibrate_lens(
             reason: format!("at least {LEAST_VIEWS} are needed. {reason}"),
         });
     }
-    tell(&format!("the board is in {} of {} pictures: solving", sights.len(), pictures.len()));
+    let pixels: Vec<Vec<DVec2>> =
+        sights.iter().map(|(_, sight)| sight.points.iter().map(|(_, pixel)| *pixel).collect()).collect();
+    let chosen = most_different(&pixels, f64::from(size.x), MOST_VIEWS);
+    tell(&format!("the board is in {} of {} pictures: solving for {} of them", sights.len(), pictures.len(), chosen.len()));
+    for (at, (index, _)) in sights.iter().enumerate() {
+        if chosen.binary_search(&at).is_err() {
+            views[*index].left_out = format!("the {MOST_VIEWS} pictures that differ most are enough");
+        }
+    }
+    sights.retain(|(index, _)| views[*index].left_out.is_empty());
     let points: Vec<Sight> = sights.iter().map(|(_, sight)| Sight { points: sight.points.clone() }).collect();
     let (lens, poses) = start(&points, size, model)?;
     let solve = |lens, poses, distortion, points: &[Sight]| solve(Problem::new(lens, poses, points, distortion));

@@ -1,3 +1,5 @@
 mod boards;
+mod charuco;
+mod film;
 mod orah;
 mod virtual_rig;
