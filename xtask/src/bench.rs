@@ -11,7 +11,7 @@ use crate::{
     packages::Group,
     process::{Job, Runner},
     project::Project,
-    python::OPENCV,
+    python::{ONNX_RUNTIME, OPENCV},
     setup,
     summary::{Outcome, Summary},
     table,
@@ -63,6 +63,7 @@ pub fn run(runner: &Runner, project: &Project, options: &BenchOptions) -> Summar
     }
     if !options.gpu && programs.iter().any(|program| program.name == VISION) {
         summary.step("OpenCV", || OPENCV.set_up(runner, false).into());
+        summary.step("ONNX Runtime", || ONNX_RUNTIME.set_up(runner, false).into());
     }
     // All builds come first: a compiler beside a measurement would spoil it.
     let built: Vec<bool> = programs

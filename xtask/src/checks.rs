@@ -5,7 +5,7 @@ use crate::{
     packages::Group,
     process::{Job, Runner},
     project::Project,
-    python::USD,
+    python::{ONNX_RUNTIME, USD},
     setup,
     summary::{Outcome, Summary},
     web, xr,
@@ -98,8 +98,10 @@ fn not_built() -> Outcome {
 fn tests(runner: &Runner) -> (Outcome, Option<TestCounts>) {
     let mut counts = TestCounts::default();
     let mut job = Job::new("cargo test --workspace --no-fail-fast", TESTS);
-    if let Some(python) = USD.python(runner) {
-        job = job.env(USD.variable, python.to_string_lossy());
+    for environment in [USD, ONNX_RUNTIME] {
+        if let Some(python) = environment.python(runner) {
+            job = job.env(environment.variable, python.to_string_lossy());
+        }
     }
     let result = runner.run_with(&job, |line| counts.read_line(line));
     counts.close();

@@ -1,4 +1,5 @@
-//! What tests and benches compare us with from Python's package index, each package in a virtual environment of its own.
+//! What comes from Python's package index, each package in a virtual environment of its own: what tests and benches compare us with, and ONNX
+//! Runtime.
 
 use crate::{
     process::{Job, Runner},
@@ -26,6 +27,15 @@ pub const OPENCV: Environment = Environment {
     folder: "python-opencv-5.0.0.93",
     check: "import cv2; cv2.optflow.createOptFlow_DeepFlow",
     purpose: "is what the vision bench compares with",
+};
+
+/// ONNX Runtime: the library that runs models, found here by the program, and its own Python, which tests compare with (25 MB).
+pub const ONNX_RUNTIME: Environment = Environment {
+    variable: "NEURAL_STUDIO_ONNXRUNTIME_PYTHON",
+    package: "onnxruntime==1.32.0",
+    folder: "python-onnxruntime-1.32.0",
+    check: "import onnxruntime",
+    purpose: "runs neural networks",
 };
 
 /// A package and where it goes.
@@ -73,7 +83,7 @@ impl Environment {
             Ok(()) => Ok(()),
             Err(why) if project::is_ci() => Err(format!("{package} is missing ({why})")),
             Err(why) => {
-                println!("What compares with it is skipped ({why}).");
+                println!("What needs it is skipped ({why}).");
                 Ok(())
             }
         }

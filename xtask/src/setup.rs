@@ -3,7 +3,7 @@
 use crate::{
     packages::{self, ELEMENTS, Group, Package},
     process::{Job, Runner},
-    python::USD,
+    python::{ONNX_RUNTIME, USD},
     summary::Outcome,
     table,
 };
@@ -22,6 +22,7 @@ pub fn run(runner: &Runner, groups: &[Group], check: bool) -> Outcome {
     if groups.contains(&Group::Test) {
         note(rust_components(runner, check));
         note(USD.set_up(runner, check));
+        note(ONNX_RUNTIME.set_up(runner, check));
     }
     if groups.contains(&Group::Run) && !runner.dry_run {
         note(gstreamer_elements(runner));
