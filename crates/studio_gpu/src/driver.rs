@@ -6,7 +6,7 @@
 use crate::{
     device::block_on,
     film::{CameraCue, FilmCameras, FilmsFor, film, withhold_cameras},
-    frame::{GpuFrame, PinFrame, SourceFrame, activity},
+    frame::{GpuFrame, PinFrame, SourceFrame, activity, note_activity},
     node::GpuNodeRun,
     parts::{GraphPart, GraphParts},
     timer::{GpuTimer, NodeTimes},
@@ -14,7 +14,7 @@ use crate::{
 };
 use bevy::{
     ecs::{
-        entity::EntityHashMap,
+        entity::{EntityHashMap, EntityHashSet},
         system::{SystemId, SystemState},
     },
     prelude::*,
@@ -24,6 +24,7 @@ use bevy::{
         view::ViewTarget,
     },
 };
+use parking_lot::Mutex;
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
@@ -47,6 +48,24 @@ pub struct GpuNodes {
     rested: Option<(u64, u64)>,
     /// Counts the nodes that came.
     kinds: u64,
+    again: Arc<Mutex<EntityHashSet>>,
+}
+
+/// Has a node run once more with what is on its inputs: when something that it waited for is there. Any thread may ask.
+#[derive(Clone)]
+pub struct RunAgain {
+    node: Entity,
+    asked: Arc<Mutex<EntityHashSet>>,
+    waker: StudioWaker,
+}
+
+impl RunAgain {
+    /// Asks for it.
+    pub fn ask(&self) {
+        self.asked.lock().insert(self.node);
+        note_activity();
+        self.waker.wake();
+    }
 }
 
 struct GpuNode {
@@ -94,6 +113,19 @@ impl GpuNodes {
 
     pub(crate) fn remove(&mut self, node: Entity) {
         self.nodes.remove(&node);
+    }
+
+    pub(crate) fn run_again(&self, node: Entity, waker: StudioWaker) -> RunAgain {
+        RunAgain { node, asked: self.again.clone(), waker }
+    }
+
+    /// Nodes that were asked to run again are due as with new settings.
+    fn heed_asked(&mut self) {
+        for node in core::mem::take(&mut *self.again.lock()) {
+            if let Some(node) = self.nodes.get_mut(&node) {
+                node.settings_changed = true;
+            }
+        }
     }
 
     pub(crate) fn insert(&mut self, node: Entity, system: SystemId<In<GpuNodeRun>, Result>, stage: Stage, films: bool) {
@@ -175,6 +207,13 @@ impl GraphCommands {
             timer.begin(encoder, frame_id, stage, node);
         }
         encoder
+    }
+
+    /// What was recorded so far, to be submitted before the rest.
+    pub(crate) fn take_encoder(&mut self, device: &wgpu::Device) -> wgpu::CommandEncoder {
+        self.encoder(device);
+        let started = self.encoder.take();
+        started.unwrap_or_else(|| device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()))
     }
 
     /// From the next command on, the GPU's time is this node's. A node that records nothing costs no timestamps.
@@ -260,6 +299,7 @@ pub(crate) fn run_gpu_graph(
     if world.resource::<GpuNodes>().rested == Some(now) {
         return;
     }
+    world.resource_mut::<GpuNodes>().heed_asked();
     let device = world.resource::<RenderDevice>().wgpu_device().clone();
     let queue = world.resource::<RenderQueue>().0.clone();
     let graph = world.resource::<GpuGraph>().graph.nodes.clone();
@@ -433,10 +473,7 @@ fn run_filming_node(
     let stamp = run.frames().next().map(|frame| frame.stamp).or(called).unwrap_or_default();
     let mut commands = world.resource_mut::<GraphCommands>();
     commands.begin_node(stamp.frame_id, due.stage, compiled.node);
-    commands.encoder(device);
-    if let Some(encoder) = commands.encoder.take() {
-        queue.submit([encoder.finish()]);
-    }
+    queue.submit([commands.take_encoder(device).finish()]);
     let after_submit = core::mem::take(&mut commands.after_submit);
     world.resource_mut::<FrameUploader>().0.submitted();
     after_submit.into_iter().for_each(|action| action());

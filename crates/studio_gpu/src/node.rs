@@ -1,9 +1,10 @@
 //! GPU nodes: how a node kind's work runs in the render world.
 
 use crate::{
-    driver::{GpuEpoch, GpuNodes, GraphCommands},
+    driver::{GpuEpoch, GpuNodes, GraphCommands, RunAgain},
     film::{CameraCue, FilmCameras},
     frame::{GpuFrame, PinFrame},
+    readback::{ReadbackError, ReadbackSlot},
 };
 use bevy::{
     ecs::{
@@ -16,9 +17,10 @@ use bevy::{
         renderer::{RenderDevice, RenderQueue},
     },
 };
+use bytes::Bytes;
 use std::{borrow::Cow, marker::PhantomData};
 use studio_frame::prelude::*;
-use studio_graph::prelude::*;
+use studio_graph::{prelude::*, wake::StudioWaker};
 
 /// One run of a GPU node: what the driver hands to the node kind's system.
 pub struct GpuNodeRun {
@@ -117,6 +119,7 @@ pub struct GpuContext<'w> {
     commands: ResMut<'w, GraphCommands>,
     epoch: Res<'w, GpuEpoch>,
     nodes: Res<'w, GpuNodes>,
+    waker: Res<'w, StudioWaker>,
     /// Where latency is written down.
     pub ledger: Res<'w, LatencyLedger>,
     /// Where copies are counted.
@@ -150,6 +153,22 @@ impl GpuContext<'_> {
     pub fn device_and_encoder(&mut self) -> (&wgpu::Device, &wgpu::Queue, &mut wgpu::CommandEncoder) {
         let device = self.device.wgpu_device();
         (device, &self.queue.0, self.commands.encoder(device))
+    }
+
+    /// What has a node run once more, when something that it waits for is there.
+    pub fn run_again(&self, node: Entity) -> RunAgain {
+        self.nodes.run_again(node, self.waker.clone())
+    }
+
+    /// Submits what the graph recorded so far, waits for the GPU, and takes what was copied into a slot: for offline work that needs
+    /// a result before it goes on. Live, nothing waits: use [`after_submit`](Self::after_submit).
+    ///
+    /// # Errors
+    /// What [`ReadbackSlot::read`] says.
+    pub fn submit_and_read(&mut self, slot: ReadbackSlot) -> Result<Bytes, ReadbackError> {
+        let device = self.device.wgpu_device();
+        let submission = self.queue.0.submit([self.commands.take_encoder(device).finish()]);
+        slot.read(device, submission)
     }
 
     /// Calls `action` once the frame's commands are submitted (for `map_async`).

@@ -97,6 +97,23 @@ impl ReadbackSlot {
     }
 }
 
+impl ReadbackSlot {
+    /// Waits until the GPU has done a submission and takes the bytes: for offline work, tests and tools, not for the frame path.
+    ///
+    /// # Errors
+    /// [`ReadbackError`] if the GPU does not finish or the buffer cannot be mapped.
+    pub fn read(self, device: &wgpu::Device, submission: wgpu::SubmissionIndex) -> Result<Bytes, ReadbackError> {
+        let (sender, receiver) = studio_frame::queue::queue(1, studio_frame::queue::QueuePolicy::NewestWins);
+        self.deliver(move |bytes| {
+            sender.send(bytes);
+        });
+        device
+            .poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })
+            .map_err(|error| ReadbackError::Poll(error.to_string()))?;
+        receiver.recv_timeout(Duration::from_secs(10)).map_err(|error| ReadbackError::Poll(error.to_string()))?
+    }
+}
+
 impl Drop for ReadbackSlot {
     fn drop(&mut self) {
         self.busy.store(false, Ordering::Release);
@@ -140,13 +157,6 @@ pub fn read_rgba(device: &wgpu::Device, queue: &wgpu::Queue, texture: &wgpu::Tex
         texture.size(),
     );
     let index = queue.submit([encoder.finish()]);
-    let (sender, receiver) = studio_frame::queue::queue(1, studio_frame::queue::QueuePolicy::NewestWins);
-    slot.deliver(move |bytes| {
-        sender.send(bytes);
-    });
-    device
-        .poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None })
-        .map_err(|error| ReadbackError::Poll(error.to_string()))?;
-    let bytes = receiver.recv_timeout(Duration::from_secs(10)).map_err(|error| ReadbackError::Poll(error.to_string()))??;
+    let bytes = slot.read(device, index)?;
     Ok(bytes.chunks(padded).take(size.y as usize).flat_map(|padded_row| padded_row[..row].iter().copied()).collect())
 }

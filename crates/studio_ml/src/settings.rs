@@ -15,7 +15,7 @@ pub enum PixelRange {
     Unit,
     /// −1 to 1: the RAFT of torchvision.
     Signed,
-    /// Normalised by ImageNet's mean and standard deviation of each channel.
+    /// Normalised by `ImageNet`'s mean and standard deviation of each channel.
     ImageNet,
 }
 

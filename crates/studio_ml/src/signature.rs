@@ -26,7 +26,8 @@ impl PairTask {
         }
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    /// What it finds, in words.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Flow => "optical flow",
             Self::Disparity => "disparity",

@@ -299,7 +299,7 @@ fn a_worker_says_how_the_model_opened_and_drops_what_is_stale() {
         return;
     }
     let start = |name: &str, policy| {
-        ModelWorker::start(network(name), PairTask::Flow, ModelSettings::default(), policy).expect("a thread")
+        ModelWorker::start(network(name), PairTask::Flow, ModelSettings::default(), policy, || ()).expect("a thread")
     };
     assert!(start("classifier.onnx", QueuePolicy::Block).wait_opened().is_err());
     let size = UVec2::new(320, 192);

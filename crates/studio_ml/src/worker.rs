@@ -41,11 +41,17 @@ pub struct ModelWorker {
 
 impl ModelWorker {
     /// Starts opening a model. `policy` says what becomes of a job while another one waits: live, the newest wins; offline, the sender
-    /// waits.
+    /// waits. `notify` is called on the model's thread when [`opened`](Self::opened) knows something.
     ///
     /// # Errors
     /// [`ModelError::Thread`] if the system gives no thread.
-    pub fn start(path: PathBuf, task: PairTask, settings: ModelSettings, policy: QueuePolicy) -> Result<Self, ModelError> {
+    pub fn start(
+        path: PathBuf,
+        task: PairTask,
+        settings: ModelSettings,
+        policy: QueuePolicy,
+        notify: impl FnOnce() + Send + 'static,
+    ) -> Result<Self, ModelError> {
         let (jobs, waiting) = queue(1, policy);
         let opened = Arc::new((Mutex::new(None), Condvar::new()));
         let shared = opened.clone();
@@ -56,6 +62,7 @@ impl ModelWorker {
                 let (state, changed) = &*shared;
                 *state.lock() = Some(model.as_ref().map(|model| model.signature().clone()).map_err(Clone::clone));
                 changed.notify_all();
+                notify();
                 if let Ok(model) = model {
                     work(model, &waiting);
                 }
@@ -83,6 +90,20 @@ impl ModelWorker {
     /// Hands over two pictures.
     pub fn send(&self, job: PairJob) -> Sent {
         self.jobs.send(job)
+    }
+
+    /// Compares two pictures and waits for it: for offline work.
+    ///
+    /// # Errors
+    /// What [`PairModel::compare`] says, or [`ModelError::Thread`] if nothing comes back within both runs' limits and some.
+    pub fn compare(&self, size: UVec2, pictures: [Bytes; 2], wraps: bool, both_ways: bool) -> Result<PairResult, ModelError> {
+        let (sender, result) = queue(1, QueuePolicy::Block);
+        let done = Box::new(move |found| {
+            sender.send(found);
+        });
+        self.send(PairJob { size, pictures, wraps, both_ways, done });
+        let longest = 2 * PairModel::TIME_LIMIT + Duration::from_secs(10);
+        result.recv_timeout(longest).unwrap_or_else(|error| Err(ModelError::Thread(error.to_string())))
     }
 
     /// Jobs that newer ones took the place of.

@@ -4,7 +4,9 @@ pub mod calibrate;
 pub mod disparity;
 pub mod flow;
 pub mod lens;
+pub mod network;
 pub mod nodes;
+mod pixels;
 pub mod rig;
 pub mod stabilise;
 pub mod stitch;
@@ -15,6 +17,7 @@ pub mod prelude {
     #[doc(hidden)]
     pub use crate::{
         flow::FlowQuality,
+        network::VisionProvider,
         nodes::{Disparity, FrameSynthesis, OpticalFlow, Stabilise, Stitch, StudioVisionPlugin, SynthesisMode},
         rig::Rig,
         stabilise::Smoothing,

@@ -92,6 +92,20 @@ impl DepthPass {
         calibration: Option<&Rig>,
         settings: &DepthSettings,
     ) -> Result<Self, DisparityError> {
+        let matcher = |size, matching: &DisparitySettings| DisparityPass::new(device, size, matching);
+        Self::with_matcher(device, queue, frames, projection, calibration, settings, matcher)
+    }
+
+    /// The same around another matcher, which is made for pictures of a size.
+    pub(super) fn with_matcher(
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        frames: [(UVec2, Rect); 2],
+        projection: PictureProjection,
+        calibration: Option<&Rig>,
+        settings: &DepthSettings,
+        matcher: impl FnOnce(UVec2, &DisparitySettings) -> Result<DisparityPass, DisparityError>,
+    ) -> Result<Self, DisparityError> {
         let [left, right] = frames.map(|(frame, part)| eye_size(frame, part));
         if left != right && calibration.is_none() {
             return Err(DisparityError::sizes_differ(left, right));
@@ -143,7 +157,7 @@ impl DepthPass {
                 }
             }
         };
-        let matching = DisparityPass::new(device, size, &DisparitySettings { wraps, ..settings.matching })?;
+        let matching = matcher(size, &DisparitySettings { wraps, ..settings.matching })?;
         let remaps = match maps {
             None => None,
             Some([left, right]) => {
@@ -200,20 +214,39 @@ impl DepthPass {
         left: EyePart,
         right: EyePart,
     ) -> Result<(), DisparityError> {
+        self.encode_pixels(device, queue, encoder, left, right)?;
+        self.encode_distances(encoder);
+        Ok(())
+    }
+
+    /// Records the first half of [`encode`](Self::encode): what the matcher reads.
+    pub(super) fn encode_pixels(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        encoder: &mut wgpu::CommandEncoder,
+        left: EyePart,
+        right: EyePart,
+    ) -> Result<(), DisparityError> {
         match &mut self.remaps {
-            None => self.matching.encode(device, queue, encoder, left, right)?,
+            None => self.matching.encode_pixels(device, queue, encoder, left, right)?,
             Some(remaps) => {
                 for ((pass, rectified), (picture, _)) in remaps.iter_mut().zip([left, right]) {
                     pass.encode(device, queue, encoder, picture, rectified, None)?;
                 }
                 let [left, right] = remaps.each_ref().map(|(_, rectified)| (rectified.as_ref(), RgbaPass::WHOLE));
-                self.matching.encode(device, queue, encoder, left, right)?;
+                self.matching.encode_pixels(device, queue, encoder, left, right)?;
             }
         }
+        Ok(())
+    }
+
+    /// Records the second half: disparities and distances.
+    pub(super) fn encode_distances(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.matching.encode_disparities(encoder);
         let mut pass =
             encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("distances"), timestamp_writes: None });
         self.show.record(&mut pass);
-        Ok(())
     }
 
     /// The picture of distances from the left eye, along the rays: grey, `near_m / distance`, black where nothing is known or it is

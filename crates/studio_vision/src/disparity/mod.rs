@@ -14,6 +14,7 @@
 
 mod calibration;
 mod depth;
+mod network;
 mod pass;
 mod plan;
 mod rectify;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use calibration::read_stereo_rig;
 pub use depth::{DepthPass, DepthSettings, EyePart, StereoCameras};
+pub use network::NetworkDepth;
 pub use pass::DisparityPass;
 pub use plan::DisparityPlan;
 pub use rectify::Rectification;

@@ -4,12 +4,11 @@ use super::{
     DisparityError, DisparityPlan, DisparitySettings,
     plan::{EDGE, ISLAND_STEP, REACH},
 };
+use crate::pixels::PackedPixels;
 use bevy::math::{Rect, UVec2, Vec2};
-use studio_frame::format::PixelFormat;
 use studio_gpu::{
-    pass::{ComputeKernel, Dispatch, parameter_buffer, shader},
+    pass::{ComputeKernel, Dispatch, shader},
     picture::GpuPicture,
-    rgba::RgbaPass,
 };
 
 /// Threads of a workgroup where each has eight disparities of a pixel.
@@ -24,20 +23,9 @@ const MOST_PATH_THREADS: u32 = 64;
 /// Disparities of a rectified pair of pictures, on the GPU.
 pub struct DisparityPass {
     plan: DisparityPlan,
-    prepare: ComputeKernel,
-    eyes: [Eye; 2],
+    eyes: [PackedPixels; 2],
     dispatches: Vec<Dispatch>,
     disparities: wgpu::Buffer,
-}
-
-/// What is kept for one eye's picture.
-struct Eye {
-    part: wgpu::Buffer,
-    pixels: wgpu::Buffer,
-    /// One an eye: both parts are asked for in one submission.
-    rgba: RgbaPass,
-    /// The picture as RGBA, where it comes in another format.
-    converted: Option<GpuPicture>,
 }
 
 impl DisparityPass {
@@ -59,19 +47,39 @@ impl DisparityPass {
     ) -> Result<Self, DisparityError> {
         let plan = DisparityPlan::new(picture_size, settings)?;
         plan.check_limits(device)?;
-        let words = |label, count: u64| storage_buffer(device, label, count * plan.pixels() * 4);
-        let module = shader(device, "disparity prepare", include_str!("../../../../shaders/disparity_prepare.wgsl"));
-        let eyes = ["left pixels", "right pixels"].map(|label| Eye {
-            part: parameter_buffer::<[f32; 4]>(device, "eye's part"),
-            pixels: words(label, 1),
-            rgba: RgbaPass::new(device),
-            converted: None,
-        });
-        let disparities = words("disparities", 1);
+        let module = PackedPixels::module(device);
+        let eyes = Self::eyes(device, &module, &plan);
+        let disparities = plan.disparity_buffer(device);
         let matching = Matching { device, plan: &plan, prepare: &module, alone };
         let dispatches = matching.dispatches(&eyes, &disparities);
-        let prepare = matching.kernel(&module, "prepare", &[], ComputeKernel::PIXELS_8X8);
-        Ok(Self { prepare, eyes, dispatches, disparities, plan })
+        Ok(Self { eyes, dispatches, disparities, plan })
+    }
+
+    /// Makes a pass that gets its disparities from a network: it makes the eyes' pixels, of `network_size` if the network has a size of its
+    /// own, and takes islands out, fills holes and smooths.
+    ///
+    /// # Errors
+    /// What [`DisparityPlan::new`] says.
+    pub(super) fn of_network(
+        device: &wgpu::Device,
+        picture_size: UVec2,
+        settings: &DisparitySettings,
+        network_size: Option<UVec2>,
+    ) -> Result<Self, DisparityError> {
+        let plan = DisparityPlan::new(picture_size, settings)?;
+        let plan = DisparityPlan { size: network_size.unwrap_or(plan.size), ..plan };
+        let module = PackedPixels::module(device);
+        let eyes = Self::eyes(device, &module, &plan);
+        let disparities = plan.disparity_buffer(device);
+        let mut dispatches = Vec::new();
+        let matching = Matching { device, plan: &plan, prepare: &module, alone: true };
+        matching.refine(&disparities, &mut dispatches);
+        Ok(Self { eyes, dispatches, disparities, plan })
+    }
+
+    fn eyes(device: &wgpu::Device, module: &wgpu::ShaderModule, plan: &DisparityPlan) -> [PackedPixels; 2] {
+        let kernel = PackedPixels::kernel(device, module, plan.size);
+        ["left pixels", "right pixels"].map(|label| PackedPixels::new(device, label, &kernel, plan.picture_size, plan.size))
     }
 
     /// Records the matching of one frame. `left` and `right` give a picture and the part of it that shows the eye, in shares of
@@ -81,6 +89,20 @@ impl DisparityPass {
     /// [`DisparityError::SizesDiffer`] if the parts differ in size, [`DisparityError::SizeChanged`] if they have another size than
     /// the pass was made for.
     pub fn encode(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        encoder: &mut wgpu::CommandEncoder,
+        left: (&GpuPicture, Rect),
+        right: (&GpuPicture, Rect),
+    ) -> Result<(), DisparityError> {
+        self.encode_pixels(device, queue, encoder, left, right)?;
+        self.encode_disparities(encoder);
+        Ok(())
+    }
+
+    /// Records the first half of [`encode`](Self::encode): both eyes' pixels at the working size.
+    pub(super) fn encode_pixels(
         &mut self,
         device: &wgpu::Device,
         queue: &wgpu::Queue,
@@ -102,35 +124,28 @@ impl DisparityPass {
             });
         }
         for (eye, (picture, part)) in self.eyes.iter_mut().zip([left, right]) {
-            let (picture, part) = if picture.format == PixelFormat::Rgba8 {
-                (picture, part)
-            } else {
-                let converted = match eye.converted.take() {
-                    Some(present) => present,
-                    None => GpuPicture::rgba(device, "eye", expected)?,
-                };
-                eye.rgba.encode(device, queue, encoder, picture, &converted, part);
-                (&*eye.converted.insert(converted), RgbaPass::WHOLE)
-            };
-            let origin = (part.min * picture.size.as_vec2()).round();
-            let size = expected.as_vec2();
-            queue.write_buffer(&eye.part, 0, bytemuck::bytes_of(&[origin.x, origin.y, size.x, size.y]));
-            let resources = [
-                (0, wgpu::BindingResource::TextureView(picture.view())),
-                (1, eye.pixels.as_entire_binding()),
-                (2, eye.part.as_entire_binding()),
-            ];
-            let dispatch = self.prepare.prepare(device, &resources, self.plan.size);
-            let mut pass =
-                encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("eye's pixels"), timestamp_writes: None });
-            dispatch.record(&mut pass);
+            eye.encode(device, queue, encoder, picture, part)?;
         }
+        Ok(())
+    }
+
+    /// Records what turns the eyes' pixels, or what [`write_disparities`](Self::write_disparities) wrote, into disparities.
+    pub(super) fn encode_disparities(&self, encoder: &mut wgpu::CommandEncoder) {
         let mut pass =
             encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("disparity"), timestamp_writes: None });
         for dispatch in &self.dispatches {
             dispatch.record(&mut pass);
         }
-        Ok(())
+    }
+
+    /// The left and the right eye's pixels at the working size, as `PackedPixels` has them.
+    pub(super) fn pixel_buffers(&self) -> [&wgpu::Buffer; 2] {
+        self.eyes.each_ref().map(PackedPixels::buffer)
+    }
+
+    /// Hands over disparities that were found elsewhere, as [`disparity_buffer`](Self::disparity_buffer) holds them.
+    pub(super) fn write_disparities(&self, queue: &wgpu::Queue, disparities: &[i32]) {
+        queue.write_buffer(&self.disparities, 0, bytemuck::cast_slice(disparities));
     }
 
     /// The sizes the pass works at.
@@ -177,19 +192,16 @@ impl Matching<'_> {
         ComputeKernel::of_module(self.device, module, entry, &constants, workgroup)
     }
 
-    fn dispatches(&self, eyes: &[Eye; 2], disparities: &wgpu::Buffer) -> Vec<Dispatch> {
+    fn dispatches(&self, eyes: &[PackedPixels; 2], disparities: &wgpu::Buffer) -> Vec<Dispatch> {
         let Self { device, plan, prepare, alone } = *self;
         let words = |label, count: u64| storage_buffer(device, label, count * plan.pixels() * 4);
-        let [left, right] = [&eyes[0].pixels, &eyes[1].pixels];
+        let [left, right] = eyes.each_ref().map(PackedPixels::buffer);
         let ranks = [words("left ranks", 2), words("right ranks", 2)];
         let arms = words("arms", 1);
         let support = words("support", 1);
         let costs = storage_buffer(device, "costs", plan.pixels() * u64::from(plan.range));
         let sums = storage_buffer(device, "sums", plan.largest_buffer_bytes());
         let right_best = words("right disparities", 1);
-        let found = words("found disparities", 1);
-        let labels = words("labels", 1);
-        let sizes = words("sizes", 1);
 
         let chunks = plan.range / 8;
         let settings = &plan.settings;
@@ -261,12 +273,28 @@ impl Matching<'_> {
         let select_left = self.kernel(&module, "select_left", &selection, pixels);
         add(&select_left, size, &[(0, &sums), (1, &right_best), (2, disparities)]);
 
+        self.refine(disparities, &mut dispatches);
+        dispatches
+    }
+
+    /// What takes islands out, fills holes and smooths.
+    fn refine(&self, disparities: &wgpu::Buffer, dispatches: &mut Vec<Dispatch>) {
+        let Self { device, plan, .. } = *self;
+        let words = |label| storage_buffer(device, label, plan.pixels() * 4);
+        let (found, labels, sizes) = (words("found disparities"), words("labels"), words("sizes"));
+        let settings = &plan.settings;
+        let flag = |value: bool| f64::from(u8::from(value));
+        let (pixels, size) = (ComputeKernel::PIXELS_8X8, plan.size);
+        let mut add = |kernel: &ComputeKernel, threads: UVec2, buffers: &[(u32, &wgpu::Buffer)]| {
+            let resources: Vec<_> = buffers.iter().map(|(at, buffer)| (*at, buffer.as_entire_binding())).collect();
+            dispatches.push(kernel.prepare(device, &resources, threads));
+        };
         let module = shader(device, "disparity refine", include_str!("../../../../shaders/disparity_refine.wgsl"));
         let refinement = [
             ("STEP", f64::from(ISLAND_STEP)),
             ("LEAST", f64::from(settings.speckle_px)),
             ("FILLS", flag(settings.fill_holes)),
-            wraps,
+            ("WRAPS", flag(settings.wraps)),
             ("FAREST", f64::from(plan.first * 16)),
         ];
         let refine = |entry, workgroup| self.kernel(&module, entry, &refinement, workgroup);
@@ -276,6 +304,5 @@ impl Matching<'_> {
         add(&refine("count_pixels", pixels), size, &islands);
         add(&refine("fill_holes", pixels), size, &[(0, disparities), (1, &found), (2, &labels), (3, &sizes)]);
         add(&refine("median", pixels), size, &[(0, &found), (1, disparities)]);
-        dispatches
     }
 }

@@ -100,6 +100,16 @@ impl DisparityPlan {
         self.pixels() * u64::from(self.range) * 2
     }
 
+    /// Makes the buffer that disparities come into.
+    pub(super) fn disparity_buffer(&self, device: &wgpu::Device) -> wgpu::Buffer {
+        device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("disparities"),
+            size: self.pixels() * 4,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        })
+    }
+
     /// Checks that a GPU can hold it.
     pub(super) fn check_limits(&self, device: &wgpu::Device) -> Result<(), DisparityError> {
         let limits = device.limits();

@@ -5,7 +5,7 @@ use bevy::math::UVec2;
 /// Threads of a workgroup for the shaders whose threads do much each.
 pub(crate) const CELLS_8X4: UVec2 = UVec2::new(8, 4);
 
-/// Makes a texture that compute shaders write and read, and its view.
+/// Makes a texture that compute shaders write and read, and its view. It can be filled from memory, too.
 pub(crate) fn storage_texture(
     device: &wgpu::Device,
     label: &str,
@@ -19,7 +19,10 @@ pub(crate) fn storage_texture(
         sample_count: 1,
         dimension: wgpu::TextureDimension::D2,
         format,
-        usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_SRC,
+        usage: wgpu::TextureUsages::TEXTURE_BINDING
+            | wgpu::TextureUsages::STORAGE_BINDING
+            | wgpu::TextureUsages::COPY_SRC
+            | wgpu::TextureUsages::COPY_DST,
         view_formats: &[],
     });
     let view = texture.create_view(&wgpu::TextureViewDescriptor::default());

@@ -22,6 +22,8 @@
 //! two residuals, in one small buffer that a readback ring can copy.
 
 pub(crate) mod compute;
+mod network;
+mod output;
 mod pass;
 mod plan;
 mod readback;
@@ -32,6 +34,7 @@ pub(crate) mod testing;
 mod tests;
 mod work;
 
+pub use network::NetworkFlow;
 pub use pass::FlowPass;
 pub use plan::FlowPlan;
 pub use readback::FlowStats;

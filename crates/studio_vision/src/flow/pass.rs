@@ -9,7 +9,6 @@ use bevy::math::UVec2;
 use std::sync::Arc;
 use studio_frame::format::PixelFormat;
 use studio_gpu::{
-    device::GpuError,
     pass::{ComputeKernel, Dispatch, shader},
     picture::GpuPicture,
 };
@@ -56,17 +55,7 @@ impl FlowPass {
         search: PatchSearch,
     ) -> Result<Self, FlowError> {
         let plan = FlowPlan::new(picture_size, settings)?;
-        let limit = device.limits().max_texture_dimension_2d;
-        if plan.flow_size.max_element() > limit {
-            return Err(GpuError::PictureTooLarge {
-                what: "the flow's working size".to_owned(),
-                width: plan.flow_size.x,
-                height: plan.flow_size.y,
-                adapter: "this GPU".to_owned(),
-                limit,
-            }
-            .into());
-        }
+        plan.check_limits(device)?;
         let wraps = ("WRAPS", f64::from(u8::from(plan.wraps)));
         let effort = settings.quality.effort();
         let soften = ("SOFTEN", f64::from(u8::from(effort.soften)));
@@ -148,7 +137,7 @@ impl FlowPass {
         let strips = (self.plan.flow_size + LUMA_STRIP - UVec2::ONE) / LUMA_STRIP;
         let luma = luma.prepare(device, &resources, strips);
 
-        encoder.clear_buffer(self.work.grid(), 0, None);
+        encoder.clear_buffer(self.work.output().grid(), 0, None);
         let mut pass =
             encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("optical flow"), timestamp_writes: None });
         luma.record(&mut pass);
@@ -174,7 +163,7 @@ impl FlowPass {
     /// this texture (the content now at `p` was at `p - motion`); absolute luma difference to the previous frame with that
     /// motion in `z` and without it in `w`, 0..1.
     pub fn motion_texture(&self) -> &wgpu::Texture {
-        self.work.motion_texture()
+        self.work.output().motion_texture()
     }
 
     /// How far each motion can be trusted, of [`FlowPlan::flow_size`], where [`FlowSettings::both_ways`] asks for it: white where the
@@ -182,11 +171,11 @@ impl FlowPass {
     /// frame sees and the other does not is black. A grey of half is the bound of Sundaram, Brox and Keutzer, *Dense Point Trajectories
     /// by GPU-accelerated Large Displacement Optical Flow* (ECCV 2010).
     pub fn confidence_picture(&self) -> Option<&Arc<GpuPicture>> {
-        self.work.confidence()
+        self.work.output().confidence()
     }
 
     /// The reduced field, for a copy into a readback buffer; [`FlowPlan::motion_field`] reads it.
     pub fn grid_buffer(&self) -> &wgpu::Buffer {
-        self.work.grid()
+        self.work.output().grid()
     }
 }

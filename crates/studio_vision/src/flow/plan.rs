@@ -3,6 +3,7 @@
 use super::{FlowError, FlowSettings};
 use bevy::math::UVec2;
 use studio_frame::motion::MotionField;
+use studio_gpu::device::GpuError;
 
 /// The sizes that follow from a picture's size and the settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +48,34 @@ impl FlowPlan {
         let granule = 1 << (levels - 1);
         let rounded = (working / granule as f32).round().as_uvec2() * granule;
         Ok(Self { picture_size, flow_size: rounded.max(UVec2::splat(COARSEST_SIDE_PX)), levels, grid, wraps: settings.wraps })
+    }
+
+    /// The sizes where a network finds the flow: at its own size if it has one, else at the working width. Nothing is rounded, there are no
+    /// levels.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn for_network(picture_size: UVec2, settings: &FlowSettings, network_size: Option<UVec2>) -> Result<Self, FlowError> {
+        let plan = Self::new(picture_size, settings)?;
+        let width = settings.working_width_px.min(picture_size.x);
+        let height = (picture_size.y as f32 * width as f32 / picture_size.x as f32).round() as u32;
+        Ok(Self { flow_size: network_size.unwrap_or(UVec2::new(width, height.max(COARSEST_SIDE_PX))), levels: 1, ..plan })
+    }
+
+    /// Checks that a GPU's textures can be as large.
+    pub(super) fn check_limits(&self, device: &wgpu::Device) -> Result<(), FlowError> {
+        let limit = device.limits().max_texture_dimension_2d;
+        if self.flow_size.max_element() <= limit {
+            return Ok(());
+        }
+        Err(GpuError::PictureTooLarge {
+            what: "the flow's working size".to_owned(),
+            width: self.flow_size.x,
+            height: self.flow_size.y,
+            adapter: "this GPU".to_owned(),
+            limit,
+        }
+        .into())
     }
 
     /// Size of a level of the pyramid, in pixels; level 0 is the finest.

@@ -3,15 +3,13 @@
 use super::{
     FlowPlan, FlowQuality,
     compute::{CELLS_8X4, storage_texture},
+    output::FlowOutput,
 };
 use bevy::math::UVec2;
-use std::sync::Arc;
 use studio_gpu::{
     device::GpuError,
     pass::{ComputeKernel, Dispatch, shader},
-    picture::GpuPicture,
 };
-use wgpu::util::DeviceExt;
 
 /// Pixels from patch to patch.
 const STRIDE: u32 = 4;
@@ -104,13 +102,6 @@ impl FlowQuality {
     }
 }
 
-/// The flow the other way, and what it says about the flow.
-struct BothWays {
-    back: wgpu::TextureView,
-    compare: ComputeKernel,
-    confidence: Arc<GpuPicture>,
-}
-
 /// The pipelines and textures between the pyramids and the grid.
 pub(super) struct FlowWork {
     /// One for each level.
@@ -119,19 +110,13 @@ pub(super) struct FlowWork {
     densify: ComputeKernel,
     /// One for each pass of refinement.
     refine: Vec<ComputeKernel>,
-    reduce: ComputeKernel,
     /// The patches of each level: how many, and textures for what the search finds and for what each pass of the filter makes of it.
     patches: Vec<(UVec2, Vec<wgpu::TextureView>)>,
     /// What each refinement reads.
     rough: Vec<wgpu::TextureView>,
     /// Stands in for the patches of a level coarser than the coarsest.
     no_patches: wgpu::TextureView,
-    motion: (wgpu::Texture, wgpu::TextureView),
-    both_ways: Option<BothWays>,
-    /// Stands in for the confidence where none is known.
-    no_confidence: wgpu::TextureView,
-    scale: wgpu::Buffer,
-    grid: wgpu::Buffer,
+    output: FlowOutput,
 }
 
 impl FlowWork {
@@ -150,11 +135,8 @@ impl FlowWork {
         let filter_shader = shader(device, "flow filter", include_str!("../../../../shaders/flow_filter.wgsl"));
         let densify_shader = shader(device, "flow densify", include_str!("../../../../shaders/flow_densify.wgsl"));
         let refine_shader = shader(device, "flow refine", include_str!("../../../../shaders/flow_refine.wgsl"));
-        let reduce_shader = shader(device, "flow reduce", include_str!("../../../../shaders/flow_reduce.wgsl"));
         let counts: Vec<UVec2> = (0..plan.levels).map(|level| (plan.level_size(level) + STRIDE - 1) / STRIDE).collect();
         let patch_texture = |size| storage_texture(device, "flow patches", size, wgpu::TextureFormat::Rgba32Float).1;
-        let scale = plan.picture_size.as_vec2() / plan.flow_size.as_vec2();
-        let grid_uniform = [scale.x.to_bits(), scale.y.to_bits(), plan.grid.x, plan.grid.y];
         let pixels = |module: &wgpu::ShaderModule, entry: &str, constants: &[(&str, f64)]| {
             ComputeKernel::of_module(device, module, entry, constants, ComputeKernel::PIXELS_8X8)
         };
@@ -162,16 +144,6 @@ impl FlowWork {
             ComputeKernel::of_module(device, module, entry, constants, CELLS_8X4)
         };
         let dense = |label| storage_texture(device, label, plan.flow_size, wgpu::TextureFormat::Rgba16Float);
-        let both_ways = if both_ways {
-            let compare_shader = shader(device, "flow confidence", include_str!("../../../../shaders/flow_confidence.wgsl"));
-            Some(BothWays {
-                back: dense("optical flow back").1,
-                compare: pixels(&compare_shader, "compare", &[wraps]),
-                confidence: Arc::new(GpuPicture::rgba(device, "flow confidence", plan.flow_size)?),
-            })
-        } else {
-            None
-        };
         Ok(Self {
             search: search.kernels(device, &[wraps, stride, steps, row_samples, corners], &counts),
             filter: cells(&filter_shader, "filter_patches", &[wraps, ("OWN", effort.own)]),
@@ -181,7 +153,6 @@ impl FlowWork {
                 .iter()
                 .map(|&spacing| pixels(&refine_shader, "refine", &[wraps, ("SPACING", f64::from(spacing))]))
                 .collect(),
-            reduce: cells(&reduce_shader, "reduce", &[("CONFIDENT", f64::from(u8::from(both_ways.is_some())))]),
             patches: (counts.iter().zip(0..))
                 .map(|(&count, level)| {
                     let filters = effort.filters[usize::from(level > 0)];
@@ -190,36 +161,13 @@ impl FlowWork {
                 .collect(),
             rough: (0..effort.refinements.len()).map(|_| dense("rough flow").1).collect(),
             no_patches: patch_texture(UVec2::ONE),
-            motion: dense("optical flow"),
-            both_ways,
-            no_confidence: storage_texture(device, "no confidence", UVec2::ONE, wgpu::TextureFormat::Rgba8Unorm).1,
-            scale: device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-                label: Some("flow grid scale"),
-                contents: bytemuck::cast_slice(&grid_uniform),
-                usage: wgpu::BufferUsages::UNIFORM,
-            }),
-            grid: device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("motion grid"),
-                size: plan.readback_bytes() as u64,
-                usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            }),
+            output: FlowOutput::new(device, plan, both_ways)?,
         })
     }
 
-    /// The dense flow.
-    pub(super) fn motion_texture(&self) -> &wgpu::Texture {
-        &self.motion.0
-    }
-
-    /// How far it can be trusted, where that is found out.
-    pub(super) fn confidence(&self) -> Option<&Arc<GpuPicture>> {
-        self.both_ways.as_ref().map(|both| &both.confidence)
-    }
-
-    /// The reduced field.
-    pub(super) fn grid(&self) -> &wgpu::Buffer {
-        &self.grid
+    /// What the flow is written into, and what becomes of it.
+    pub(super) fn output(&self) -> &FlowOutput {
+        &self.output
     }
 
     /// What turns two pyramids into the grid.
@@ -230,24 +178,12 @@ impl FlowWork {
         current: &[wgpu::TextureView],
         previous: &[wgpu::TextureView],
     ) -> Vec<Dispatch> {
-        use wgpu::BindingResource::TextureView;
-        let (mut dispatches, mut confidence) = (Vec::new(), &self.no_confidence);
-        if let Some(both) = &self.both_ways {
-            dispatches.extend(self.dense(device, plan, [previous, current], &both.back));
+        let mut dispatches = Vec::new();
+        if let Some(back) = self.output.back() {
+            dispatches.extend(self.dense(device, plan, [previous, current], back));
         }
-        dispatches.extend(self.dense(device, plan, [current, previous], &self.motion.1));
-        if let Some(BothWays { back, compare, confidence: picture }) = &self.both_ways {
-            [confidence, ..] = picture.plane_views();
-            let resources = [(0, TextureView(&self.motion.1)), (1, TextureView(back)), (2, TextureView(confidence))];
-            dispatches.push(compare.prepare(device, &resources, plan.flow_size));
-        }
-        let resources = [
-            (0, TextureView(&self.motion.1)),
-            (1, self.scale.as_entire_binding()),
-            (2, self.grid.as_entire_binding()),
-            (3, TextureView(confidence)),
-        ];
-        dispatches.push(self.reduce.prepare(device, &resources, plan.grid));
+        dispatches.extend(self.dense(device, plan, [current, previous], self.output.motion()));
+        dispatches.extend(self.output.dispatches(device, plan));
         dispatches
     }
 

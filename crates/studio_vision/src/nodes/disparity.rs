@@ -1,11 +1,17 @@
 //! The `Disparity` node.
 
-use crate::disparity::{DepthPass, DepthSettings, DisparityError, DisparitySettings, EyePart, StereoCameras, read_stereo_rig};
+use super::disparity_network::{DisparityNetworkState, run_disparity_network};
+use crate::{
+    disparity::{DepthPass, DepthSettings, DisparityError, DisparitySettings, EyePart, StereoCameras, read_stereo_rig},
+    network::{Network, NetworkChoice, Provided, VisionProvider},
+    rig::Rig,
+};
 use bevy::prelude::*;
 use std::path::Path;
 use studio_frame::prelude::*;
 use studio_gpu::{prelude::*, rgba::RgbaPass};
-use studio_graph::prelude::*;
+use studio_graph::{prelude::*, wake::StudioWaker};
+use studio_ml::{ModelSettings, PairTask};
 
 /// Finds how far away everything in a stereo picture is. Takes two pictures, or one with both eyes in it.
 ///
@@ -36,6 +42,13 @@ pub struct Disparity {
     /// The length in metres of what an OpenCV calibration's `T` counts, 0.000001 to 1000: the unit of its board's squares.
     #[reflect(@0.000_001..=1000.0_f32)]
     pub calibration_unit_m: f32,
+    /// Who finds the disparities.
+    pub provider: VisionProvider,
+    /// A neural network that finds them, an ONNX file run by ONNX Runtime: see the documentation of vision for what fits. Empty: none.
+    #[reflect(@InputPath)]
+    pub model: String,
+    /// How the network takes its pictures, where its file does not say.
+    pub model_settings: ModelSettings,
 }
 
 impl Default for Disparity {
@@ -49,6 +62,9 @@ impl Default for Disparity {
             near_m: 0.3,
             calibration: String::new(),
             calibration_unit_m: 1.0,
+            provider: VisionProvider::default(),
+            model: String::new(),
+            model_settings: ModelSettings::default(),
         }
     }
 }
@@ -65,6 +81,39 @@ impl NodeKind for Disparity {
             PinSpec::output("preview", DataType::VIDEO_FRAME),
             PinSpec::output("picture", DataType::VIDEO_FRAME),
         ]
+    }
+}
+
+impl Disparity {
+    /// The calibration, if one is named.
+    pub(super) fn rig(&self) -> Result<Option<Rig>, DisparityError> {
+        let path = Path::new(&self.calibration);
+        let named = !self.calibration.is_empty();
+        named.then(|| read_stereo_rig(path, f64::from(self.calibration_unit_m))).transpose()
+    }
+
+    pub(super) fn depth_settings(&self) -> DepthSettings {
+        DepthSettings {
+            matching: self.matching,
+            cameras: self.cameras,
+            baseline_m: f64::from(self.baseline_m),
+            near_m: self.near_m,
+        }
+    }
+}
+
+/// What comes in, read as the settings say.
+pub(super) struct Feeds<'a> {
+    pub(super) eyes: [EyePart<'a>; 2],
+    pub(super) projection: PictureProjection,
+    /// Where the eyes lie in the left frame.
+    pub(super) stereo: StereoLayout,
+}
+
+impl Feeds<'_> {
+    /// Sizes of the frames, and the parts of them.
+    pub(super) fn frames(&self) -> [(UVec2, Rect); 2] {
+        self.eyes.map(|(picture, part)| (picture.size, part))
     }
 }
 
@@ -110,7 +159,11 @@ pub(super) struct DisparityState {
 pub(super) fn run_disparity(
     In(run): In<GpuNodeRun>,
     settings: Res<NodeSettings<Disparity>>,
+    waker: Res<StudioWaker>,
+    reports: Res<FailureReport>,
     mut states: Local<NodeStates<DisparityState>>,
+    mut networks: Local<NodeStates<Network>>,
+    mut network_states: Local<NodeStates<DisparityNetworkState>>,
     mut gpu: GpuContext,
 ) -> Result {
     let left = run.input("left")?;
@@ -119,30 +172,30 @@ pub(super) fn run_disparity(
     }
     let wanted = settings.of(run.node);
     let eyes = eyes(left, run.input("right").ok(), wanted.layout)?;
-    let frames = eyes.map(|(picture, part)| (picture.size, part));
     let projection = wanted.projection.unwrap_or(left.projection);
+    let stereo = wanted.layout.unwrap_or(left.stereo);
+    let feeds = Feeds { eyes, projection, stereo };
+    let frames = feeds.frames();
+    let choice = NetworkChoice::of(wanted.provider, &wanted.model, wanted.model_settings, PairTask::Disparity)?;
+    match Network::provide(&mut networks, &gpu, run.node, choice, &reports)? {
+        Provided::Network(network) => {
+            return run_disparity_network(&run, &wanted, &feeds, &network, &mut network_states, &mut gpu, &waker);
+        }
+        Provided::Nobody => return Ok(()),
+        Provided::Classical => network_states.retain(|node| node != run.node),
+    }
     let state = states.get_or_make(
         &gpu,
         run.node,
         |state| state.wanted == wanted && state.frames == frames && state.projection == projection,
         || {
-            let rig = if wanted.calibration.is_empty() {
-                None
-            } else {
-                Some(read_stereo_rig(Path::new(&wanted.calibration), f64::from(wanted.calibration_unit_m))?)
-            };
-            let depth = DepthSettings {
-                matching: wanted.matching,
-                cameras: wanted.cameras,
-                baseline_m: f64::from(wanted.baseline_m),
-                near_m: wanted.near_m,
-            };
+            let (rig, depth) = (wanted.rig()?, wanted.depth_settings());
             let pass = DepthPass::new(gpu.device(), gpu.queue(), frames, projection, rig.as_ref(), &depth)?;
             Ok(DisparityState { pass, wanted: wanted.clone(), frames, projection })
         },
     )?;
     let (device, queue, encoder) = gpu.device_and_encoder();
-    let [left_eye, right_eye] = eyes;
+    let [left_eye, right_eye] = feeds.eyes;
     state.pass.encode(device, queue, encoder, left_eye, right_eye)?;
     let made = |picture: &std::sync::Arc<GpuPicture>| GpuFrame {
         picture: picture.clone(),
@@ -152,7 +205,6 @@ pub(super) fn run_disparity(
     };
     run.set_output("depth", made(state.pass.depth_picture()))?;
     run.set_output("preview", made(state.pass.colored_picture()))?;
-    let stereo = wanted.layout.unwrap_or(left.stereo);
     let as_it_came = || GpuFrame { projection, stereo, ..left.clone() };
     run.set_output("picture", state.pass.rectified_picture().map_or_else(as_it_came, made))?;
     Ok(())

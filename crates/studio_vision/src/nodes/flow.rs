@@ -1,11 +1,19 @@
 //! The `OpticalFlow` node.
 
-use crate::flow::{FlowPass, FlowPlan, FlowQuality, FlowSettings};
+use super::flow_network::{FlowNetworkState, run_flow_network};
+use crate::{
+    flow::{FlowPass, FlowPlan, FlowQuality, FlowSettings},
+    network::{Network, NetworkChoice, Provided, VisionProvider},
+};
 use bevy::prelude::*;
 use std::sync::Arc;
 use studio_frame::prelude::*;
-use studio_gpu::{prelude::*, readback::ReadbackRing};
+use studio_gpu::{
+    prelude::*,
+    readback::{ReadbackRing, ReadbackSlot},
+};
 use studio_graph::{prelude::*, wake::StudioWaker};
+use studio_ml::{ModelSettings, PairTask};
 
 /// Finds how the picture moved since the frame before, once a frame; everything that needs motion reads the result.
 #[derive(Component, Reflect, Clone, Debug, PartialEq)]
@@ -21,11 +29,26 @@ pub struct OpticalFlow {
     /// Whether motion is looked for the other way too, to know how far it can be trusted: an output `confidence` shows it, white where
     /// both ways agree, and motion that cannot be trusted counts little in the field. Twice the work.
     pub both_ways: bool,
+    /// Who finds the motion.
+    pub provider: VisionProvider,
+    /// A neural network that finds it, an ONNX file run by ONNX Runtime: see the documentation of vision for what fits. Empty: none.
+    #[reflect(@InputPath)]
+    pub model: String,
+    /// How the network takes its pictures, where its file does not say.
+    pub model_settings: ModelSettings,
 }
 
 impl Default for OpticalFlow {
     fn default() -> Self {
-        Self { working_width_px: 0, quality: FlowQuality::default(), cell_px: 32, both_ways: false }
+        Self {
+            working_width_px: 0,
+            quality: FlowQuality::default(),
+            cell_px: 32,
+            both_ways: false,
+            provider: VisionProvider::default(),
+            model: String::new(),
+            model_settings: ModelSettings::default(),
+        }
     }
 }
 
@@ -64,18 +87,30 @@ pub(super) struct FlowState {
 }
 
 /// Fields under way at most; a grid is small, and the encoder's pictures are as deep in flight.
-const RING: usize = 4;
+pub(super) const RING: usize = 4;
 
 pub(super) fn run_optical_flow(
     In(run): In<GpuNodeRun>,
     settings: Res<NodeSettings<OpticalFlow>>,
     waker: Res<StudioWaker>,
+    reports: Res<FailureReport>,
     mut states: Local<NodeStates<FlowState>>,
+    mut networks: Local<NodeStates<Network>>,
+    mut network_states: Local<NodeStates<FlowNetworkState>>,
     mut gpu: GpuContext,
 ) -> Result {
     let frame = run.input("frame")?;
     let output = run.motion_output("motion")?;
-    let wanted = settings.of(run.node).settings_for(frame);
+    let node = settings.of(run.node);
+    let wanted = node.settings_for(frame);
+    let choice = NetworkChoice::of(node.provider, &node.model, node.model_settings, PairTask::Flow)?;
+    match Network::provide(&mut networks, &gpu, run.node, choice, &reports)? {
+        Provided::Network(network) => {
+            return run_flow_network(&run, &wanted, &network, &mut network_states, &mut gpu, &waker);
+        }
+        Provided::Nobody => return Ok(()),
+        Provided::Classical => network_states.retain(|node| node != run.node),
+    }
     let size = frame.picture.size;
     let state = states.get_or_make(
         &gpu,
@@ -104,21 +139,29 @@ pub(super) fn run_optical_flow(
     let Some(slot) = slot else { return Ok(()) };
     encoder.copy_buffer_to_buffer(state.pass.grid_buffer(), 0, slot.buffer(), 0, state.ring.bytes());
     let (plan, waker) = (state.plan.clone(), waker.clone());
-    gpu.after_submit(move || {
-        slot.deliver(move |bytes| {
-            let field = bytes
-                .map_err(|error| error.to_string())
-                .and_then(|bytes| plan.motion_field(stamp, previous_frame_id, &bytes).map_err(|error| error.to_string()));
-            match field {
-                // Across a cut nothing moved from anywhere: the field says so, and nobody generates frames from it.
-                Ok((field, found)) if found.is_scene_cut() => {
-                    output.set(MotionField { previous_frame_id: stamp.frame_id, ..field })
-                }
-                Ok((field, _)) => output.set(field),
-                Err(error) => warn!("the motion field of frame {} is lost: {error}", stamp.frame_id),
-            }
-            waker.wake();
-        });
-    });
+    gpu.after_submit(move || deliver_field(slot, plan, stamp, previous_frame_id, output, waker));
     Ok(())
+}
+
+/// Puts the field on its pin when it has been read back. Call it after the submission.
+pub(super) fn deliver_field(
+    slot: ReadbackSlot,
+    plan: Arc<FlowPlan>,
+    stamp: FrameStamp,
+    previous_frame_id: u64,
+    output: PinMotion,
+    waker: StudioWaker,
+) {
+    slot.deliver(move |bytes| {
+        let field = bytes
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| plan.motion_field(stamp, previous_frame_id, &bytes).map_err(|error| error.to_string()));
+        match field {
+            // Across a cut nothing moved from anywhere: the field says so, and nobody generates frames from it.
+            Ok((field, found)) if found.is_scene_cut() => output.set(MotionField { previous_frame_id: stamp.frame_id, ..field }),
+            Ok((field, _)) => output.set(field),
+            Err(error) => warn!("the motion field of frame {} is lost: {error}", stamp.frame_id),
+        }
+        waker.wake();
+    });
 }

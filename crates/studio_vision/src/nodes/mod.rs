@@ -1,7 +1,9 @@
 //! The vision nodes: stitching, motion, depth, generated frames.
 
 mod disparity;
+mod disparity_network;
 mod flow;
+mod flow_network;
 mod stabilise;
 mod stitch;
 mod synthesis;

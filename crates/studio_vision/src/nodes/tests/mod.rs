@@ -1,5 +1,6 @@
 //! Nodes in a graph that runs, fed picture by picture.
 
+mod network;
 mod recalibrate;
 mod stabilise;
 mod stitch;
