@@ -168,13 +168,14 @@ def wrong():
     net.op("Loop", net.constant(2**40, np.int64), net.constant(True, np.bool_), summed, output="flow", body=body)
     net.save("endless", pair, [("flow", size)])
 
-    # A result of a million million numbers.
-    net = Network()
-    many = net.op("Mul", net.op("ReduceMax", first_two(net, "first"), axes=[0, 1, 2, 3], keepdims=0), net.constant(0.0))
-    wide = net.op("Expand", many, net.ints(1, 2, 1 << 20, 1 << 20))
-    net.op("Identity", wide, output="flow")
-    net.op("Identity", "second", output="unused")
-    net.save("huge_output", pair, [("flow", [1, 2, "rows", "columns"]), ("unused", PICTURE)])
+    # Results of 16 TiB, and of 6 GiB, which most machines would give.
+    for name, rows, columns in (("huge_output", 1 << 20, 1 << 21), ("large_output", 3 << 13, 1 << 15)):
+        net = Network()
+        many = net.op("Mul", net.op("ReduceMax", first_two(net, "first"), axes=[0, 1, 2, 3], keepdims=0), net.constant(0.0))
+        wide = net.op("Expand", many, net.ints(1, 2, rows, columns))
+        net.op("Identity", wide, output="flow")
+        net.op("Identity", "second", output="unused")
+        net.save(name, pair, [("flow", [1, 2, "rows", "columns"]), ("unused", PICTURE)])
 
 
 stereo()

@@ -168,6 +168,8 @@ fn session_builder(environment: &Environment) -> ort::Result<SessionBuilder> {
         .with_intra_op_spinning(false)?
         .with_inter_op_spinning(false)?
         .with_deterministic_compute(true)?
+        // The allocator with a limit.
+        .with_env_allocators()?
         // Sizes change with the pictures: a plan of the memory for each would be kept.
         .with_memory_pattern(false)?
         .with_optimization_level(GraphOptimizationLevel::All)?)

@@ -1,10 +1,16 @@
 //! The library of ONNX Runtime: where it is found, and that it is opened once.
 
 use crate::ModelError;
-use ort::environment::Environment;
+use ort::{
+    AsPointer,
+    environment::Environment,
+    memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType},
+};
 use parking_lot::Mutex;
 use std::{
-    env, fs,
+    env,
+    ffi::CStr,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -55,7 +61,44 @@ pub fn check() -> Result<(), ModelError> {
 fn open(library: &Path) -> Result<Environment, String> {
     // Never by way of ort's own search, which panics where there is nothing.
     let builder = ort::init_from(library).map_err(|error| error.to_string())?;
-    builder.with_name("neural-studio").with_telemetry(false).build().map_err(|error| error.to_string())
+    let environment = builder.with_name("neural-studio").with_telemetry(false).build().map_err(|error| error.to_string())?;
+    limit_memory(&environment)?;
+    Ok(environment)
+}
+
+/// What all models together take for their numbers, at most; what a model asks for beyond it is an error of its run.
+const MOST_BYTES: usize = 4 << 30;
+/// The memory grows by what is asked for, and not by powers of two.
+const SAME_AS_REQUESTED: i32 = 1;
+/// The library's own choice.
+const DEFAULT: i32 = -1;
+
+/// Gives the environment the one allocator that sessions use, with a limit: a file from a stranger may ask for anything.
+#[allow(unsafe_code, reason = "the bindings have no safe way to register an allocator")]
+fn limit_memory(environment: &Environment) -> Result<(), String> {
+    let place = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Arena, MemoryType::Default);
+    let place = place.map_err(|error| error.to_string())?;
+    let api = ort::api();
+    let said = |status: ort::sys::OrtStatusPtr| {
+        if status.0.is_null() {
+            return Ok(());
+        }
+        // SAFETY: a status that is not null is an error that is ours until we release it, and its message is a C string that lives as long.
+        let words = unsafe {
+            let words = CStr::from_ptr((api.GetErrorMessage)(status.0)).to_string_lossy().into_owned();
+            (api.ReleaseStatus)(status.0);
+            words
+        };
+        Err(format!("its memory cannot be limited: {words}"))
+    };
+    let mut settings = std::ptr::null_mut();
+    // SAFETY: the library is open; `settings` is a valid place for the pointer that it makes.
+    said(unsafe { (api.CreateArenaCfg)(MOST_BYTES, SAME_AS_REQUESTED, DEFAULT, DEFAULT, &mut settings) })?;
+    // SAFETY: environment, place and settings live through the call, which copies what it needs; nobody else uses the environment yet.
+    let registered = unsafe { (api.CreateAndRegisterAllocator)(environment.ptr().cast_mut(), place.ptr(), settings) };
+    // SAFETY: the settings were made above and are released once.
+    unsafe { (api.ReleaseArenaCfg)(settings) };
+    said(registered)
 }
 
 /// The file name of the library, as systems install it.
