@@ -3,11 +3,12 @@
 //! A pixel is bad if it is more than 1 px off, or has no disparity. Counted are the pixels with known disparity right of a margin as wide as the
 //! range (64 px), where OpenCV finds nothing. The same settings for all pairs. Limits: below what OpenCV's SGBM leaves, by a third.
 
-use crate::{AnyResult, Bench, peers};
+use crate::{AnyResult, Bench, network, peers};
 use bevy::math::UVec2;
 use serde_json::json;
 use std::path::Path;
 use studio_gpu::{picture::GpuPicture, rgba::RgbaPass};
+use studio_ml::PairTask;
 use studio_vision::disparity::{DisparityPass, DisparityPaths, DisparityQuality, DisparitySettings};
 
 /// A pair, the files of its left and right pictures and of its truth, what a pixel of disparity is there, and the limit in percent.
@@ -76,6 +77,28 @@ pub fn run(bench: &Bench) -> AnyResult<()> {
         }
         println!("{record}");
     }
+    by_network(bench, &folder)
+}
+
+/// The same pairs by a network, if one is named.
+fn by_network(bench: &Bench, folder: &Path) -> AnyResult<()> {
+    let Some((mut model, mut record)) = network::named("NEURAL_STUDIO_STEREO_MODEL", PairTask::Disparity)? else { return Ok(()) };
+    for Pair(name, files, scale, limit) in PAIRS {
+        let [left, right, truth] = files.map(|file| folder.join(name).join(file));
+        if !left.exists() {
+            continue;
+        }
+        let halved = limit.is_none();
+        let range_px = if halved { 2 * RANGE } else { RANGE };
+        let eyes = [read(bench, &left, halved)?, read(bench, &right, halved)?];
+        let Some((found, times)) = network::disparities(bench, &mut model, &eyes, range_px, name == TIMED)? else { continue };
+        let bad_percent = bad_percent(&truth, halved, eyes[0].size, [range_px as f32, scale], &found)?;
+        record[format!("{}_bad_percent", name.trim_start_matches("middlebury/"))] = json!(bad_percent);
+        if let Some(times) = times {
+            times.add_to(&mut record);
+        }
+    }
+    println!("{record}");
     Ok(())
 }
 

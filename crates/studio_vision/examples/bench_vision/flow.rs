@@ -4,7 +4,7 @@
 //! below that of OpenCV's `DeepFlow` at the best.
 
 use crate::{
-    AnyResult, Bench, peers,
+    AnyResult, Bench, network, peers,
     pictures::{read_flo, stretched},
     timing::Times,
 };
@@ -12,6 +12,7 @@ use bevy::math::{UVec2, Vec2};
 use serde_json::json;
 use std::path::Path;
 use studio_gpu::{picture::GpuPicture, readback::read_rgba};
+use studio_ml::PairTask;
 use studio_vision::flow::{FlowPass, FlowQuality, FlowSettings};
 
 /// Pairs with public ground truth.
@@ -64,6 +65,29 @@ pub fn run(bench: &Bench) -> AnyResult<()> {
         times.add_to(&mut record);
         println!("{record}");
     }
+    by_network(bench, &folder)
+}
+
+/// The same pairs by a network, if one is named.
+fn by_network(bench: &Bench, folder: &Path) -> AnyResult<()> {
+    let Some((mut model, mut record)) = network::named("NEURAL_STUDIO_FLOW_MODEL", PairTask::Flow)? else { return Ok(()) };
+    let mut sum = 0.0;
+    for (pair, index) in PAIRS.iter().zip(0..) {
+        let read = |name: &str| -> AnyResult<_> { Ok(image::open(folder.join(pair).join(name))?.to_rgb8()) };
+        let pictures = [read("frame10.png")?, read("frame11.png")?];
+        let (found, times) = network::motion(bench, &mut model, pictures.each_ref(), index == TIMED)?;
+        let (_, truth) = read_flo(&folder.join(pair).join("flow10.flo"))?;
+        let known = truth.iter().zip(&found).filter(|(motion, _)| motion.abs().max_element() < 1e9);
+        let errors: Vec<f32> = known.map(|(truth, found)| (*found + *truth).length()).collect();
+        let mean = errors.iter().sum::<f32>() / errors.len().max(1) as f32;
+        record[*pair] = json!(mean);
+        sum += mean;
+        if let Some(times) = times {
+            times.add_to(&mut record);
+        }
+    }
+    record["epe_px"] = json!(sum / PAIRS.len() as f32);
+    println!("{record}");
     Ok(())
 }
 

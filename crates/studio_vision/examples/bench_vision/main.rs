@@ -7,12 +7,14 @@
 //!
 //! Each topic is a file. A topic's limits are those of our own records (`passed`); the peers' records begin with `peer:` and have none.
 //! `--data` is the folder of ground truth: `fisheye`, `flow/middlebury`, `stereo`, `stereo_vr` and `video` as their files say. What is absent is said, and skipped.
+//! `NEURAL_STUDIO_FLOW_MODEL` and `NEURAL_STUDIO_STEREO_MODEL` name networks (ONNX files) to measure beside them.
 //! OpenCV runs in the Python that `NEURAL_STUDIO_OPENCV_PYTHON` names, which `cargo xtask bench` sets up.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the lines are what the program is for")]
 
 mod calibrate;
 mod disparity;
 mod flow;
+mod network;
 mod peers;
 mod pictures;
 mod stabilise;
