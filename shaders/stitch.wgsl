@@ -7,11 +7,12 @@
 // draws a lens's picture at an eighth of the size, for the coarse bands of a multi-band blend.
 // Overrides: `LAYOUT` (0: RGBA; 1: luma and interleaved chroma; 2: luma, Cb, Cr); `TILE` side of a tile in pixels, a multiple
 // of 8; `LANES` threads that share a column; `CORRECTED`, whether what the coarse bands say is added; `GRADED`, whether gains
-// differ within a lens; `CUBIC`, whether the first plane is read by `sample_cubic` of `stitch_cubic.wgsl`, which follows this file.
+// differ within a lens; `CUBIC`, whether the first plane is read by `sample_cubic` of `stitch_cubic.wgsl`, which follows this file; `ALIGNED`,
+// whether lenses are bent towards each other.
 // Bindings (group 0): 0 sampler (linear, clamped); 1, 2, 3 the planes of the picture; 4 `RunUniform`, by dynamic offset; 5 the
 // tiles; 6 the output; 7 the weights of `blend` tiles (R8); 8 the sums, two words a pixel; 9 what the coarse bands add to each lens, a texel for each
 // cell, and 10 its sampler; 11 the tiles of `layer`; 12 what it draws: a layer for each lens, colours multiplied by how far the lens covers the cell; 13 gains on a grid over
-// each lens's region, a layer for each lens, the outermost texels' centres on the region's edges.
+// each lens's region, a layer for each lens, the outermost texels' centres on the region's edges; 14 what is added to texture coordinates, on such a grid.
 
 override LAYOUT: u32 = 0u;
 override TILE: u32 = 64u;
@@ -19,6 +20,7 @@ override LANES: u32 = 1u;
 override CORRECTED: bool = false;
 override GRADED: bool = false;
 override CUBIC: bool = false;
+override ALIGNED: bool = false;
 
 struct Lens {
     // Rows of the affine map from the picture's samples to R'G'B', with the lens's colour gains in it.
@@ -77,6 +79,7 @@ const CELL_PX: f32 = 8.0;
 @group(0) @binding(11) var<storage, read> layer_tiles: array<LayerTile>;
 @group(0) @binding(12) var layers: texture_storage_2d_array<rgba16float, write>;
 @group(0) @binding(13) var gains: texture_2d_array<f32>;
+@group(0) @binding(14) var displacements: texture_2d_array<f32>;
 
 fn unpack(pair: u32) -> vec2<u32> {
     return vec2(pair & 0xffffu, pair >> 16u);
@@ -124,9 +127,24 @@ fn color(source: Source, column: Column, y: u32) -> vec3<f32> {
     return color_at(source, column.a + t * (column.b + t * column.c));
 }
 
+// Where a point of a lens's region lies on a grid over it.
+fn on_grid(source: Source, uv: vec2<f32>, side: f32) -> vec2<f32> {
+    let place = (uv - source.region.xy) / (source.region.zw - source.region.xy);
+    return (place * (side - 1.0) + 0.5) / side;
+}
+
+// Texture coordinates with what the lens is bent by.
+fn aligned(source: Source, uv: vec2<f32>) -> vec2<f32> {
+    if !ALIGNED {
+        return uv;
+    }
+    let at = on_grid(source, uv, f32(textureDimensions(displacements).x));
+    return uv + textureSampleLevel(displacements, linear_sampler, at, source.lens, 0.0).xy;
+}
+
 // The colour at texture coordinates, times the gain in z.
 fn color_at(source: Source, point: vec3<f32>) -> vec3<f32> {
-    let uv = clamp(point.xy, source.region.xy, source.region.zw);
+    let uv = clamp(aligned(source, point.xy), source.region.xy, source.region.zw);
     var samples: vec4<f32>;
     if CUBIC {
         samples = sample_cubic(plane_0, linear_sampler, uv, source.region);
@@ -146,9 +164,8 @@ fn color_at(source: Source, point: vec3<f32>) -> vec3<f32> {
     if !GRADED {
         return color;
     }
-    let side = f32(textureDimensions(gains).x);
-    let place = (uv - source.region.xy) / (source.region.zw - source.region.xy);
-    return color * textureSampleLevel(gains, linear_sampler, (place * (side - 1.0) + 0.5) / side, source.lens, 0.0).rgb;
+    let at = on_grid(source, uv, f32(textureDimensions(gains).x));
+    return color * textureSampleLevel(gains, linear_sampler, at, source.lens, 0.0).rgb;
 }
 
 // A lens's colour at a pixel with what the coarse bands add.

@@ -114,6 +114,41 @@ impl FlowPass {
         encoder: &mut wgpu::CommandEncoder,
         picture: &GpuPicture,
     ) -> Result<(), FlowError> {
+        let luma = self.take_in(device, picture)?;
+        encoder.clear_buffer(self.work.output().grid(), 0, None);
+        let mut pass =
+            encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("optical flow"), timestamp_writes: None });
+        luma.record(&mut pass);
+        let flow = if self.has_previous { &self.flow } else { &self.still };
+        for dispatch in self.pyramid[self.current].iter().chain(&flow[self.current]) {
+            dispatch.record(&mut pass);
+        }
+        self.has_previous = true;
+        Ok(())
+    }
+
+    /// Records the flow from one picture to another, which need not be of a stream: two cameras' pictures of one moment.
+    ///
+    /// # Errors
+    /// As for [`encode`](Self::encode).
+    pub fn encode_between(
+        &mut self,
+        device: &wgpu::Device,
+        encoder: &mut wgpu::CommandEncoder,
+        [from, to]: [&GpuPicture; 2],
+    ) -> Result<(), FlowError> {
+        let luma = self.take_in(device, from)?;
+        let mut pass =
+            encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("flow pyramid"), timestamp_writes: None });
+        luma.record(&mut pass);
+        self.pyramid[self.current].iter().for_each(|dispatch| dispatch.record(&mut pass));
+        drop(pass);
+        self.has_previous = true;
+        self.encode(device, encoder, to)
+    }
+
+    /// Makes a picture the current one: what makes its luma.
+    fn take_in(&mut self, device: &wgpu::Device, picture: &GpuPicture) -> Result<Dispatch, FlowError> {
         let expected = self.plan.picture_size;
         if picture.size != expected {
             return Err(FlowError::SizeChanged {
@@ -135,18 +170,7 @@ impl FlowPass {
             (2, wgpu::BindingResource::TextureView(&self.finest[self.current])),
         ];
         let strips = (self.plan.flow_size + LUMA_STRIP - UVec2::ONE) / LUMA_STRIP;
-        let luma = luma.prepare(device, &resources, strips);
-
-        encoder.clear_buffer(self.work.output().grid(), 0, None);
-        let mut pass =
-            encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("optical flow"), timestamp_writes: None });
-        luma.record(&mut pass);
-        let flow = if self.has_previous { &self.flow } else { &self.still };
-        for dispatch in self.pyramid[self.current].iter().chain(&flow[self.current]) {
-            dispatch.record(&mut pass);
-        }
-        self.has_previous = true;
-        Ok(())
+        Ok(luma.prepare(device, &resources, strips))
     }
 
     /// Forgets the previous picture: after a seek, a loop or a change of source.

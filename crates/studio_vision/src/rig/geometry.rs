@@ -183,6 +183,17 @@ impl PreparedLens {
         self.projector.unproject_extended(pixel).map(|ray| self.lens_from_rig.transpose() * ray)
     }
 
+    /// The direction from the rig's centre to what a pixel sees, at a distance from that centre in metres or infinitely far: what
+    /// [`sample`](Self::sample) takes. None where a lens stands farther out than that.
+    pub(crate) fn seen_from_rig(&self, pixel: DVec2, distance_m: Option<f64>) -> Option<DVec3> {
+        let ray = self.direction(pixel)?;
+        let Some(distance) = distance_m else { return Some(ray) };
+        // Where the ray from the lens meets the sphere of that radius around the rig.
+        let along = ray.dot(self.translation_m);
+        let beyond = along * along + distance * distance - self.translation_m.length_squared();
+        (beyond >= 0.0).then(|| ((self.translation_m + ray * (beyond.sqrt() - along)) / distance).normalize())
+    }
+
     /// How far a pixel is inside of the good part of the picture, in degrees as they are at the picture's centre.
     pub fn edge_deg(&self, pixel: DVec2) -> f64 {
         let (low, high) = (pixel - DVec2::from_array(self.bounds.min), DVec2::from_array(self.bounds.max) - pixel);

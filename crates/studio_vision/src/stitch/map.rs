@@ -1,7 +1,7 @@
 //! The map of a stitch: tiles with polynomials.
 
 use super::{
-    StitchBlend, StitchError, StitchSeams, StitchSettings, StitchView,
+    StitchAlignment, StitchBlend, StitchError, StitchSeams, StitchSettings, StitchView,
     bands::{BandsMap, CellWeights, LayerTile},
     seams::{Border, SeamMap, SeamMapBuilder},
     tile::{FIRST, LAST, Node, Tile, block_side},
@@ -36,14 +36,30 @@ pub(super) const BLOCKS_PER_ROW: usize = 512;
 pub(super) struct Layer {
     /// Side of a tile in pixels.
     pub tile_px: u32,
-    /// For each lens, the tiles that it fills alone.
-    pub filled: Vec<Range<u32>>,
-    /// For each lens, the first of those that coarse bands reach; they come last.
-    pub near: Vec<u32>,
+    /// For each lens, the tiles that it fills alone, by what is done to them.
+    pub filled: Vec<[(TileTraits, Range<u32>); 4]>,
     /// For each lens, the tiles that it has a share in.
     pub blended: Vec<Range<u32>>,
     /// The tiles that no lens sees.
     pub black: Range<u32>,
+}
+
+/// What is done to tiles of a lens beside drawing them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct TileTraits {
+    /// Coarse bands reach them.
+    pub corrected: bool,
+    /// Another lens sees some of them too, and the two are aligned.
+    pub aligned: bool,
+}
+
+impl TileTraits {
+    const ALL: [Self; 4] = [
+        Self { corrected: false, aligned: false },
+        Self { corrected: true, aligned: false },
+        Self { corrected: false, aligned: true },
+        Self { corrected: true, aligned: true },
+    ];
 }
 
 /// The way from every pixel of the output to the lenses' pixels.
@@ -61,6 +77,8 @@ pub struct StitchMap {
     pub(super) bands: Option<BandsMap>,
     /// The tiles whose weights follow seams.
     pub(super) seams: Option<SeamMap>,
+    /// Whether lenses are aligned in their overlaps.
+    pub(super) aligned: bool,
     tile_px: u32,
     max_error_px: f64,
     blended_share: f64,
@@ -77,7 +95,8 @@ enum Fill {
 /// Tiles of one size as they are found.
 struct Found {
     tile_px: u32,
-    filled: Vec<Vec<Tile>>,
+    /// Whether another lens sees some of it, and the tile.
+    filled: Vec<Vec<(bool, Tile)>>,
     blended: Vec<Vec<Tile>>,
     black: Vec<Tile>,
 }
@@ -115,6 +134,7 @@ struct Builder<'a> {
     /// For a multi-band blend, how many bands, and every tile as every lens sees it.
     bands: Option<(u32, Vec<LayerTile>)>,
     seams: Option<SeamMapBuilder>,
+    aligned: bool,
     tiles_seen: usize,
     check_every: usize,
     max_error_px: f64,
@@ -175,6 +195,8 @@ impl StitchMap {
             },
             seams: (settings.seams == StitchSeams::Adaptive)
                 .then(|| SeamMapBuilder::new(Border::all(rig, settings.distance_m.map(f64::from)))),
+            // The rows of a rolling shutter lie elsewhere in every frame: what was found of the lenses does not hold for them.
+            aligned: settings.alignment != StitchAlignment::Fixed && rows.is_none() && lenses > 1,
             tiles_seen: 0,
             check_every: (tile_count / CHECKED_TILES).max(1),
             max_error_px: 0.0,
@@ -268,7 +290,8 @@ impl Builder<'_> {
                     Fill::Lens(lens) if is_uniform => {
                         let tile = Tile::new(&part, lens, &values(&nodes[lens]));
                         self.check(&part, tile_px, lens, &tile);
-                        self.found[layer].filled[lens].push(tile);
+                        let seen_by = nodes.iter().filter(|nodes| (0..9).any(|index| nodes[at(index)].edge_deg > 0.0)).count();
+                        self.found[layer].filled[lens].push((seen_by > 1, tile));
                     }
                     _ if is_finest => weighed.next().into_iter().for_each(|weighed| self.add_blended(&part, layer, weighed)),
                     _ => deeper.push(part),
@@ -437,7 +460,7 @@ impl Builder<'_> {
         let side = self.found.last().map_or(1, |found| block_side(found.tile_px));
         for found in &self.found {
             for (lens, tile) in
-                (found.filled.iter().enumerate()).flat_map(|(lens, tiles)| tiles.iter().map(move |tile| (lens, tile)))
+                (found.filled.iter().enumerate()).flat_map(|(lens, tiles)| tiles.iter().map(move |(_, tile)| (lens, tile)))
             {
                 weights.set(lens, tile.rectangle, None);
             }
@@ -503,16 +526,20 @@ impl Builder<'_> {
             let [left, top, ..] = tile.rectangle.map(u32::from);
             bands.as_ref().is_some_and(|bands| bands.is_near(UVec2::new(left, top) / CELL_PX, tile_px / CELL_PX, 1))
         };
+        let aligned = self.aligned;
         let layer = |Found { tile_px, filled, blended, black }| {
-            let (filled, near) = filled
+            let filled = filled
                 .into_iter()
-                .map(|tiles| {
-                    let (near, far): (Vec<Tile>, Vec<Tile>) = tiles.into_iter().partition(|tile| is_near(tile, tile_px));
-                    let far = append(far);
-                    (far.start..append(near).end, far.end)
+                .map(|tiles: Vec<(bool, Tile)>| {
+                    let traits = |(is_shared, tile): &(bool, Tile)| TileTraits {
+                        corrected: is_near(tile, tile_px),
+                        aligned: aligned && *is_shared,
+                    };
+                    let of = |wanted| tiles.iter().filter(|tile| traits(tile) == wanted).map(|(_, tile)| *tile).collect();
+                    TileTraits::ALL.map(|wanted| (wanted, append(of(wanted))))
                 })
-                .unzip();
-            Layer { tile_px, filled, near, blended: blended.into_iter().map(&mut append).collect(), black: append(black) }
+                .collect();
+            Layer { tile_px, filled, blended: blended.into_iter().map(&mut append).collect(), black: append(black) }
         };
         StitchMap {
             layers: self.found.into_iter().map(layer).collect(),
@@ -522,6 +549,7 @@ impl Builder<'_> {
             weights_size,
             bands,
             seams,
+            aligned,
             tile_px,
             max_error_px: self.max_error_px,
             blended_share: sum_px as f64 / (f64::from(size.x) * f64::from(size.y)),
@@ -534,7 +562,8 @@ impl StitchMap {
     /// Calls for every pixel of every tile with the lens and its texture coordinates.
     pub(super) fn visit(&self, mut each: impl FnMut(usize, DVec2, DVec2)) {
         for layer in &self.layers {
-            let lists = layer.filled.iter().enumerate().chain(layer.blended.iter().enumerate());
+            let filled = layer.all_filled();
+            let lists = filled.iter().enumerate().chain(layer.blended.iter().enumerate());
             for (lens, tile) in lists.flat_map(|(lens, tiles)| tiles.clone().map(move |tile| (lens, tile))) {
                 let tile = &self.tiles[tile as usize];
                 let [left, top, width, height] = tile.rectangle.map(u32::from);
@@ -550,7 +579,7 @@ impl StitchMap {
     /// Calls for every pixel of every tile with the lens's weight there.
     pub(super) fn visit_weights(&self, mut each: impl FnMut(u32, u32, f64)) {
         for layer in &self.layers {
-            for (blended, tile) in [(false, &layer.filled), (true, &layer.blended)]
+            for (blended, tile) in [(false, &layer.all_filled()), (true, &layer.blended)]
                 .into_iter()
                 .flat_map(|(blended, lists)| lists.iter().cloned().flatten().map(move |tile| (blended, tile)))
             {
@@ -575,10 +604,18 @@ impl StitchMap {
     /// How many pixels are written.
     pub(super) fn drawn_px(&self) -> u64 {
         let tiles = self.layers.iter().flat_map(|layer| {
-            let alone = layer.filled.iter().chain([&layer.black]).cloned().flatten();
+            let alone = layer.all_filled().into_iter().chain([layer.black.clone()]).flatten();
             let last = layer.blended.iter().cloned().flatten().filter(|tile| self.tiles[*tile as usize].slot & LAST != 0);
             alone.chain(last).map(|tile| &self.tiles[tile as usize])
         });
         tiles.map(|tile| u64::from(tile.rectangle[2]) * u64::from(tile.rectangle[3])).sum()
+    }
+}
+
+#[cfg(test)]
+impl Layer {
+    /// For each lens, the tiles that it fills alone.
+    fn all_filled(&self) -> Vec<Range<u32>> {
+        self.filled.iter().map(|parts| parts[0].1.start..parts[3].1.end).collect()
     }
 }

@@ -10,8 +10,12 @@
 //!
 //! What neighbouring lenses see of the same is measured now and then ([`StitchPass::measure`]), and their exposures are brought together.
 //!
+//! Where lenses stand apart, what is near lies at different places in their pictures. [`StitchAlignment::Flow`] finds by how much, in every
+//! frame, and bends both towards each other.
+//!
 //! An [`StMap`] in place of a rig is any other mapping, given pixel by pixel.
 
+mod align;
 mod bands;
 mod crossfade;
 mod gains;
@@ -42,7 +46,7 @@ pub use map::StitchMap;
 pub use nadir::{NadirFill, NadirPass};
 pub use pass::StitchPass;
 pub use plan::StitchPlan;
-pub use settings::{StitchBlend, StitchError, StitchExposure, StitchSampling, StitchSeams, StitchSettings};
+pub use settings::{StitchAlignment, StitchBlend, StitchError, StitchExposure, StitchSampling, StitchSeams, StitchSettings};
 pub use stmap::{StMap, StMapError, StMapPass};
 pub use view::StitchView;
 pub use watch::StitchMeasurement;

@@ -2,6 +2,7 @@
 
 use super::{
     LensHealth, StitchError, StitchMap, StitchPlan, StitchSampling, StitchSettings,
+    align::Aligner,
     bands::LayerTile,
     gains::BlockTexture,
     gpu::{self, Program},
@@ -38,6 +39,7 @@ pub struct StitchPass {
     program: Program,
     lanes: u32,
     watch: Option<Watch>,
+    aligner: Option<Aligner>,
     /// The calibration, and for how many frames it has been the same since the watch was made for another one.
     calibration: Rig,
     rested: Option<u32>,
@@ -45,6 +47,8 @@ pub struct StitchPass {
     rows: Option<RowMotion>,
     /// Stands in for the blocks of gains where there are none.
     no_blocks: BlockTexture,
+    /// Stands in for what lenses are bent by where none is.
+    unbent: wgpu::TextureView,
     /// When the frame was that was asked to be measured last.
     now: Duration,
     /// By kernel, layout of planes and size of tiles.
@@ -74,15 +78,18 @@ impl StitchPass {
             gpu::storage(true, size_of::<LayerTile>()),
             gpu::LAYERS,
             gpu::SAMPLED_LAYERS,
+            gpu::SAMPLED_LAYERS,
         ];
         let program = Program::new(device, "stitch", SHADER, UNIFORM_BYTES, true, &more);
         let lanes = lanes(device);
         Ok(Self {
             watch: Watch::new(device, queue, &rig, settings),
+            aligner: Aligner::new(device, queue, &rig, settings, None)?,
             calibration,
             rested: None,
             rows: None,
             no_blocks: BlockTexture::new(device, queue, 1, 1),
+            unbent: super::align::displacements(device, 1, 1),
             now: Duration::ZERO,
             rig,
             settings: settings.clone(),
@@ -111,17 +118,22 @@ impl StitchPass {
         let map = StitchMap::new(&self.rig, settings)?;
         check_overlaps(device, &map, settings)?;
         self.rows = None;
-        self.go_over(device, queue, settings.clone());
+        self.go_over(device, queue, settings.clone())?;
         self.replace_map(device, queue, map);
         Ok(())
     }
 
     /// Takes settings over, and remakes what follows the pictures where they say so.
-    fn go_over(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, settings: StitchSettings) {
+    fn go_over(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, settings: StitchSettings) -> Result<(), StitchError> {
         let watched =
             |it: &StitchSettings| (it.exposure, it.exposure_settle_s, it.seams, it.distance_m, it.blend, it.view, it.size_px);
         let differs = watched(&settings) != watched(&self.settings);
         let samples_alike = settings.sampling == self.settings.sampling;
+        let aligned = |it: &StitchSettings| (it.alignment, it.distance_m);
+        if aligned(&settings) != aligned(&self.settings) {
+            self.aligner = Aligner::new(device, queue, &self.rig, &settings, self.aligner.take())?;
+            self.program.forget_bind_groups();
+        }
         self.settings = settings;
         if differs {
             self.remake_watch(device, queue);
@@ -129,6 +141,7 @@ impl StitchPass {
         if differs || !samples_alike {
             self.pipelines.clear();
         }
+        Ok(())
     }
 
     fn remake_watch(&mut self, device: &wgpu::Device, queue: &wgpu::Queue) {
@@ -173,7 +186,7 @@ impl StitchPass {
             self.rested = Some(0);
         }
         (self.calibration, self.rig, self.rows) = (calibration, rig, rows);
-        self.go_over(device, queue, settings);
+        self.go_over(device, queue, settings)?;
         self.replace_map(device, queue, map);
         if self.mark_health() {
             // The plan knows nothing of lenses that dropped out.
@@ -223,7 +236,11 @@ impl StitchPass {
         // While the calibration glides, what lenses see of the same is found where it was; once it rests, anew.
         match &mut self.rested {
             Some(frames) if *frames < RESTS_AFTER_FRAMES => *frames += 1,
-            Some(_) => self.remake_watch(device, queue),
+            Some(_) => {
+                self.remake_watch(device, queue);
+                self.aligner = Aligner::new(device, queue, &self.rig, &self.settings, self.aligner.take())?;
+                self.program.forget_bind_groups();
+            }
             None => {}
         }
         self.now = at;
@@ -255,6 +272,9 @@ impl StitchPass {
         self.take_measured(device, queue)?;
         self.write_uniforms(queue, inputs);
         self.make_pipelines(device, inputs);
+        if self.map.aligned {
+            self.align(device, queue, encoder, inputs)?;
+        }
         let GpuMap { tiles, weights, sums, runs, uniforms, bands, correction_sampler, .. } = &self.map;
         let more = [
             tiles.as_entire_binding(),
@@ -266,6 +286,7 @@ impl StitchPass {
             bands.tiles.as_entire_binding(),
             wgpu::BindingResource::TextureView(&bands.layers),
             wgpu::BindingResource::TextureView(self.watch.as_ref().map_or(&self.no_blocks.view, Watch::blocks)),
+            wgpu::BindingResource::TextureView(self.aligner.as_ref().map_or(&self.unbent, Aligner::displacements)),
         ];
         let groups: Vec<wgpu::BindGroup> =
             inputs.iter().map(|input| self.program.bind_group(device, input, uniforms, &more)).collect();
@@ -274,7 +295,8 @@ impl StitchPass {
         for (run, slot) in runs.iter().zip(0..) {
             let picture = run.picture;
             // The lenses' coarse pictures come first; what is made of them is ready before the stitch.
-            if core::mem::replace(&mut layered, run.kernel == Kernel::Layer) && run.kernel != Kernel::Layer {
+            let is_layer = matches!(run.kernel, Kernel::Layer { .. });
+            if core::mem::replace(&mut layered, is_layer) && !is_layer {
                 bands.record(&mut pass);
             }
             let Some(pipeline) = self.pipelines.get(&(run.kernel, inputs[picture].uniform().plane_layout[0], run.tile_px)) else {
@@ -286,6 +308,21 @@ impl StitchPass {
             pass.dispatch_workgroups(count.min(GROUPS_PER_ROW), count.div_ceil(GROUPS_PER_ROW), 1);
         }
         Ok(())
+    }
+
+    /// Records what the lenses are bent by in this frame.
+    fn align(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        encoder: &mut wgpu::CommandEncoder,
+        inputs: &[&GpuPicture],
+    ) -> Result<(), StitchError> {
+        let Some(aligner) = &mut self.aligner else { return Ok(()) };
+        let uniforms = lens_uniforms(&self.rig, self.watch.as_ref(), inputs);
+        // What was found for another calibration, or of a lens that delivers nothing, is worth nothing.
+        let holds = |lens: usize| self.rested.is_none() && !self.rig.lenses[lens].is_out;
+        aligner.encode(device, queue, encoder, &self.rig, inputs, &uniforms, holds, self.now)
     }
 
     fn replace_map(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, map: StitchMap) {
@@ -354,11 +391,7 @@ impl StitchPass {
 
     /// Writes the uniforms of all runs, if they changed.
     fn write_uniforms(&mut self, queue: &wgpu::Queue, inputs: &[&GpuPicture]) {
-        let mut lenses = [LensUniform::zeroed(); MAX_LENSES];
-        for (index, (uniform, lens)) in lenses.iter_mut().zip(&self.rig.lenses).enumerate() {
-            let gain = self.watch.as_ref().map_or(Vec3::ONE, |watch| watch.of_lens(index));
-            *uniform = LensUniform::new(lens, gain, self.rig.pictures[lens.picture], inputs[lens.picture]);
-        }
+        let lenses = lens_uniforms(&self.rig, self.watch.as_ref(), inputs);
         let weight_scale = (1.0 / self.map.weights_size.as_vec2()).to_array();
         let mut bytes = vec![0; UNIFORM_STRIDE as usize * self.map.runs.len()];
         for (run, slot) in self.map.runs.iter().zip(bytes.chunks_exact_mut(UNIFORM_STRIDE as usize)) {
@@ -388,13 +421,24 @@ impl StitchPass {
                 ("LANES", f64::from(self.lanes)),
                 ("GRADED", graded),
                 // Coarse bands have no details.
-                ("CUBIC", f64::from(u8::from(cubic && run.kernel != Kernel::Layer))),
-                ("CORRECTED", f64::from(u8::from(run.kernel.is_corrected()))),
+                ("CUBIC", f64::from(u8::from(cubic && !matches!(run.kernel, Kernel::Layer { .. })))),
+                ("CORRECTED", f64::from(u8::from(run.kernel.traits().corrected))),
+                ("ALIGNED", f64::from(u8::from(run.kernel.traits().aligned))),
             ];
             let make = || self.program.pipeline(device, run.kernel.entry_point(), &constants);
             self.pipelines.entry((run.kernel, layout, run.tile_px)).or_insert_with(make);
         }
     }
+}
+
+/// What the shaders know of each lens, with the gains that are in use.
+fn lens_uniforms(rig: &PreparedRig, watch: Option<&Watch>, inputs: &[&GpuPicture]) -> [LensUniform; MAX_LENSES] {
+    let mut lenses = [LensUniform::zeroed(); MAX_LENSES];
+    for (index, (uniform, lens)) in lenses.iter_mut().zip(&rig.lenses).enumerate() {
+        let gain = watch.map_or(Vec3::ONE, |watch| watch.of_lens(index));
+        *uniform = LensUniform::new(lens, gain, rig.pictures[lens.picture], inputs[lens.picture]);
+    }
+    lenses
 }
 
 /// Refuses more pixels in overlaps than a buffer of the device holds.
@@ -423,5 +467,10 @@ impl StitchPass {
     /// What it keeps of what changes with the pictures.
     pub(super) fn watch(&self) -> Option<&Watch> {
         self.watch.as_ref()
+    }
+
+    /// What aligns its lenses.
+    pub(super) fn aligner(&self) -> Option<&Aligner> {
+        self.aligner.as_ref()
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     bands::BandsPass,
     gpu,
-    map::{CELL_PX, Layer, StitchMap},
+    map::{CELL_PX, Layer, StitchMap, TileTraits},
     seams::{SeamMap, SeamOffsets},
     tile::Tile,
 };
@@ -41,13 +41,11 @@ pub(super) const UNIFORM_BYTES: u64 = size_of::<RunUniform>() as u64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kernel {
     /// The lenses' pictures for the coarse bands.
-    Layer,
-    Fill {
-        corrected: bool,
+    Layer {
+        aligned: bool,
     },
-    Blend {
-        corrected: bool,
-    },
+    Fill(TileTraits),
+    Blend(TileTraits),
     Black,
 }
 
@@ -70,6 +68,8 @@ pub(super) struct GpuMap {
     pub tile_px: u32,
     pub runs: Vec<Run>,
     pub uniforms: wgpu::Buffer,
+    /// Whether lenses are aligned in their overlaps.
+    pub aligned: bool,
     seams: Option<SeamMap>,
 }
 
@@ -98,8 +98,8 @@ impl Run {
     pub fn workgroups(&self) -> u32 {
         let tiles = self.tiles.len() as u32;
         match self.kernel {
-            Kernel::Layer => (tiles * (self.tile_px / CELL_PX).pow(2)).div_ceil(LAYER_THREADS),
-            Kernel::Fill { .. } | Kernel::Blend { .. } | Kernel::Black => tiles,
+            Kernel::Layer { .. } => (tiles * (self.tile_px / CELL_PX).pow(2)).div_ceil(LAYER_THREADS),
+            Kernel::Fill(_) | Kernel::Blend(_) | Kernel::Black => tiles,
         }
     }
 }
@@ -107,15 +107,19 @@ impl Run {
 impl Kernel {
     pub fn entry_point(self) -> &'static str {
         match self {
-            Self::Layer => "layer",
-            Self::Fill { .. } => "fill",
-            Self::Blend { .. } => "blend",
+            Self::Layer { .. } => "layer",
+            Self::Fill(_) => "fill",
+            Self::Blend(_) => "blend",
             Self::Black => "black",
         }
     }
 
-    pub fn is_corrected(self) -> bool {
-        matches!(self, Self::Fill { corrected: true } | Self::Blend { corrected: true })
+    pub fn traits(self) -> TileTraits {
+        match self {
+            Self::Layer { aligned } => TileTraits { corrected: false, aligned },
+            Self::Fill(traits) | Self::Blend(traits) => traits,
+            Self::Black => TileTraits::default(),
+        }
     }
 }
 
@@ -136,10 +140,11 @@ impl GpuMap {
         for tiles in layer_tiles.chunk_by(|a, b| a.lens == b.lens) {
             let start = runs.last().map_or(0, |run| run.tiles.end);
             let picture = rig.lenses[tiles[0].lens as usize].picture;
-            runs.push(Run { tile_px: map.tile_px(), kernel: Kernel::Layer, picture, tiles: start..start + tiles.len() as u32 });
+            let kernel = Kernel::Layer { aligned: map.aligned };
+            runs.push(Run { tile_px: map.tile_px(), kernel, picture, tiles: start..start + tiles.len() as u32 });
         }
-        let corrected = map.bands.is_some();
-        for Layer { tile_px, filled, near, blended, black } in &map.layers {
+        let blend = TileTraits { corrected: map.bands.is_some(), aligned: map.aligned };
+        for Layer { tile_px, filled, blended, black } in &map.layers {
             let run = |kernel, lens: usize, tiles: &Range<u32>| Run {
                 tile_px: *tile_px,
                 kernel,
@@ -147,20 +152,21 @@ impl GpuMap {
                 tiles: tiles.clone(),
             };
             let begin = runs.len();
-            for (lens, (tiles, near)) in filled.iter().zip(near).enumerate() {
-                // Lenses in one picture are filled together: each dispatch waits for the one before it.
-                let far = tiles.start..*near;
-                let continues = |last: &&mut Run| last.picture == rig.lenses[lens].picture && last.tiles.end == far.start;
-                match runs[begin..].last_mut().filter(continues).filter(|last| !last.kernel.is_corrected()) {
-                    Some(last) => last.tiles.end = far.end,
-                    None => runs.push(run(Kernel::Fill { corrected: false }, lens, &far)),
-                }
-                if *near < tiles.end {
-                    runs.push(run(Kernel::Fill { corrected: true }, lens, &(*near..tiles.end)));
+            for (lens, parts) in filled.iter().enumerate() {
+                for (traits, tiles) in parts.iter().filter(|(_, tiles)| !tiles.is_empty()) {
+                    // Lenses in one picture are filled together: each dispatch waits for the one before it.
+                    let made = run(Kernel::Fill(*traits), lens, tiles);
+                    let continues = |last: &&mut Run| {
+                        (last.picture, last.kernel, last.tiles.end) == (made.picture, made.kernel, made.tiles.start)
+                    };
+                    match runs[begin..].last_mut().filter(continues) {
+                        Some(last) => last.tiles.end = made.tiles.end,
+                        None => runs.push(made),
+                    }
                 }
             }
             // A tile's shares are added up in the order of the lenses, each run seeing what the one before it wrote.
-            runs.extend(blended.iter().enumerate().map(|(lens, tiles)| run(Kernel::Blend { corrected }, lens, tiles)));
+            runs.extend(blended.iter().enumerate().map(|(lens, tiles)| run(Kernel::Blend(blend), lens, tiles)));
             runs.push(run(Kernel::Black, 0, black));
         }
         runs.retain(|run| !run.tiles.is_empty());
@@ -184,6 +190,7 @@ impl GpuMap {
             tile_px: map.tile_px(),
             uniforms: buffer("stitch runs", UNIFORM_STRIDE * runs.len().max(1) as u64, U::UNIFORM | U::COPY_DST),
             runs,
+            aligned: map.aligned,
             seams: map.seams,
         }
     }

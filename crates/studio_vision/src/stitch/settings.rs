@@ -1,7 +1,10 @@
 //! What to make of a rig, and what can go wrong.
 
 use super::{StitchView, bands::BANDS};
-use crate::rig::{RigError, YawPitchRoll};
+use crate::{
+    flow::FlowError,
+    rig::{RigError, YawPitchRoll},
+};
 use bevy::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +75,33 @@ pub enum StitchSampling {
     Cubic,
 }
 
+/// How what lenses see of the same is brought together where they stand apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Reflect, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum StitchAlignment {
+    /// As the calibration says, for a scene at [`StitchSettings::distance_m`]: what is nearer or farther shows twice, or is cut.
+    #[default]
+    Fixed,
+    /// The optical flow between neighbouring lenses is found in their overlap in every frame, and both are bent towards each other. What is
+    /// at another distance meets itself there. Where the flow cannot be trusted, nothing is bent. Needs lenses whose rows are read at
+    /// the same time: with a rolling shutter that is put right it does nothing.
+    Flow {
+        /// The largest parallax that is made up for, in degrees, 0.1 to 45; never more than three eighths of an overlap's width. What is farther
+        /// apart stays as it is. 10 is a good choice.
+        max_disparity_deg: f32,
+    },
+}
+
+impl StitchAlignment {
+    /// The largest parallax to be made up for in degrees; none where nothing is bent.
+    pub(super) fn max_disparity_deg(self) -> Option<f32> {
+        match self {
+            Self::Fixed => None,
+            Self::Flow { max_disparity_deg } => Some(max_disparity_deg),
+        }
+    }
+}
+
 impl StitchExposure {
     /// Gains in a row of a lens.
     pub(super) fn side(self) -> u32 {
@@ -98,6 +128,8 @@ pub struct StitchSettings {
     pub seams: StitchSeams,
     /// How the lenses' pictures are read between their pixels.
     pub sampling: StitchSampling,
+    /// How what lenses see of the same is brought together where they stand apart.
+    pub alignment: StitchAlignment,
     /// How lenses of unequal exposure and colour are brought together.
     pub exposure: StitchExposure,
     /// How long gains take to follow a change, in seconds, 0 to 60: after this time 63 % of it is made up for.
@@ -115,6 +147,7 @@ impl Default for StitchSettings {
             blend: StitchBlend::default(),
             seams: StitchSeams::default(),
             sampling: StitchSampling::default(),
+            alignment: StitchAlignment::default(),
             exposure: StitchExposure::default(),
             exposure_settle_s: 1.0,
             distance_m: None,
@@ -160,6 +193,11 @@ impl StitchSettings {
             && !(2..=16).contains(&side)
         {
             return fail("exposure.side", format!("is {side}: it must be 2 to 16"));
+        }
+        if let StitchAlignment::Flow { max_disparity_deg } = self.alignment
+            && !(0.1..=45.0).contains(&max_disparity_deg)
+        {
+            return fail("alignment.max_disparity_deg", format!("is {max_disparity_deg}: it must be 0.1 to 45 degrees"));
         }
         if !(0.0..=60.0).contains(&self.exposure_settle_s) {
             return fail("exposure_settle_s", format!("is {}: it must be 0 to 60 seconds", self.exposure_settle_s));
@@ -234,6 +272,9 @@ pub enum StitchError {
         /// Height given.
         got_height: u32,
     },
+    /// The flow between lenses cannot be found.
+    #[error(transparent)]
+    Flow(#[from] FlowError),
     /// The GPU cannot hold what is needed.
     #[error(transparent)]
     Gpu(#[from] studio_gpu::device::GpuError),

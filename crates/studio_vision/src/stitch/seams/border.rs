@@ -75,10 +75,26 @@ impl Border {
         let (sin, cos) = longitude.sin_cos();
         let (up, out) = latitude.sin_cos();
         let rig_from_border = self.border_from_rig.transpose();
-        let middle = rig_from_border * DVec3::new(out * cos, out * sin, up);
+        let middle = self.direction(longitude, latitude);
         let along = rig_from_border * DVec3::new(-sin, cos, 0.0) * (half_along * out);
         let across = rig_from_border * DVec3::new(-up * cos, -up * sin, out) * half_across;
         (middle, [along, across])
+    }
+
+    /// Latitudes of the band's edges about its axis, in radians.
+    pub fn latitudes(&self) -> [f64; 2] {
+        self.latitudes
+    }
+
+    /// The direction at a longitude and a latitude about the band's axis, in radians.
+    pub fn direction(&self, longitude: f64, latitude: f64) -> DVec3 {
+        let ((sin, cos), (up, out)) = (longitude.sin_cos(), latitude.sin_cos());
+        self.border_from_rig.transpose() * DVec3::new(out * cos, out * sin, up)
+    }
+
+    /// The latitude of a direction about the band's axis, in radians.
+    pub fn latitude(&self, direction: DVec3) -> f64 {
+        (self.border_from_rig * direction).z.clamp(-1.0, 1.0).asin()
     }
 
     /// Where along the border a direction lies, in turns, 0 to 1.
