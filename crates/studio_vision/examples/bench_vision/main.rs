@@ -11,6 +11,7 @@
 //! OpenCV runs in the Python that `NEURAL_STUDIO_OPENCV_PYTHON` names, which `cargo xtask bench` sets up.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the lines are what the program is for")]
 
+mod align;
 mod calibrate;
 mod disparity;
 mod flow;

@@ -4,11 +4,12 @@
 //! itself, which lies between the two, is still what it is compared with. Then, on a dimmed sphere, so that nothing clips, with lenses that are
 //! alike and with lenses that are a stop and a fifth of white balance apart, whose exposures are compensated. OpenCV's multi-band blender
 //! gets the same picture, and maps and masks from the same lens models, and reads it linearly or by bicubic splines; where exposures are
-//! compensated, each of its compensators as well.
+//! compensated, each of its compensators as well. What lenses that stand apart make of it is in [`align`].
+//!
 //! Limits, for the stitch that reads by splines: a decibel better than what reads linearly, as OpenCV's own stitcher does, or as good in a tenth
 //! of the time; compensated, within 0.3 dB of lenses that are alike.
 
-use crate::{AnyResult, Bench, peers};
+use crate::{AnyResult, Bench, align, peers};
 use bevy::math::{DVec2, DVec3, UVec2};
 use serde_json::{Value, json};
 use std::{fs, path::Path, time::Duration};
@@ -19,10 +20,10 @@ use studio_vision::{
 };
 
 /// Size of the stitched picture, and of the rig's, which is larger for that resampling takes little away from the picture.
-const SIZE: UVec2 = UVec2::new(2048, 1024);
-const RIG_SIZE: UVec2 = UVec2::new(4096, 2048);
+pub const SIZE: UVec2 = UVec2::new(2048, 1024);
+pub const RIG_SIZE: UVec2 = UVec2::new(4096, 2048);
 /// Full angle of a lens: the overlap is 20° wide.
-const FOV_DEG: f64 = 200.0;
+pub const FOV_DEG: f64 = 200.0;
 /// What the exposures are off, as factors of gamma-coded values.
 const EXPOSED: [f64; 2] = [0.96, 1.04];
 /// Stops that one lens is above and the other below, with the share that red is above and blue below.
@@ -30,11 +31,11 @@ const UNEQUAL: (f64, f64) = (0.5, 0.1);
 /// What the sphere is dimmed by for those, as a factor of gamma-coded values.
 const DIM: f64 = 0.8;
 /// Frames that are measured before the stitch counts: two, a tenth of a second apart, are enough where nothing changes.
-const SETTLED: u32 = 5;
+pub const SETTLED: u32 = 5;
 /// Samples of the sphere a side of a pixel of the rig.
 const SAMPLES: u32 = 2;
 /// Bands of the blend.
-const BANDS: u32 = 5;
+pub const BANDS: u32 = 5;
 
 pub fn run(bench: &Bench) -> AnyResult<()> {
     let Some(path) = bench.data("stereo_vr/gvr/testRoom1_2kMono.jpg") else { return Ok(()) };
@@ -60,7 +61,7 @@ pub fn run(bench: &Bench) -> AnyResult<()> {
     let mut filmed = Vec::new();
     let mut list = String::new();
     for Case { name, sphere, exposures, compensated } in &cases {
-        let picture = film(&prepared, sphere, exposures);
+        let picture = film(&prepared, sphere, exposures, &[DVec3::ZERO; 2]);
         picture.save(folder.path().join(format!("rig_{name}.png")))?;
         sphere.save(folder.path().join(format!("truth_{name}.png")))?;
         list += &format!("{name} {}\n", if *compensated { "compensated" } else { "plain" });
@@ -114,7 +115,7 @@ pub fn run(bench: &Bench) -> AnyResult<()> {
             }
         }
     }
-    Ok(())
+    align::run(bench, &sphere)
 }
 
 /// Lenses that film a sphere.
@@ -166,8 +167,8 @@ fn measure(bench: &Bench, rig: &Rig, settings: &StitchSettings, picture: &GpuPic
     Ok((record, psnr_db))
 }
 
-/// What the rig sees of the sphere.
-fn film(rig: &PreparedRig, sphere: &image::RgbImage, exposures: &[DVec3; 2]) -> image::RgbaImage {
+/// What the rig sees of the sphere, with each lens's exposure and where it stands in it, in radii.
+pub fn film(rig: &PreparedRig, sphere: &image::RgbImage, exposures: &[DVec3; 2], stands: &[DVec3; 2]) -> image::RgbaImage {
     image::RgbaImage::from_fn(RIG_SIZE.x, RIG_SIZE.y, |x, y| {
         let lens = usize::from(x >= RIG_SIZE.x / 2);
         let mut sum = DVec3::ZERO;
@@ -175,7 +176,9 @@ fn film(rig: &PreparedRig, sphere: &image::RgbImage, exposures: &[DVec3; 2]) -> 
             let part = (DVec2::new(f64::from(sample % SAMPLES), f64::from(sample / SAMPLES)) + 0.5) / f64::from(SAMPLES);
             let point = DVec2::new(f64::from(x), f64::from(y)) + part;
             if let Some(direction) = rig.lenses[lens].direction(point) {
-                sum += look(sphere, direction);
+                let (stand, along) = (stands[lens], stands[lens].dot(direction));
+                let distance = (along * along + 1.0 - stand.length_squared()).sqrt() - along;
+                sum += look(sphere, stand + distance * direction);
             }
         }
         let [r, g, b] = (sum / f64::from(SAMPLES * SAMPLES) * exposures[lens]).round().to_array().map(|value| value as u8);
