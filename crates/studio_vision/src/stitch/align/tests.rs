@@ -1,11 +1,15 @@
 //! Alignment against what a camera in the middle of the rig would see.
 
 use crate::{
-    rig::{PreparedRig, Rig},
+    rig::{Orientation, PreparedLens, PreparedRig, Rig, YawPitchRoll},
     stitch::{
-        StitchAlignment, StitchBlend, StitchSeams, StitchSettings,
+        StitchAlignment, StitchBlend, StitchPlan, StitchSeams, StitchSettings,
         reference::Image,
-        tests::{GPU, feed::Feed, turned, upload_rgba},
+        tests::{
+            GPU,
+            feed::{Feed, ring},
+            turned, upload_rgba,
+        },
         watch::MARGIN_DEG,
     },
 };
@@ -121,12 +125,13 @@ fn stand(lens: usize) -> DVec3 {
     DVec3::Z * if lens == 0 { APART_M } else { -APART_M }
 }
 
-/// Which pixels both lenses see, and lie so many degrees inside of both at least.
+/// Which pixels two lenses see, and lie so many degrees inside of both at least.
 fn overlap(rig: &Rig, settings: &StitchSettings, inside_deg: f64) -> impl Fn(u32, u32) -> bool {
     let (rig, turn) = (PreparedRig::new(rig).expect("valid"), settings.orientation.matrix());
     move |x, y| {
         let direction = turn * direction_of(UVec2::new(x, y).as_dvec2() + 0.5);
-        rig.lenses.iter().all(|lens| lens.sample(direction, None).is_some_and(|at| at.edge_deg > inside_deg))
+        let see = |lens: &&PreparedLens| lens.sample(direction, None).is_some_and(|at| at.edge_deg > inside_deg);
+        rig.lenses.iter().filter(see).count() >= 2
     }
 }
 
@@ -264,6 +269,61 @@ fn read_layer(texture: &wgpu::Texture, layer: u32) -> Vec<f32> {
     let bytes = buffer.slice(..).get_mapped_range();
     let halves = bytes.as_chunks::<8>().0.iter().flat_map(|texel| [[texel[0], texel[1]], [texel[2], texel[3]]]);
     halves.map(|half| f16::from_le_bytes(half).to_f32()).collect()
+}
+
+#[test]
+fn cameras_in_a_ring_meet_their_neighbours() {
+    // Five cameras, seven centimetres from the middle of a room: borders that go only part of the way around, and places that three see.
+    let (rig, scene) = (ring(5, 125.0), Scene::Room(1.5));
+    let prepared = PreparedRig::new(&rig).expect("valid");
+    let picture = |lens: &PreparedLens| {
+        let stand = lens.direction(lens.projector.center()).expect("ahead") * 0.07;
+        let seen = |pixel| lens.direction(pixel).map_or(DVec3::ZERO, |direction| scene.look(stand, direction));
+        upload_rgba(&Image::from_fn(prepared.pictures[0], seen))
+    };
+    let inputs: Vec<GpuPicture> = prepared.lenses.iter().map(picture).collect();
+    let wanted = settings(StitchAlignment::Fixed, StitchBlend::default());
+    let (truth, inside) = (scene.truth(&wanted), overlap(&rig, &wanted, MARGIN_DEG));
+    let counts = |x: u32, y: u32| inside(x, y) && (SIZE.y / 4..SIZE.y * 3 / 4).contains(&y);
+    let [fixed, flow] = [StitchAlignment::Fixed, FLOW].map(|alignment| {
+        let mut feed = Feed::new(&rig, &StitchSettings { alignment, ..wanted.clone() });
+        (0..3).for_each(|_| feed.frame(&inputs));
+        feed.picture().psnr_where(&truth, counts)
+    });
+    println!("a ring: {fixed:.2} -> {flow:.2} dB");
+    assert!(flow > fixed + 1.0, "{fixed:.2} -> {flow:.2} dB");
+}
+
+#[test]
+fn another_calibration_begins_anew() {
+    let wanted = settings(FLOW, StitchBlend::default());
+    let mut feed = Feed::new(&rig(), &wanted);
+    let input = [Scene::Room(1.2).film(&rig(), 0.0, 0)];
+    let farthest_px =
+        |feed: &Feed| displacements(feed).iter().fold(0.0_f32, |most, share| most.max(share.abs())) * RIG_SIZE.x as f32;
+    (0..3).for_each(|_| feed.frame(&input));
+    assert!(farthest_px(&feed) > 3.0);
+    let mut other = rig();
+    other.lenses[1].orientation = Orientation::Angles(YawPitchRoll::new(180.5, 0.0, 0.0));
+    let plan = StitchPlan::new(&other, &wanted, None, None).expect("valid");
+    feed.pass.set_plan(&GPU.device, &GPU.queue, plan).expect("fits");
+    (0..14).for_each(|_| feed.frame(&input));
+    let while_it_changes = farthest_px(&feed);
+    (0..6).for_each(|_| feed.frame(&input));
+    println!("bent by {while_it_changes:.2} px while the calibration changes, then by {:.2} px", farthest_px(&feed));
+    assert!(while_it_changes < 0.3 * farthest_px(&feed));
+    assert!(farthest_px(&feed) > 3.0);
+}
+
+#[test]
+fn blueprints_of_before_load_and_numbers_are_checked() {
+    let before: StitchSettings = ron::from_str("(size_px: (1024, 512), seams: Adaptive)").expect("as it was");
+    assert_eq!(before.alignment, StitchAlignment::Fixed);
+    for max_disparity_deg in [0.0, -1.0, 46.0, f32::NAN] {
+        let alignment = StitchAlignment::Flow { max_disparity_deg };
+        let error = StitchSettings { alignment, ..before.clone() }.validate().expect_err("out of range").to_string();
+        assert!(error.contains("alignment.max_disparity_deg"), "{error}");
+    }
 }
 
 #[test]
