@@ -117,7 +117,7 @@ fn a_lens_that_drops_out_is_named_at_the_node_until_it_is_back() {
     let mut app = tap::app();
     let world = app.world_mut();
     let rig = world.resource_mut::<Assets<Rig>>().add(Rig::dual_fisheye([640, 320], 200.0));
-    let source = world.spawn(VideoFileInput { source: half, ..default() }).id();
+    let source = world.spawn(StillInput { path: half, ..default() }).id();
     let settings = StitchSettings::equirectangular(320, 160);
     let stitch = world.spawn((Stitch { rig, pictures: 1, settings, ..default() }, Watched)).id();
     world.flush();
@@ -126,7 +126,7 @@ fn a_lens_that_drops_out_is_named_at_the_node_until_it_is_back() {
     until(&mut app, "the stitch says which lens is black", |app| warning(app).is_some());
     let words = warning(&app).expect("said");
     assert!(words.contains("is black") && words.contains("cable"), "{words}");
-    app.world_mut().entity_mut(source).insert(VideoFileInput { source: whole, ..default() });
+    app.world_mut().entity_mut(source).insert(StillInput { path: whole, ..default() });
     until(&mut app, "the lens is back", |app| warning(app).is_none());
 }
 
