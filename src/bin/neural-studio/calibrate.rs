@@ -98,8 +98,8 @@ struct RigArgs {
     #[arg(long)]
     distance_m: Option<f64>,
     /// The direction from the rig's origin straight to the plane: right, down, ahead. Down, as the ground is, if left out
-    #[arg(long, value_name = "0,1,0", value_delimiter = ',', num_args = 3, allow_hyphen_values = true)]
-    plane_normal: Vec<f64>,
+    #[arg(long, value_name = "0,1,0", value_parser = parse_normal, allow_hyphen_values = true)]
+    plane_normal: Option<DVec3>,
     /// How far the rig's directions may be off
     #[arg(long, default_value_t = 5.0)]
     search_deg: f64,
@@ -126,7 +126,7 @@ enum SurfaceKind {
 impl RigArgs {
     fn surface(&self) -> Result<Surface, Failure> {
         let kind = self.surface.unwrap_or(if self.distance_m.is_some() { SurfaceKind::Sphere } else { SurfaceKind::Infinity });
-        if kind != SurfaceKind::Plane && !self.plane_normal.is_empty() {
+        if kind != SurfaceKind::Plane && self.plane_normal.is_some() {
             return Err("--plane-normal belongs to --surface plane".into());
         }
         let distance_m = || self.distance_m.ok_or("--surface sphere and plane need --distance-m: how far away it is");
@@ -135,12 +135,7 @@ impl RigArgs {
             SurfaceKind::Infinity => Surface::Infinity,
             SurfaceKind::Sphere => Surface::Sphere { radius_m: distance_m()? },
             SurfaceKind::Plane => {
-                let given = self.plane_normal.iter().copied().zip(0..).fold(DVec3::ZERO, |mut normal, (value, axis)| {
-                    normal[axis] = value;
-                    normal
-                });
-                let normal = if self.plane_normal.is_empty() { DVec3::Y } else { given };
-                let normal = normal.try_normalize().ok_or("--plane-normal must be three numbers that are not all 0, as 0,1,0")?;
+                let normal = self.plane_normal.unwrap_or(DVec3::Y);
                 Surface::Plane { normal, distance_m: distance_m()? }
             }
         })
@@ -177,6 +172,12 @@ struct StMapArgs {
 fn parse_size(text: &str) -> Result<[u32; 2], String> {
     let sides = text.split_once(['x', '×']).and_then(|(across, down)| Some([across.parse().ok()?, down.parse().ok()?]));
     sides.ok_or_else(|| format!("`{text}` must be two whole numbers with an x between them, as 9x6"))
+}
+
+fn parse_normal(text: &str) -> Result<DVec3, String> {
+    let parts: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    let normal = parts.and_then(|parts| Some(DVec3::from_array(parts.try_into().ok()?).try_normalize()?));
+    normal.ok_or_else(|| format!("`{text}` must be three numbers with commas between them that are not all 0, as 0,1,0"))
 }
 
 pub fn run(args: CalibrateArgs) -> Result<(), Failure> {
