@@ -10,8 +10,9 @@
 //! - **Gear 360**: a real dual fisheye's shipped rig, refined with the scene infinitely far away. Limit: what was held out fits better.
 //! - **Boards**: thirteen real pictures of a checkerboard, beside OpenCV's `calibrateCamera` on corners of its own detector. Limit: an RMS that is
 //!   not above a tenth more than OpenCV's.
+//! - **Boards with markers**: in `charuco.rs`.
 
-use crate::{AnyResult, Bench, peers};
+use crate::{AnyResult, Bench, charuco, peers};
 use bevy::math::{DMat3, DQuat, DVec2, DVec3};
 use serde_json::json;
 use std::{fs, path::Path, time::Instant};
@@ -50,7 +51,7 @@ pub fn run(bench: &Bench) -> AnyResult<()> {
     if let Some(folder) = bench.data("stereo/calib_case1") {
         boards(bench, &folder)?;
     }
-    Ok(())
+    charuco::run(bench)
 }
 
 fn round(value: f64) -> f64 {

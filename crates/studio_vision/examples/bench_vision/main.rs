@@ -13,6 +13,7 @@
 
 mod align;
 mod calibrate;
+mod charuco;
 mod disparity;
 mod flow;
 mod network;

@@ -178,7 +178,45 @@ def calibrate(folder, runs):
         show(f"calibrateCamera, {name}", p50, p95, rms_px=rms, views=views, **more)
 
 
-TOPICS = {"calibrate": calibrate, "disparity": disparity, "flow": flow, "stitch": stitch}
+def charuco(folder, runs):
+    """Boards of at least six corners that CharucoDetector finds, how far corners are off, and the focal length that comes of them."""
+    dictionary = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_50)
+    board = cv2.aruco.CharucoBoard((8, 6), 25.0, 18.0, dictionary)
+    detector = cv2.aruco.CharucoDetector(board)
+    for path in sorted(folder.glob("case_*.json")):
+        case = json.loads(path.read_text())
+        boards, errors, points, pixels, times = 0, [], [], [], []
+        for picture in case["pictures"]:
+            image = cv2.imread(str(folder / picture["file"]), cv2.IMREAD_GRAYSCALE)
+            started = time.perf_counter()
+            corners, ids, *_ = detector.detectBoard(image)
+            times.append((time.perf_counter() - started) * 1e3)
+            if ids is None or len(ids) < 6:
+                continue
+            boards += 1
+            ids, corners = ids.reshape(-1), corners.reshape(-1, 2)
+            errors.extend(np.linalg.norm(corners + 0.5 - np.array(picture["corners"])[ids], axis=1))
+            points.append(board.getChessboardCorners()[ids].reshape(1, -1, 3).astype(np.float32))
+            pixels.append(corners.reshape(1, -1, 2).astype(np.float32))
+        size, focal = tuple(case["size"]), float("nan")
+        try:
+            if case["model"] == "fisheye":
+                flags = cv2.CALIB_RECOMPUTE_EXTRINSIC | cv2.CALIB_FIX_SKEW | cv2.CALIB_USE_INTRINSIC_GUESS
+                guess = np.array([[size[0] / 3, 0, size[0] / 2], [0, size[0] / 3, size[1] / 2], [0, 0, 1.0]])
+                _, matrix, *_ = cv2.fisheye.calibrate(points, pixels, size, guess, np.zeros((4, 1)), flags=flags)
+            else:
+                _, matrix, *_ = cv2.calibrateCamera(points, pixels, size, None, None)
+            focal = abs(matrix[0, 0] / case["focal_px"] - 1.0) * 100.0
+        except cv2.error as error:
+            print(f"OpenCV on {case['name']}: {error}", file=sys.stderr)
+        more = {"boards": boards, "corners": len(errors), "mean_error_px": np.mean(errors) if errors else 0.0}
+        more["worst_error_px"] = max(errors, default=0.0)
+        if np.isfinite(focal):
+            more["focal_error_percent"] = focal
+        show(f"CharucoDetector, {case['name']}", np.percentile(times, 50), np.percentile(times, 95), **more)
+
+
+TOPICS = {"calibrate": calibrate, "charuco": charuco, "disparity": disparity, "flow": flow, "stitch": stitch}
 
 if __name__ == "__main__":
     TOPICS[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))
