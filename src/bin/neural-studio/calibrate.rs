@@ -176,7 +176,7 @@ fn parse_size(text: &str) -> Result<[u32; 2], String> {
 
 fn parse_normal(text: &str) -> Result<DVec3, String> {
     let parts: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
-    let normal = parts.and_then(|parts| Some(DVec3::from_array(parts.try_into().ok()?).try_normalize()?));
+    let normal = parts.and_then(|parts| DVec3::from_array(parts.try_into().ok()?).try_normalize());
     normal.ok_or_else(|| format!("`{text}` must be three numbers with commas between them that are not all 0, as 0,1,0"))
 }
 

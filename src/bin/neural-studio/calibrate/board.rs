@@ -1,5 +1,7 @@
 //! Boards: how they are described on the command line, and how they are printed.
 
+#![allow(clippy::doc_markdown, reason = "comments of arguments are the help that is read on a terminal")]
+
 use super::{check_outputs, write};
 use crate::{Failure, report::say};
 use clap::Args;
