@@ -7,7 +7,7 @@
 // draws a lens's picture at an eighth of the size, for the coarse bands of a multi-band blend.
 // Overrides: `LAYOUT` (0: RGBA; 1: luma and interleaved chroma; 2: luma, Cb, Cr); `TILE` side of a tile in pixels, a multiple
 // of 8; `LANES` threads that share a column; `CORRECTED`, whether what the coarse bands say is added; `GRADED`, whether gains
-// differ within a lens; `CUBIC`, whether the first plane is read by `sample_cubic` of `stitch_cubic.wgsl`, which follows this file; `ALIGNED`,
+// differ within a lens; `CUBIC`, whether the first plane is read by splines; `ALIGNED`,
 // whether lenses are bent towards each other.
 // Bindings (group 0): 0 sampler (linear, clamped); 1, 2, 3 the planes of the picture; 4 `RunUniform`, by dynamic offset; 5 the
 // tiles; 6 the output; 7 the weights of `blend` tiles (R8); 8 the sums, two words a pixel; 9 what the coarse bands add to each lens, a texel for each
@@ -140,6 +140,30 @@ fn aligned(source: Source, uv: vec2<f32>) -> vec2<f32> {
     }
     let at = on_grid(source, uv, f32(textureDimensions(displacements).x));
     return uv + textureSampleLevel(displacements, linear_sampler, at, source.lens, 0.0).xy;
+}
+
+// Reads a picture between its pixels by Catmull-Rom splines (R. Keys, "Cubic Convolution Interpolation for Digital Image Processing", 1981,
+// a = -1/2). The two inner rows and columns have positive weights and are read together, by a linear sampler between them: nine reads.
+fn sample_cubic(picture: texture_2d<f32>, linear: sampler, uv: vec2<f32>, region: vec4<f32>) -> vec4<f32> {
+    let size = vec2<f32>(textureDimensions(picture));
+    let place = uv * size - 0.5;
+    let whole = floor(place);
+    let f = place - whole;
+    let first = f * (-0.5 + f * (1.0 - 0.5 * f));
+    let second = 1.0 + f * f * (1.5 * f - 2.5);
+    let third = f * (0.5 + f * (2.0 - 1.5 * f));
+    let fourth = f * f * (0.5 * f - 0.5);
+    let inner = second + third;
+    var at = array<vec2<f32>, 3>((whole - 0.5) / size, (whole + 0.5 + third / inner) / size, (whole + 2.5) / size);
+    var weight = array<vec2<f32>, 3>(first, inner, fourth);
+    var sum = vec4(0.0);
+    for (var row = 0; row < 3; row++) {
+        for (var column = 0; column < 3; column++) {
+            let point = clamp(vec2(at[column].x, at[row].y), region.xy, region.zw);
+            sum += weight[column].x * weight[row].y * textureSampleLevel(picture, linear, point, 0.0);
+        }
+    }
+    return sum;
 }
 
 // The colour at texture coordinates, times the gain in z.

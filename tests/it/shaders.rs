@@ -3,6 +3,18 @@
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use std::path::Path;
 
+/// Files stand for themselves, so what two of them need is in both.
+#[test]
+fn what_shaders_share_is_the_same_in_each() {
+    let shared = |file: &str| {
+        let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders").join(file)).expect("readable");
+        let from = source.find("fn sample_cubic").expect("it reads by splines");
+        let to = source[from..].find("\n}\n").expect("a whole function");
+        source[from..from + to].to_owned()
+    };
+    assert_eq!(shared("stitch.wgsl"), shared("stitch_stmap.wgsl"));
+}
+
 #[test]
 fn every_shader_validates_and_names_its_entry_points() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");

@@ -22,8 +22,7 @@ use bytemuck::Zeroable;
 use std::time::Duration;
 use studio_gpu::{device::GpuError, picture::GpuPicture};
 
-const SHADER: &str =
-    concat!(include_str!("../../../../shaders/stitch.wgsl"), include_str!("../../../../shaders/stitch_cubic.wgsl"));
+const SHADER: &str = include_str!("../../../../shaders/stitch.wgsl");
 /// How much a picture's shape may differ from the rig's, as a share.
 const SHAPE_TOLERANCE: f64 = 0.01;
 /// How many frames a calibration is the same before what depends on it is made anew.

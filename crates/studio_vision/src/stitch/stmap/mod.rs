@@ -13,8 +13,7 @@ use studio_gpu::{
     picture::{GpuPicture, PictureUniform},
 };
 
-const SHADER: &str =
-    concat!(include_str!("../../../../../shaders/stitch_stmap.wgsl"), include_str!("../../../../../shaders/stitch_cubic.wgsl"));
+const SHADER: &str = include_str!("../../../../../shaders/stitch_stmap.wgsl");
 /// The largest map in pixels, 16384 × 8192.
 const MAX_PIXELS: u64 = 1 << 27;
 
