@@ -11,7 +11,7 @@
 //!
 //! `HARM` is `flip` (some bytes in the middle), `head` (bytes of the header), `cut` (half of it), `empty`, `noise`, `twice`,
 //! `swap` (sent after the next one) or `drop`.
-#![allow(clippy::print_stdout, reason = "tests read the link on stdout")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests read the link on stdout, people the end on stderr")]
 
 use bytes::Bytes;
 use moq_net::{broadcast, group, origin, track};
@@ -305,11 +305,11 @@ fn main() -> Result<(), Error> {
         // Whoever started it is gone.
         std::process::exit(0);
     });
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?
-        .block_on(relay(link, expired, hostile))?;
-    // `wtransport` takes a runtime that ends before its sessions do for a fault.
-    std::process::exit(0)
+    // `wtransport` takes a runtime that ends before its sessions do for a fault: this one outlives the program.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let ended = runtime.block_on(relay(link, expired, hostile));
+    if let Err(error) = &ended {
+        eprintln!("relay: {error}");
+    }
+    std::process::exit(i32::from(ended.is_err()))
 }

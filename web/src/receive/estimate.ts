@@ -39,6 +39,8 @@ export interface Seen {
 export class Estimate {
   /** What the viewer believes it can take; nothing where it has no opinion. */
   wantedBps: number | undefined;
+  /** How long the pictures of the last second waited on the way. */
+  queueMs = 0;
   private delaysMs: number[] = [];
   private fastestMs: number[] = [];
   private loweredAtS = -Infinity;
@@ -62,6 +64,7 @@ export class Estimate {
     if (this.fastestMs.length === BASELINE_SECONDS) this.fastestMs.shift();
     this.fastestMs.push(fastest);
     const queueMs = quarter - Math.min(...this.fastestMs);
+    this.queueMs = queueMs;
     this.seconds += 1;
     if (this.seconds <= JOINING_SECONDS) return undefined;
     const wanted = this.wantedBps ?? receivedBps;
@@ -82,6 +85,6 @@ export class Estimate {
     this.delaysMs = [];
     this.fastestMs = [];
     this.loweredAtS = -Infinity;
-    this.seconds = 0;
+    this.queueMs = this.seconds = 0;
   }
 }

@@ -1,6 +1,6 @@
 // One stream: connects, follows the catalog, receives what it names, and connects again with back-off.
 
-import { Broadcast, Connection, Path, type Track } from "@moq/net";
+import { Broadcast, Connection, Path, type Group, type Track } from "@moq/net";
 import { now } from "../clock";
 import type { StreamLink } from "../link";
 import { CatalogError, MAX_CATALOG_BYTES, parseCatalog, type Catalog, type VideoTrack } from "./catalog";
@@ -14,8 +14,10 @@ import { decodeUnit, MAX_AUDIO_UNIT_BYTES, MAX_UNIT_BYTES, type Unit } from "./w
 
 /** Priorities of hang's players: what is missed most goes first. */
 const PRIORITY = { catalog: 100, audio: 80, video: 60, coarse: 70 };
-/** How far a group of pictures may fall behind before it is skipped. */
-const MAX_AGE_MS = 500;
+/** How far a group of pictures may fall behind before it is skipped: as it is, and where what is late is passed over. */
+const [MAX_AGE_MS, LATE_AGE_MS] = [500, 60];
+/** A group that brings nothing for so long while a newer one is there already is left for it. How often that is looked at. */
+const [STALLED_MS, LOOK_MS] = [200, 40];
 /** How long a motion field waits for its tiles. */
 const MOTION_DEADLINE_MS = 30;
 /** How long a report is kept for a studio that has not asked for it yet. */
@@ -47,6 +49,29 @@ export interface SessionListener {
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** A group brought nothing while a newer one was there already. */
+class Stalled extends Error {}
+
+/**
+ * The next frame of a group, or nothing after its last. What the studio has handed to the network it sends, newer groups first:
+ * on a way that has become narrow the last pictures of a group may come long after the next group's.
+ */
+async function frameInTime(track: Track.Subscriber, group: Group.Consumer): Promise<Group.Frame | undefined> {
+  const read = group.readFrame();
+  // Where the group is left nobody waits for it.
+  read.catch(() => {});
+  let stalledAt: number | undefined;
+  for (;;) {
+    const frame = await Promise.race([read, sleep(LOOK_MS).then(() => "waiting" as const)]);
+    if (frame !== "waiting") return frame;
+    if ((track.largest()?.group ?? -1) <= group.sequence) continue;
+    stalledAt ??= now() - LOOK_MS;
+    if (now() - stalledAt < STALLED_MS) continue;
+    group.close();
+    throw new Stalled(`nothing came for ${STALLED_MS} ms`);
+  }
+}
+
 /** Receives a stream until it is closed. */
 export class Session {
   readonly counts = noCounts();
@@ -62,6 +87,8 @@ export class Session {
   private followed: string | undefined;
   private leaving: string | undefined;
   private readonly tracks = new Map<string, Track.Subscriber>();
+  /** Whether older groups are left for newer ones at once. */
+  private catching = false;
   private wake: (() => void) | undefined;
   private reports: Track.Producer | undefined;
 
@@ -105,6 +132,25 @@ export class Session {
   arrived(): void {
     this.leaving = undefined;
     this.follow();
+    this.place(this.followed);
+  }
+
+  /** Passes over pictures that wait on the way as soon as a newer group is there, or no longer does. */
+  catchUp(catching: boolean): void {
+    if (this.catching === catching) return;
+    this.catching = catching;
+    this.place(this.followed);
+  }
+
+  /** Whether a track of pictures is gone over to. */
+  private comes(name: string): boolean {
+    return this.leaving !== undefined && name === this.followed;
+  }
+
+  /** Tells the studio how a track of pictures is to be sent. What is gone over to goes before what is left. */
+  private place(name: string | undefined): void {
+    if (name === undefined) return;
+    this.tracks.get(name)?.update({ priority: PRIORITY.video + Number(this.comes(name)), latencyMax: this.catching ? LATE_AGE_MS : MAX_AGE_MS });
   }
 
   /** Number of the studio's session, as its catalog says. */
@@ -166,6 +212,7 @@ export class Session {
     this.broadcast = undefined;
     this.described = undefined;
     this.followed = this.leaving = undefined;
+    this.catching = false;
     this.reports = undefined;
   }
 
@@ -236,7 +283,8 @@ export class Session {
     if (video !== this.followed) this.leaving ??= this.followed;
     if (video === undefined || this.leaving === video || !described.renditions.some(({ track }) => track === this.leaving)) this.leaving = undefined;
     this.followed = video;
-    for (const name of [video, this.leaving]) if (name !== undefined) want(name, PRIORITY.video, (track) => this.pictures(track));
+    const coming = Number(this.leaving !== undefined);
+    for (const name of [video, this.leaving]) if (name !== undefined) want(name, PRIORITY.video + coming, (track) => this.pictures(track));
     if (described.audio) want(described.audio.track, PRIORITY.audio, (track) => this.sounds(track));
     if (described.motion && this.watching) {
       const assembler = new MotionAssembler(MOTION_DEADLINE_MS);
@@ -288,15 +336,16 @@ export class Session {
       if (!group) return;
       if (last === undefined) {
         // A late joiner starts with the newest group; only from then on may one be late.
-        track.update({ priority: PRIORITY.video, latencyMax: MAX_AGE_MS });
+        this.place(track.name);
       } else if (group.sequence > last + 1) {
         this.counts.groupsSkipped += group.sequence - last - 1;
+        if (this.catching) this.counts.passedOver += group.sequence - last - 1;
         gap = true;
       }
       last = group.sequence;
       try {
         for (;;) {
-          const frame = await group.readFrame();
+          const frame = await frameInTime(track, group);
           // What was on its way when the track was left is of another picture, or of another session.
           if (!this.follows(track)) return;
           if (!frame) break;
@@ -327,8 +376,15 @@ export class Session {
         // Too old, or lost on the way; the next group starts afresh.
         if (!this.follows(track)) return;
         console.debug(`group ${group.sequence} broke off`, error);
-        this.counts.groupsSkipped += 1;
-        lost();
+        // One that was joined in its middle, and gives way before anything of it was shown, is no loss.
+        if (!this.comes(track.name)) this.counts.groupsSkipped += 1;
+        if (this.catching || error instanceof Stalled) {
+          // The one that it gave way to is there.
+          this.counts.passedOver += Number(this.catching);
+          gap = true;
+        } else {
+          lost();
+        }
       }
     }
   }

@@ -2,6 +2,7 @@
 
 import type { VideoTrack } from "./catalog";
 import type { DecodedPicture } from "./messages";
+import { now } from "../clock";
 import { percentile } from "../rates";
 import { Video, type DecoderPicture } from "./video";
 import type { Unit } from "./wire/unit";
@@ -21,11 +22,15 @@ export interface PictureListener {
 interface Reception {
   track: VideoTrack;
   readonly video: Video;
-  /** Whether it was given a picture, and whether none of it was handed on. */
-  begun: boolean;
+  /** When it was given its first picture, and whether none of it was handed on. */
+  begunAt: number | undefined;
   fresh: boolean;
 }
 
+/** How far behind what is shown a key frame may be that the next track begins with: what was shown already is only decoded. */
+const OVERLAP_US = 1_000_000;
+/** So far behind it may begin to be shown, and anyhow after so long, in milliseconds. */
+const [NEAR_US, CATCH_UP_MS] = [100_000, 1000];
 /** How long the first pictures of a track wait for the last ones of the track before, in milliseconds. */
 const OWED_MS = 120;
 
@@ -90,7 +95,7 @@ export class Switching {
   private open(track: VideoTrack): Reception {
     const reception: Reception = {
       track,
-      begun: false,
+      begunAt: undefined,
       fresh: true,
       video: new Video(
         (picture) => this.decoded(reception, picture),
@@ -137,16 +142,18 @@ export class Switching {
     const reception = [this.playing, this.coming].find((each) => each?.track.track === track);
     if (!reception) return;
     const { ptsUs } = unit.stamp;
-    // What comes next is of use from a key frame on that was not seen yet, and what was before it up to there.
-    if (reception === this.coming && !reception.begun && !(unit.keyFrame && ptsUs > this.newestUs)) return;
+    // What comes next is of use from a key frame on, and what was before it up to there.
+    if (reception === this.coming && reception.begunAt === undefined && !(unit.keyFrame && ptsUs > this.newestUs - OVERLAP_US)) return;
     if (reception === this.playing && ptsUs >= (this.held[0]?.stamp.ptsUs ?? Infinity)) return;
-    reception.begun = true;
+    reception.begunAt ??= now();
     reception.video.push(unit, afterGap);
   }
 
   private decoded(reception: Reception, picture: DecoderPicture): void {
     const { playing, coming, held } = this;
     if (reception === coming) {
+      const behind = picture.stamp.ptsUs < this.newestUs - NEAR_US && now() - (coming.begunAt ?? 0) < CATCH_UP_MS;
+      if (behind) return picture.frame.close();
       held.push(picture);
       if (held.length === 1) this.patience = setTimeout(() => this.advance(), OWED_MS);
       if (!playing || playing.video.idle) this.advance();

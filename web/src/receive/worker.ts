@@ -26,6 +26,9 @@ const [STALLED_S, DEAD_S] = [2, 4];
 /** A decoder that got no key frame for so long goes back to the newest there is. */
 const RESTART_MS = 1000;
 
+/** Pictures that wait so long on the way are passed over at a key frame that is asked for, not more often than this. */
+const [LATE_MS, SKIP_EVERY_MS] = [350, 2000];
+
 /** A worker's own scope: the types that the page is checked with know windows only. */
 const scope = globalThis as unknown as {
   onmessage: ((event: MessageEvent<Order>) => void) | null;
@@ -42,7 +45,8 @@ class Receiver implements SessionListener, PictureListener {
   private readonly switching = new Switching(this);
   private readonly estimate = new Estimate();
   private readonly quality = new Quality();
-  private readonly bytes = new Rate();
+  private readonly bytes = new Rate(SECOND_MS);
+  private skippedAt = -Infinity;
   private readonly trips = new Trips();
   private described: Catalog | undefined;
   /** Renditions that this browser cannot decode. */
@@ -205,7 +209,10 @@ class Receiver implements SessionListener, PictureListener {
   private second(): void {
     const { counts } = this.session;
     const receivedBps = this.bytes.note(counts.bytes, now()) * 8;
-    this.estimate.update({ receivedBps, groupsSkipped: counts.groupsSkipped, waiting: this.switching.waiting }, now() / 1000);
+    const lowered = this.estimate.wantedBps !== undefined;
+    // Groups that were left on purpose tell nothing of the path that is not known.
+    const groupsSkipped = counts.groupsSkipped - counts.passedOver;
+    this.estimate.update({ receivedBps, groupsSkipped, waiting: this.switching.waiting }, now() / 1000);
     this.lookForStall();
     const { described: catalog } = this;
     if (this.automatic && catalog && catalog.renditions.length > 1 && this.view) {
@@ -213,7 +220,19 @@ class Receiver implements SessionListener, PictureListener {
       const able = catalog.renditions.filter(({ track }) => !this.undecodable.has(track));
       this.choose(this.quality.choose(able, catalog.video?.track, room, now() / 1000));
     }
+    if (lowered) this.catchUp();
     this.report(receivedBps);
+  }
+
+  /** The studio has had a second to send less. What still waits in front of its pictures is passed over: the next group goes first. */
+  private catchUp(): void {
+    const { session, switching, estimate: { queueMs } } = this;
+    const late = queueMs > LATE_MS && !switching.changing;
+    if (late || queueMs < LATE_MS / 4) session.catchUp(late);
+    if (!late || !switching.track || now() - this.skippedAt < SKIP_EVERY_MS) return;
+    this.skippedAt = now();
+    this.requestedAt = -Infinity;
+    this.pictureLost(switching.track.track);
   }
 
   /** A group that never goes on says nothing, nor does a decoder that swallows what it is given: a key frame is asked for, again and again. */

@@ -11,7 +11,7 @@ import { Trips } from "../../src/receive/trips";
 
 const received: ReceiveFigures = {
   counts: {
-    bytes: 1e6, datagrams: 10, pictures: 300, picturesLost: 2, groupsSkipped: 1, sounds: 0, soundsLost: 0, tiles: 40, tilesLost: 3, fields: 5,
+    bytes: 1e6, datagrams: 10, pictures: 300, picturesLost: 2, groupsSkipped: 1, passedOver: 0, sounds: 0, soundsLost: 0, tiles: 40, tilesLost: 3, fields: 5,
     garbage: 4, connections: 1,
   },
   roundTripMs: 12.3456,

@@ -20,17 +20,23 @@ const LOSS_SHARE: f64 = 0.15;
 const LOSS_BYTES: u64 = 48 * 1200;
 /// How long the fastest round trip counts.
 const BASE: Duration = Duration::from_secs(10);
-/// Packets in flight that are always allowed, and those at the start: a key frame of a small stream.
-const LEAST_PACKETS: u64 = 32;
+/// Packets in flight that are always allowed. Few, or a narrow path with a short queue loses what exceeds the two for ever.
+const LEAST_PACKETS: u64 = 4;
+/// Those at the start, a key frame of a small stream, and where a path has to be got to know again.
 const FIRST_PACKETS: u64 = 48;
+const AGAIN_PACKETS: u64 = 12;
 /// A round trip lasts at least this long here, so that it has some packets.
 const LEAST_ROUND: Duration = Duration::from_millis(10);
 const MOST_BYTES: u64 = 32 * 1024 * 1024;
 /// Packets whose time of sending is remembered.
 const SENT_KEPT: usize = 8192;
-/// How the window changes in a round trip.
+/// How the window changes in a round trip: where too much waits or is lost, where very much waits, where neither is so. The first is
+/// enough to empty a queue now and then: one that is always there would be taken for the path.
 const DOWN: f64 = 0.8;
+const DOWN_AT_MOST: f64 = 0.5;
 const UP: f64 = 1.15;
+/// And where the queue is less than a quarter of what is aimed at: a path that has become wide again is soon in use.
+const UP_WHERE_FREE: f64 = 1.5;
 const UP_AT_FIRST: f64 = 2.0;
 
 /// The window of one connection.
@@ -121,16 +127,25 @@ impl LiveControl {
         // came through says how much there is room for.
         if full || (self.window_limited && queue > target) {
             self.at_first = false;
-            self.scale(DOWN);
             if full {
+                self.scale(DOWN);
                 let lasted = now.saturating_duration_since(self.round_since).max(LEAST_ROUND);
                 let came = self.told.saturating_sub(self.round_lost);
                 let room = came as f64 * (fastest + target).as_secs_f64() / lasted.as_secs_f64();
                 self.window = self.window.min(room as u64);
                 self.scale(1.0);
+            } else {
+                // The window that would have waited no longer than is aimed at (FAST TCP: Wei, Jin, Low, Hegde, 2006).
+                self.scale(((fastest + target).as_secs_f64() / round.as_secs_f64()).clamp(DOWN_AT_MOST, DOWN));
             }
         } else if self.window_limited && !self.lossy {
-            self.scale(if self.at_first { UP_AT_FIRST } else { UP });
+            self.scale(if self.at_first {
+                UP_AT_FIRST
+            } else if queue < target / 4 {
+                UP_WHERE_FREE
+            } else {
+                UP
+            });
         }
         if looked_at_loss {
             (self.sent, self.lost) = (0, 0);
@@ -174,7 +189,7 @@ impl Controller for LiveControl {
         if persistent {
             // Nothing came through for a while. What was known of the path is old.
             self.at_first = true;
-            self.window = FIRST_PACKETS / 2 * self.mtu;
+            self.window = AGAIN_PACKETS * self.mtu;
             (self.sent, self.lost, self.lossy) = (0, 0, false);
         }
     }
@@ -208,9 +223,10 @@ mod tests {
     const PACKET: u64 = 1200;
 
     /// Seconds of a sender that always has something, over a path of `rate_bps` and 60 ms with a queue of 300 ms; every
-    /// `lost_every`th packet is lost. Returns what came through in bits a second, and the last queue.
+    /// `lost_every`th packet is lost. Returns what came through in bits a second, and the mean queue of the last third.
     fn run(control: &mut LiveControl, start: Instant, seconds: u64, rate_bps: f64, lost_every: u64) -> (f64, Duration) {
-        let (mut busy, mut number, mut in_flight, mut delivered, mut queue) = (start, 0_u64, 0_u64, 0_u64, Duration::ZERO);
+        let (mut busy, mut number, mut in_flight, mut delivered) = (start, 0_u64, 0_u64, 0_u64);
+        let (settled, mut queues) = (start + Duration::from_secs(seconds) * 2 / 3, Vec::new());
         let mut flying: VecDeque<(u64, Instant)> = VecDeque::new();
         let mut now = start;
         while now < start + Duration::from_secs(seconds) {
@@ -229,12 +245,14 @@ mod tests {
                 number += 1;
                 control.on_sent(now, PACKET, number);
                 busy = busy.max(now) + Duration::from_secs_f64(PACKET as f64 * 8.0 / rate_bps);
-                queue = busy - now;
+                if now >= settled {
+                    queues.push(busy - now);
+                }
                 flying.push_back((number, busy + Duration::from_millis(60)));
                 in_flight += PACKET;
             }
         }
-        (delivered as f64 * 8.0 / seconds as f64, queue)
+        (delivered as f64 * 8.0 / seconds as f64, queues.iter().sum::<Duration>() / queues.len() as u32)
     }
 
     #[test]
@@ -246,6 +264,15 @@ mod tests {
             assert!(bps > 10e6 * least, "{bps} bit/s of 10 million, one in {lost_every} lost");
             assert!(queue < Duration::from_millis(120), "{queue:?}, one in {lost_every} lost");
         }
+    }
+
+    #[test]
+    fn a_path_that_becomes_narrow_has_a_short_queue_soon() {
+        let start = Instant::now();
+        let mut control = LiveControl::new(start, 1200);
+        run(&mut control, start, 5, 20e6, u64::MAX);
+        let (_, queue) = run(&mut control, start + Duration::from_secs(5), 12, 0.8e6, u64::MAX);
+        assert!(queue < Duration::from_millis(120), "{queue:?}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod error;
 mod negotiate;
 mod progress;
 mod relay;
+mod room;
 mod streams;
 mod tuning;
 mod webtransport;

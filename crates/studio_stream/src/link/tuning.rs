@@ -1,6 +1,6 @@
 //! QUIC's settings for live media.
 
-use super::congestion::LiveControlFactory;
+use super::{congestion::LiveControlFactory, room};
 use core::time::Duration;
 use std::sync::Arc;
 use wtransport::quinn;
@@ -20,8 +20,6 @@ const DATAGRAM_RECEIVE_BYTES: usize = 512 * 1024;
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// All streams of a connection together.
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
-/// What is kept for retransmission: bounds what one stalled viewer pins in memory.
-const SEND_WINDOW_BYTES: u64 = 8 * 1024 * 1024;
 /// Streams that a peer may have open at once, each way: groups of video and of coarse motion, and control.
 const STREAMS: u32 = 256;
 
@@ -49,7 +47,7 @@ pub fn transport_config() -> quinn::TransportConfig {
         .datagram_receive_buffer_size(Some(DATAGRAM_RECEIVE_BYTES))
         .stream_receive_window(STREAM_WINDOW_BYTES.into())
         .receive_window(CONNECTION_WINDOW_BYTES.into())
-        .send_window(SEND_WINDOW_BYTES)
+        .send_window(room::MOST_BYTES)
         .ack_frequency_config(Some(acks))
         .packet_threshold(REORDERED_PACKETS)
         .time_threshold(LOST_AFTER_ROUND_TRIPS)

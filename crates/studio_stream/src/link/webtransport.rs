@@ -3,7 +3,8 @@
 use super::{
     error::{LinkError, session_code},
     progress::Progress,
-    streams::{LinkRecv, LinkSend},
+    room::SendRoom,
+    streams::{LinkRecv, LinkSend, open_media},
 };
 use bytes::Bytes;
 use core::{
@@ -32,6 +33,7 @@ pub struct WebTransportLink {
     connection: Connection,
     protocol: Option<Arc<str>>,
     progress: Progress,
+    room: SendRoom,
     accept_uni: Operation<LinkRecv>,
     accept_bi: Operation<(LinkSend, LinkRecv)>,
     open_uni: Operation<LinkSend>,
@@ -43,14 +45,16 @@ pub struct WebTransportLink {
 impl WebTransportLink {
     /// Wraps an established session on which both ends agreed to speak `protocol`.
     pub fn new(connection: Connection, protocol: Option<&str>) -> Self {
-        Self::with_protocol(connection, protocol.map(Arc::from), Progress::default())
+        let room = SendRoom::new(connection.quic_connection().clone());
+        Self::with_protocol(connection, protocol.map(Arc::from), Progress::default(), room)
     }
 
-    fn with_protocol(connection: Connection, protocol: Option<Arc<str>>, progress: Progress) -> Self {
+    fn with_protocol(connection: Connection, protocol: Option<Arc<str>>, progress: Progress, room: SendRoom) -> Self {
         Self {
             connection,
             protocol,
             progress,
+            room,
             accept_uni: Operation::default(),
             accept_bi: Operation::default(),
             open_uni: Operation::default(),
@@ -73,7 +77,7 @@ impl WebTransportLink {
 
 impl Clone for WebTransportLink {
     fn clone(&self) -> Self {
-        Self::with_protocol(self.connection.clone(), self.protocol.clone(), self.progress.clone())
+        Self::with_protocol(self.connection.clone(), self.protocol.clone(), self.progress.clone(), self.room.clone())
     }
 }
 
@@ -112,18 +116,15 @@ impl poll::Session for WebTransportLink {
             let connection = self.connection.clone();
             async move {
                 let (send, recv) = connection.accept_bi().await?;
-                Ok((LinkSend::new(send, None), LinkRecv::new(recv)))
+                Ok((LinkSend::control(send), LinkRecv::new(recv)))
             }
         })
     }
 
     fn poll_open_uni(&mut self, cx: &mut Context<'_>) -> Poll<Result<LinkSend, LinkError>> {
         let opened = step(&mut self.open_uni, cx, || {
-            let (connection, progress) = (self.connection.clone(), self.progress.clone());
-            async move {
-                let stream = connection.open_uni().await?.await;
-                stream.map(|stream| LinkSend::new(stream, Some(progress))).map_err(|error| opening(error, &connection))
-            }
+            let (connection, progress, room) = (self.connection.clone(), self.progress.clone(), self.room.clone());
+            async move { open_media(&connection, progress, room).await }
         });
         self.progress.note(&opened, Instant::now());
         opened
@@ -135,7 +136,7 @@ impl poll::Session for WebTransportLink {
             async move {
                 let streams = connection.open_bi().await?.await;
                 streams
-                    .map(|(send, recv)| (LinkSend::new(send, None), LinkRecv::new(recv)))
+                    .map(|(send, recv)| (LinkSend::control(send), LinkRecv::new(recv)))
                     .map_err(|error| opening(error, &connection))
             }
         })

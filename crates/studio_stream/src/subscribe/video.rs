@@ -9,7 +9,7 @@ use super::{
 use crate::{catalog::VideoTrack, wire::unit::decode_unit};
 use core::time::Duration;
 use hang::catalog::PRIORITY;
-use moq_net::{Error, broadcast, track};
+use moq_net::{Error, broadcast, frame, group, track};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
@@ -36,6 +36,8 @@ const SECOND: Duration = Duration::from_secs(1);
 /// this.
 const LATE_MS: f64 = 350.0;
 const SKIP_EVERY: Duration = Duration::from_secs(2);
+/// A group that brings nothing for so long while a newer one is there already is left for it.
+const STALLED: Duration = Duration::from_millis(200);
 /// How far behind a newer group an older one may be then.
 const LATE_AGE: Duration = Duration::from_millis(60);
 /// How long a key frame of a later moment is waited for, while another rendition is shown and while none is. After that the times
@@ -264,6 +266,28 @@ impl Joining {
     }
 }
 
+/// The next frame of a group. The group is too old when nothing of it comes for a while although a newer one is there, which is
+/// left in `ahead`: what the studio has handed to the network it sends, newer groups first, so on a path that has become narrow the
+/// last pictures of a group may come long after the next group's.
+async fn in_time(
+    group: &mut group::Consumer,
+    groups: &mut track::Ordered,
+    ahead: &mut Option<group::Consumer>,
+) -> Result<Option<frame::Frame>, Error> {
+    loop {
+        tokio::select! {
+            biased;
+            frame = group.read_frame() => return frame,
+            next = groups.next_group(), if ahead.is_none() => match next {
+                Ok(Some(next)) => *ahead = Some(next),
+                // The track's end, or what went wrong with it, is met again once this group is read.
+                Ok(None) | Err(_) => return group.read_frame().await,
+            },
+            () = tokio::time::sleep(STALLED), if ahead.is_some() => return Err(Error::Old),
+        }
+    }
+}
+
 async fn receive_video(
     broadcast: broadcast::Consumer,
     name: &Arc<str>,
@@ -280,7 +304,13 @@ async fn receive_video(
     let mut groups = subscriber.ordered();
     let mut info: Arc<StreamInfo> = Arc::default();
     let (mut last_group, mut gap): (Option<u64>, bool) = (None, true);
-    'groups: while let Some(mut group) = groups.next_group().await? {
+    let mut ahead = None;
+    'groups: loop {
+        let next = match ahead.take() {
+            Some(group) => Some(group),
+            None => groups.next_group().await?,
+        };
+        let Some(mut group) = next else { return Ok(()) };
         let sequence = group.sequence;
         let mut begins = last_group.is_none();
         if !begins {
@@ -296,17 +326,18 @@ async fn receive_video(
             });
         }
         loop {
-            let frame = match group.read_frame().await {
+            let frame = match in_time(&mut group, &mut groups, &mut ahead).await {
                 Ok(Some(frame)) => frame.payload,
                 Ok(None) => break,
                 Err(error) => {
                     // Too old, or lost on the way; the next group starts afresh.
                     tracing::debug!(%error, sequence, "a group broke off");
-                    to.outbox.meter.count(|stats| stats.groups_skipped += 1);
+                    // One that was joined in its middle, and gives way before anything of it is of use, is no loss.
+                    to.outbox.meter.count(|stats| stats.groups_skipped += u64::from(!begins));
                     gap = true;
                     if matches!(error, Error::Old) {
                         // The one that it gave way to is there.
-                        to.outbox.meter.passed_over(u64::from(joins.catches_up()));
+                        to.outbox.meter.passed_over(u64::from(joins.catches_up() && !begins));
                     } else {
                         to.reporter.request_key_frame();
                     }
@@ -360,5 +391,4 @@ async fn receive_video(
             }
         }
     }
-    Ok(())
 }
