@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "figures and skipped cases are told to whoever reads the tests")]
 
 mod blueprint;
+mod calibrate;
 mod clap;
 #[expect(dead_code, reason = "the example's own program")]
 #[path = "../../examples/custom_node.rs"]
