@@ -46,7 +46,7 @@ fn sample(picture: &image::GrayImage, at: DVec2) -> Option<f64> {
     })
 }
 
-/// What a lens sees of a printed sheet whose middle is `distance_m` ahead, turned by angles around its own axes.
+/// What a lens sees of a printed sheet that is turned by `turn` and has its middle at `middle`, in metres of the lens's frame.
 fn film(
     lens: &Lens,
     size: [u32; 2],
@@ -123,10 +123,11 @@ fn a_printed_board_that_is_filmed_gives_the_lens() {
         );
     }
 
+    // To be looked at.
     if let Some(kept) = std::env::var_os("NEURAL_STUDIO_TEST_PICTURES") {
         std::fs::copy(&clip, Path::new(&kept).join("board.mp4")).expect("a folder");
     }
-    // The wrong board, no board, and files that would be replaced.
+    // Another dictionary, a board that is not described in full, an output over the input, and a clip that was cut off.
     let mut other = [&["calibrate", "lens", &clip], &board[..], &["--dictionary", "5x5_50", "-o"]].concat();
     let other_ron = path(folder.path(), "other.ron");
     other.push(&other_ron);
@@ -179,20 +180,19 @@ fn cameras_that_look_at_the_ground_are_turned_to_where_they_look() {
         (lens.orientation, lens.translation_m) = (Orientation::Angles(angles), [across_m, 0.0, 0.0]);
         lens
     };
-    let ahead_and_down = |yaw_deg: f64, pitch_deg: f64, roll_deg: f64| YawPitchRoll::new(yaw_deg, pitch_deg, roll_deg);
     let pictures = vec![RigPicture { size_px: size }; 2];
     let truth = Rig {
         name: "mast".into(),
         pictures: pictures.clone(),
         lenses: vec![
-            lens("left", 0, -0.25, ahead_and_down(0.0, -60.0, 0.0)),
-            lens("right", 1, 0.25, ahead_and_down(4.0, -58.0, 2.0)),
+            lens("left", 0, -0.25, YawPitchRoll::new(0.0, -60.0, 0.0)),
+            lens("right", 1, 0.25, YawPitchRoll::new(4.0, -58.0, 2.0)),
         ],
     };
     let start = Rig {
         name: "mast".into(),
         pictures,
-        lenses: vec![truth.lenses[0].clone(), lens("right", 1, 0.25, ahead_and_down(5.2, -59.1, 1.0))],
+        lenses: vec![truth.lenses[0].clone(), lens("right", 1, 0.25, YawPitchRoll::new(5.2, -59.1, 1.0))],
     };
     let ground = floor(2400);
     let prepared = PreparedRig::new(&truth).expect("a good rig");
